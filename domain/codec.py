@@ -1,0 +1,98 @@
+"""Recorded event to canonical bytes and back.
+
+Knows no database and no cipher. Clear members and sealed ones are kept apart, so that erasing
+a person's key leaves the rest of the event readable.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from domain.catalogue import EVENTS, UnknownEvent
+from domain.errors import Damage
+from domain.events import Event
+from domain.sealed import sealed
+from domain.stream import Meta, Recorded
+from domain.upcasts import UPCASTS, upcast
+
+ORIGIN: Final = "@origin"
+"""The member of the sealed part that holds where the request came from."""
+
+
+class StoredForm(NamedTuple):
+    """What the log keeps of an event besides its place and time.
+
+    `clear` is JSON `{"actor", "request_id", "data"}`; `sealed` is a MessagePack map from member
+    to blob, or None when there is nothing personal.
+    """
+
+    topic: str
+    schema: int
+    clear: bytes
+    sealed: bytes | None
+
+
+class _Clear(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    actor: str
+    request_id: str
+    data: dict[str, object]
+
+
+_encode_json = msgspec.json.Encoder().encode
+_encode_msgpack = msgspec.msgpack.Encoder().encode
+_decode_clear = msgspec.json.Decoder(_Clear).decode
+_decode_sealed = msgspec.msgpack.Decoder(dict[str, bytes]).decode
+
+_PLAIN: Final = {
+    cls: tuple(
+        (field.name, field.encode_name)
+        for field in msgspec.structs.fields(cls)
+        if field.name not in cls.seals
+    )
+    for cls in EVENTS.values()
+}
+
+
+def encode(event: Event, meta: Meta) -> StoredForm:
+    """The canonical bytes of an event whose personal values are sealed already."""
+    data = {name: getattr(event, attribute) for attribute, name in _PLAIN[type(event)]}
+    blobs = {field: sealed(getattr(event, field)) for field in event.seals}
+    if meta.origin is not None:
+        blobs[ORIGIN] = sealed(meta.origin)
+    return StoredForm(
+        event.name,
+        event.schema,
+        _encode_json(_Clear(meta.actor, meta.request_id, data)),
+        _encode_msgpack(blobs) if blobs else None,
+    )
+
+
+def decode(stream: str, version: int, position: int, time: int, form: StoredForm) -> Recorded:
+    """Read a stored event in its newest shape.
+
+    Raises `UnknownEvent` for a name or version that this release doesn't have, `Damage` for
+    bytes that are not such an event: unknown or missing members are refused.
+    """
+    cls = EVENTS.get(form.topic)
+    if cls is None or form.schema > cls.schema:
+        msg = f"event {form.topic} version {form.schema} at position {position}"
+        raise UnknownEvent(msg)
+    try:
+        clear = _decode_clear(form.clear)
+        blobs: dict[str, bytes] = _decode_sealed(form.sealed) if form.sealed is not None else {}
+        origin = blobs.pop(ORIGIN, None)
+        if blobs.keys() & clear.data.keys():
+            msg = "a member is both clear and sealed"
+            raise ValueError(msg)
+        payload = upcast(form.topic, form.schema, cls.schema, {**clear.data, **blobs}, UPCASTS)
+        event = msgspec.convert(payload, cls, builtin_types=(bytes,))
+        for field in cls.seals:
+            sealed(getattr(event, field))
+    except (ValueError, TypeError, KeyError) as error:
+        msg = f"The event at position {position} of the log can't be read: {error}"
+        raise Damage(msg) from error
+    return Recorded(
+        stream, version, position, time, Meta(clear.actor, clear.request_id, origin), event
+    )

@@ -1,0 +1,38 @@
+"""What a permission may look like.
+
+Knows nothing of who holds one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from domain.errors import Fault, InvalidRequest
+
+ADMIN: Final = "admin"
+MAX_PERMISSIONS: Final = 64
+_PERMISSION: Final = re.compile(r"[a-z][a-z0-9_.:-]{0,63}")
+
+
+def prepare(permissions: Iterable[str]) -> tuple[str, ...]:
+    """Sort and check a list of permissions; raises `InvalidRequest` naming each wrong one."""
+    wanted = tuple(permissions)
+    faults = tuple(
+        Fault(f"/permissions/{place}", "A permission is a–z, 0–9, _ . : -, at most 64 of them.")
+        for place, permission in enumerate(wanted)
+        if not _PERMISSION.fullmatch(permission)
+    )
+    if len(set(wanted)) > MAX_PERMISSIONS:
+        faults += (Fault("/permissions", f"At most {MAX_PERMISSIONS} permissions a user."),)
+    if faults:
+        msg = "Some permissions are not acceptable."
+        raise InvalidRequest(msg, faults)
+    return tuple(sorted(set(wanted)))
+
+
+def holds(permissions: Iterable[str], permission: str) -> bool:
+    """Whether the holder of `permissions` may do what `permission` allows."""
+    held = set(permissions)
+    return ADMIN in held or permission in held

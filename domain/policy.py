@@ -1,0 +1,36 @@
+"""The limits and lifetimes that rules need, as one Struct.
+
+Knows no setting's name and no default of the environment: `app.settings` fills it.
+Durations are in µs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+SECOND: Final = 1_000_000
+DAY: Final = 86_400 * SECOND
+
+MAX_ACCESS_TOKEN_LIFE: Final = 3_600 * SECOND
+REVOCATION_NOTICE: Final = MAX_ACCESS_TOKEN_LIFE + 60 * SECOND
+"""How long after its end a session stays on the revocation feed: the longest life of an access
+token and a minute of skew, whatever the settings."""
+
+ENDED_SESSION_KEPT: Final = 30 * DAY
+"""How long a session that is over stays in the views."""
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What the operator decided."""
+
+    session_idle: int = 30 * DAY
+    session_max: int = 365 * DAY
+    session_cap: int = 100
+    record_every_use: bool = False
+
+    @property
+    def use_interval(self) -> int:
+        """A use this long after the last recorded one is recorded again."""
+        return min(DAY, self.session_idle // 10)

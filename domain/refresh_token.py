@@ -1,0 +1,78 @@
+"""The refresh token as a value: parse, format, check.
+
+`gbr_` + 22 (session) + 6 (generation) + 43 (HMAC-SHA-256 over both) + 6 (CRC32 of the 71
+characters before) = 81 characters. Knows no session's state: whether a genuine token is still
+good is decided from the session's current generation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import zlib
+from typing import Final, NamedTuple
+
+_DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS: Final = [a + b for a in _DIGITS for b in _DIGITS]
+_VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}
+_TOKEN: Final = re.compile(
+    r"gbr_([0-9A-Za-z]{22})([0-9A-Za-z]{6})([0-9A-Za-z]{43})([0-9A-Za-z]{6})"
+)
+_SESSION_ID: Final = re.compile(r"[0-9A-Za-z]{22}")
+
+
+def base62(number: int, width: int) -> str:
+    """Digits `0-9A-Za-z`, padded with `0` to `width`."""
+    pairs: list[str] = []
+    for _ in range((width + 1) // 2):
+        number, rest = divmod(number, 3844)
+        pairs.append(_PAIRS[rest])
+    text = "".join(reversed(pairs))
+    return text[-width:]
+
+
+def format_session_id(random: bytes) -> str:
+    """The session_id of 16 random bytes: 22 characters."""
+    return base62(int.from_bytes(random, "big"), 22)
+
+
+def is_session_id(text: str) -> bool:
+    """Whether `text` is spelt as a session_id."""
+    return _SESSION_ID.fullmatch(text) is not None
+
+
+class RefreshToken(NamedTuple):
+    """What a well-formed token says; nothing is proved until `is_genuine`."""
+
+    session_id: str
+    generation: int
+    mac: str
+
+
+def format_refresh_token(session_id: str, generation: int, key: bytes) -> str:
+    """The one token of a session's generation, under the server's `refresh` key."""
+    body = f"{session_id}{base62(generation, 6)}{_mac(session_id, generation, key)}"
+    return f"gbr_{body}{base62(zlib.crc32(body.encode()), 6)}"
+
+
+def parse(text: str) -> RefreshToken | None:
+    """Read a token; None when the form or the checksum is wrong, before any look-up."""
+    found = _TOKEN.fullmatch(text)
+    if found is None or base62(zlib.crc32(text[4:75].encode()), 6) != found[4]:
+        return None
+    generation = 0
+    for digit in found[2]:
+        generation = generation * 62 + _VALUES[digit]
+    return RefreshToken(found[1], generation, found[3])
+
+
+def is_genuine(token: RefreshToken, key: bytes) -> bool:
+    """Whether the server made this token, compared in constant time."""
+    expected = _mac(token.session_id, token.generation, key)
+    return hmac.compare_digest(expected, token.mac) and token.generation > 0
+
+
+def _mac(session_id: str, generation: int, key: bytes) -> str:
+    message = f"{session_id}.{generation}".encode()
+    return base62(int.from_bytes(hmac.digest(key, message, hashlib.sha256), "big"), 43)

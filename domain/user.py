@@ -1,0 +1,111 @@
+"""The user: what its events add up to.
+
+Bounded: live sessions only, at most `Policy.session_cap` of them. Holds personal values as the
+sealed blobs that the events hold. Knows no rule: `domain.decider` decides.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from domain import events
+from domain.sealed import sealed
+from domain.stream import Recorded
+
+Status = Literal["unknown", "active", "disabled", "erased"]
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A session that hasn't ended; times in µs.
+
+    `generation` is the current refresh token's, since `rotated_at`; `used_generation` the last
+    one whose use was recorded, at `last_used_at`.
+    """
+
+    started_at: int
+    expires_at: int
+    last_used_at: int
+    rotated_at: int
+    service: bool = False
+    generation: int = 1
+    used_generation: int = 0
+
+
+class User(msgspec.Struct, frozen=True):
+    """The state of one user's stream at `version`; `unknown` before the first event."""
+
+    version: int = 0
+    status: Status = "unknown"
+    user_id: bytes = b""
+    secret_hash: bytes = b""
+    secret_version: int = 0
+    permissions: tuple[str, ...] = ()
+    sessions: dict[str, Session] = {}
+
+
+def evolve(user: User, recorded: Recorded) -> User:
+    """The user after one more event of its stream."""
+    return msgspec.structs.replace(
+        user, version=recorded.version, **_changes(user, recorded, recorded.event)
+    )
+
+
+def _changes(user: User, recorded: Recorded, event: events.Event) -> dict[str, object]:  # noqa: C901, PLR0911, PLR0912 - one case an event
+    match event:
+        case events.UserLoggedIn(session_id, by):
+            return {
+                "sessions": _start(
+                    user, session_id, recorded.time, service=by == "client_credentials"
+                )
+            }
+        case events.RefreshTokenIssued(session_id, expires_at):
+            return _session(user, session_id, expires_at=expires_at)
+        case events.RefreshTokenUsed(session_id, generation):
+            return _session(
+                user, session_id, last_used_at=recorded.time, used_generation=generation
+            )
+        case events.RefreshTokenRotated(session_id, generation):
+            return _session(user, session_id, generation=generation, rotated_at=recorded.time)
+        case events.RefreshTokenRevoked(session_id):
+            rest = {key: value for key, value in user.sessions.items() if key != session_id}
+            return {"sessions": rest}
+        case events.UserRegistered(user_id, secret_hash):
+            return {
+                "status": "active",
+                "user_id": sealed(user_id),
+                "secret_hash": sealed(secret_hash),
+                "secret_version": 1,
+            }
+        case events.UserSecretChanged(secret_hash):
+            return {
+                "secret_hash": sealed(secret_hash),
+                "secret_version": user.secret_version + 1,
+            }
+        case events.UserSecretRehashed(secret_hash):
+            return {"secret_hash": sealed(secret_hash)}
+        case events.UserPermissionsSet(permissions):
+            return {"permissions": permissions}
+        case events.UserDisabled():
+            return {"status": "disabled"}
+        case events.UserEnabled():
+            return {"status": "active"}
+        case events.UserErased():
+            return {"status": "erased", "permissions": (), "sessions": {}}
+        case _:
+            return {}
+
+
+def _start(user: User, session_id: str, now: int, *, service: bool) -> dict[str, Session]:
+    sessions = {key: value for key, value in user.sessions.items() if value.expires_at > now}
+    sessions[session_id] = Session(now, now, now, now, service=service)
+    return sessions
+
+
+def _session(user: User, session_id: str, **changes: object) -> dict[str, object]:
+    session = user.sessions.get(session_id)
+    if session is None:
+        return {}
+    changed = msgspec.structs.replace(session, **changes)
+    return {"sessions": {**user.sessions, session_id: changed}}
