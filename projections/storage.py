@@ -1,0 +1,80 @@
+"""What tables are kept in: one behaviour on SQLite and PostgreSQL.
+
+A `Storage` gives write transactions, one at a time over all processes (the append lock), and
+read snapshots. SQL uses `?` for parameters and runs on both. Knows no table and no event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Final, Literal, Protocol
+
+Value = int | str | bytes | None
+Row = tuple[Value, ...]
+Kind = Literal["sqlite", "postgresql"]
+
+LOCK_DEADLINE: Final = 5.0
+"""Seconds after which a wait for the append lock is given up, and a holder that went silent
+loses it."""
+
+
+class StorageError(Exception):
+    """The storage did not do what it was asked."""
+
+
+class Lost(StorageError):
+    """The storage can't be reached, or the lock was not had in time. Nothing happened."""
+
+
+class Refused(StorageError):
+    """A statement failed, or a constraint refused it. Nothing happened."""
+
+
+class OutcomeUnknown(StorageError):
+    """The commit was sent and no answer came: it may have happened."""
+
+
+class NotDurable(StorageError):
+    """The storage is set up so that an answered commit could be lost."""
+
+
+class Rows(Protocol):
+    """An open transaction or snapshot."""
+
+    def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
+        """Write; may be sent later, but before the next `fetch` and before the commit."""
+
+    def fetch(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
+        """Read every row of the result."""
+
+
+class Transaction(Rows, Protocol):
+    """A write transaction that holds the append lock; rolled back unless committed."""
+
+    def clock(self) -> int:
+        """The store's time in µs since the epoch, UTC."""
+
+    def commit(self) -> None:
+        """Make it durable; raises `Refused`, `Lost` or `OutcomeUnknown`."""
+
+
+class Storage(Protocol):
+    """A database: a SQLite file or a PostgreSQL database."""
+
+    kind: Kind
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin to write; raises `Lost` when the lock is not had in time."""
+
+    def snapshot(self) -> AbstractContextManager[Rows]:
+        """Begin to read one moment of the store; raises `Lost`."""
+
+    def create(self, statements: Sequence[str]) -> None:
+        """Run DDL once, under the append lock."""
+
+    def discard(self) -> None:
+        """Drop the writing connection, so that the next transaction uses a new one."""
+
+    def close(self) -> None:
+        """Close every connection."""

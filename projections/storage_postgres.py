@@ -1,0 +1,231 @@
+"""PostgreSQL: any number of service processes and hosts, one append lock.
+
+The lock is a transaction's advisory lock; the server frees it when its holder is gone, or says
+nothing for `LOCK_DEADLINE`. Writes are sent together, in a pipeline, never with the lock or the
+commit in it. Knows no table.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors, pq
+
+from projections.storage import (
+    LOCK_DEADLINE,
+    Kind,
+    Lost,
+    NotDurable,
+    OutcomeUnknown,
+    Refused,
+    Row,
+    StorageError,
+    Value,
+)
+
+APPEND_LOCK: Final = 0x67617465626F6F6B
+"""The advisory lock's number: «gatebook» in ASCII."""
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+CONNECT: Final = {
+    "connect_timeout": 2,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5_000,
+    "application_name": "gatebook",
+}
+_MS: Final = int(LOCK_DEADLINE * 1000)
+SESSION: Final = (
+    f"SET lock_timeout={_MS}; SET statement_timeout={_MS};"
+    f"SET idle_in_transaction_session_timeout={_MS}; SET TimeZone='UTC';"
+    "SET default_transaction_isolation='read committed'"
+)
+_CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_DURABLE: Final = "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
+_GONE: Final = (
+    psycopg.InterfaceError,
+    errors.AdminShutdown,
+    errors.CrashShutdown,
+    errors.CannotConnectNow,
+    errors.IdleInTransactionSessionTimeout,
+    errors.LockNotAvailable,
+    errors.QueryCanceled,
+    errors.ReadOnlySqlTransaction,
+    errors.DiskFull,
+    errors.TooManyConnections,
+)
+
+
+@lru_cache(maxsize=1024)
+def dialect(sql: str) -> str:
+    """The same statement with PostgreSQL's driver's parameters."""
+    return sql.replace("%", "%%").replace("?", "%s")
+
+
+class PostgresRows:
+    """An open transaction; writes wait in `_waiting` until something needs them sent."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._waiting: list[tuple[str, Sequence[Value]]] = []
+
+    def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
+        """Note a write; it is sent before the next read and before the commit."""
+        self._waiting.append((dialect(sql), params))
+
+    def fetch(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
+        """Read every row."""
+        self._send()
+        try:
+            return self._connection.execute(dialect(sql), params).fetchall()
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+    def clock(self) -> int:
+        """The server's time, in µs."""
+        return int(self.fetch(_CLOCK)[0][0])  # type: ignore[arg-type]
+
+    def commit(self) -> None:
+        """Send what waits, and then COMMIT by itself."""
+        self._send()
+        try:
+            self._connection.execute("COMMIT")
+        except psycopg.Error as error:
+            raise OutcomeUnknown(str(error)) from error
+
+    def _send(self) -> None:
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        try:
+            if len(waiting) == 1:
+                self._connection.execute(*waiting[0])
+                return
+            with self._connection.pipeline():
+                cursor = self._connection.cursor()
+                for sql, params in waiting:
+                    cursor.execute(sql, params)
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+
+class PostgresStorage:
+    """A database: one connection writes, one reads, each behind a lock of its own."""
+
+    kind: Kind = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._writer: Connection | None = None
+        self._reader: Connection | None = None
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[PostgresRows]:
+        """`BEGIN`, then the append lock, each in a statement of its own."""
+        if not self._write_lock.acquire(timeout=LOCK_DEADLINE):
+            msg = "another thread holds the append lock"
+            raise Lost(msg)
+        try:
+            if self._writer is None or self._writer.closed:
+                self._writer = connect(self.url)
+            connection = self._writer
+            try:
+                connection.execute("BEGIN")
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
+                yield PostgresRows(connection)
+            except psycopg.Error as error:
+                raise translated(error) from error
+            finally:
+                self._writer = _settled(connection)
+        finally:
+            self._write_lock.release()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[PostgresRows]:
+        """One moment of the database."""
+        if not self._read_lock.acquire(timeout=LOCK_DEADLINE):
+            msg = "another thread reads"
+            raise Lost(msg)
+        try:
+            if self._reader is None or self._reader.closed:
+                self._reader = connect(self.url)
+            connection = self._reader
+            try:
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                yield PostgresRows(connection)
+            except psycopg.Error as error:
+                raise translated(error) from error
+            finally:
+                self._reader = _settled(connection)
+        finally:
+            self._read_lock.release()
+
+    def create(self, statements: Sequence[str]) -> None:
+        """Run DDL in one transaction, under the append lock."""
+        with self.transaction() as rows:
+            for statement in statements:
+                rows.execute(statement)
+            rows.commit()
+
+    def discard(self) -> None:
+        """Close the writing connection."""
+        with self._write_lock:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+    def close(self) -> None:
+        """Close both connections."""
+        self.discard()
+        with self._read_lock:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+
+
+def connect(url: str) -> Connection:
+    """A connection with our time limits, to a server that keeps what it answers for.
+
+    Raises `Lost` when there is none to be had, `NotDurable` for `fsync` or `synchronous_commit`
+    off.
+    """
+    try:
+        connection = psycopg.connect(url, autocommit=True, **CONNECT)  # type: ignore[arg-type]
+        connection.execute(SESSION)
+        fsync, synchronous = connection.execute(_DURABLE).fetchall()[0]
+    except psycopg.Error as error:
+        raise Lost(str(error)) from error
+    if fsync != "on" or synchronous == "off":
+        connection.close()
+        msg = f"PostgreSQL runs with fsync={fsync}, synchronous_commit={synchronous}"
+        raise NotDurable(msg)
+    return connection
+
+
+def translated(error: psycopg.Error) -> StorageError:
+    """Our word for a driver's error that came before any COMMIT was sent."""
+    if isinstance(error, _GONE):
+        return Lost(str(error))
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return Lost(str(error))
+    return Refused(str(error))
+
+
+def _settled(connection: Connection) -> Connection | None:
+    """The connection out of any transaction, or None when it can't be used again."""
+    try:
+        if connection.info.transaction_status != pq.TransactionStatus.IDLE:
+            connection.execute("ROLLBACK")
+    except psycopg.Error:
+        connection.close()
+        return None
+    return None if connection.closed else connection

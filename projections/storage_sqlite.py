@@ -1,0 +1,229 @@
+"""SQLite: one file, WAL, every commit on the disk before it is answered.
+
+SQLite 3.7.0 to 3.51.2 can lose a WAL when a checkpoint meets another connection's write, so
+every write and checkpoint of every process happens under one lock file. Knows no table.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from projections.storage import (
+    LOCK_DEADLINE,
+    Kind,
+    Lost,
+    NotDurable,
+    OutcomeUnknown,
+    Refused,
+    Row,
+    StorageError,
+    Value,
+)
+
+_FULL: Final = 2
+_LOST: Final = ("locked", "unable to open", "disk I/O", "readonly", "full", "busy")
+
+
+class SqliteRows:
+    """An open transaction or snapshot of one connection."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
+        """Write at once."""
+        try:
+            self._connection.execute(sql, params)
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def fetch(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
+        """Read every row: a cursor left open would pin the WAL."""
+        try:
+            return self._connection.execute(sql, params).fetchall()
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def clock(self) -> int:
+        """This machine's time, in µs."""
+        return int(self._clock() * 1_000_000)
+
+    def commit(self) -> None:
+        """Write the WAL to the disk."""
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise OutcomeUnknown(str(error)) from error
+
+
+class SqliteStorage:
+    """A database file with its lock file beside it.
+
+    The writing connection belongs to whoever holds the lock; each thread reads with its own.
+    """
+
+    kind: Kind = "sqlite"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        synchronous: str = "FULL",
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.path = path
+        self._synchronous = synchronous
+        self._clock = clock
+        self._sleep = sleep
+        self._writer: sqlite3.Connection | None = None
+        self._thread_lock = threading.Lock()
+        self._readers: list[sqlite3.Connection] = []
+        self._local = threading.local()
+        self._lock_file = -1
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqliteRows]:
+        """`BEGIN IMMEDIATE` under the lock file."""
+        with self._locked():
+            connection = self._writing()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                raise Lost(str(error)) from error
+            try:
+                yield SqliteRows(connection, self._clock)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SqliteRows]:
+        """One moment of the file, on this thread's reading connection."""
+        connection = self.reader()
+        try:
+            connection.execute("BEGIN")
+        except sqlite3.Error as error:
+            raise Lost(str(error)) from error
+        try:
+            yield SqliteRows(connection, self._clock)
+        finally:
+            connection.execute("COMMIT")
+
+    def reader(self) -> sqlite3.Connection:
+        """This thread's connection for reading; opened on first use."""
+        connection: sqlite3.Connection | None = getattr(self._local, "reader", None)
+        if connection is None:
+            try:
+                connection = self._connect("ro")
+            except sqlite3.Error as error:
+                raise Lost(str(error)) from error
+            self._local.reader = connection
+            self._readers.append(connection)
+        return connection
+
+    def create(self, statements: Sequence[str]) -> None:
+        """Run DDL in one transaction; creates the file (mode 0600) when it isn't there."""
+        if not self.path.exists():
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        with self.transaction() as rows:
+            for statement in statements:
+                rows.execute(statement.replace("BIGINT", "INTEGER").replace("BYTEA", "BLOB"))
+            rows.commit()
+
+    def discard(self) -> None:
+        """Close the writing connection, under the lock: closing may checkpoint."""
+        with self._locked():
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+    def close(self) -> None:
+        """Close every connection; the writer last, so that it checkpoints."""
+        for reader in self._readers:
+            reader.close()
+        self._readers.clear()
+        self._local = threading.local()
+        self.discard()
+        if self._lock_file >= 0:
+            os.close(self._lock_file)
+            self._lock_file = -1
+
+    def _writing(self) -> sqlite3.Connection:
+        if self._writer is None:
+            try:
+                connection = self._connect("rw")
+                mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+                connection.execute(f"PRAGMA synchronous={self._synchronous}")
+                connection.execute("PRAGMA secure_delete=ON")
+                level = connection.execute("PRAGMA synchronous").fetchone()[0]
+            except sqlite3.Error as error:
+                raise Lost(str(error)) from error
+            if mode != "wal" or (level < _FULL and self._synchronous == "FULL"):
+                connection.close()
+                msg = f"{self.path} can't be kept durable (journal {mode}, synchronous {level})"
+                raise NotDurable(msg)
+            self._writer = connection
+        return self._writer
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+            timeout=LOCK_DEADLINE,
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        deadline = time.monotonic() + LOCK_DEADLINE
+        if not self._thread_lock.acquire(timeout=LOCK_DEADLINE):
+            msg = "another thread holds the append lock"
+            raise Lost(msg)
+        try:
+            self._take_file_lock(deadline)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+        finally:
+            self._thread_lock.release()
+
+    def _take_file_lock(self, deadline: float) -> None:
+        if self._lock_file < 0:
+            try:
+                self._lock_file = os.open(
+                    f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+                )
+            except OSError as error:
+                raise Lost(str(error)) from error
+        pause = 0.0005
+        while True:
+            try:
+                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    msg = "another process holds the append lock"
+                    raise Lost(msg) from None
+                self._sleep(pause)
+                pause = min(pause * 2, 0.01)
+            else:
+                return
+
+
+def _translated(error: sqlite3.Error) -> StorageError:
+    text = str(error)
+    if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in _LOST):
+        return Lost(text)
+    return Refused(text)
