@@ -36,12 +36,13 @@ class Revocations:
     wants: frozenset[type[Event]] = frozenset(
         {events.RefreshTokenRevoked, events.SigningKeyWithdrawn}
     )
-    tables = (_CREATE, _CREATE_INDEX)
+    tables: tuple[str, ...] = (_CREATE, _CREATE_INDEX)
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         """Note each end, and drop those that no token can outlive."""
         for recorded in batch:
-            session_id = kid = None
+            session_id: str | None = None
+            kid: str | None = None
             match recorded.event:
                 case events.RefreshTokenRevoked(session_id):
                     pass

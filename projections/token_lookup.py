@@ -116,7 +116,7 @@ class TokenLookup:
             events.UserErased,
         }
     )
-    tables = (_CREATE, _CREATE_INDEX)
+    tables: tuple[str, ...] = (_CREATE, _CREATE_INDEX)
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         """Start, move on and end sessions."""

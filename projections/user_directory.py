@@ -144,7 +144,7 @@ class UserDirectory:
             events.UserErased,
         }
     )
-    tables = (_CREATE, _CREATE_INDEX)
+    tables: tuple[str, ...] = (_CREATE, _CREATE_INDEX)
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         """Register, change and erase users."""
