@@ -1,0 +1,1 @@
+"""Tests of access tokens and of the keys that sign them."""
