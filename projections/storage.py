@@ -52,6 +52,12 @@ class Rows(Protocol):
 class Transaction(Rows, Protocol):
     """A write transaction that holds the append lock; rolled back unless committed."""
 
+    def define(self, statement: str) -> None:
+        """Run DDL, written with the types `TEXT`, `BIGINT` and `BYTEA`."""
+
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table of that name."""
+
     def clock(self) -> int:
         """The store's time in µs since the epoch, UTC."""
 
@@ -70,8 +76,8 @@ class Storage(Protocol):
     def snapshot(self) -> AbstractContextManager[Rows]:
         """Begin to read one moment of the store; raises `Lost`."""
 
-    def create(self, statements: Sequence[str]) -> None:
-        """Run DDL once, under the append lock."""
+    def prepare(self) -> None:
+        """Make ready for the first transaction: a file needs to be there."""
 
     def discard(self) -> None:
         """Drop the writing connection, so that the next transaction uses a new one."""

@@ -88,6 +88,14 @@ class PostgresRows:
         except psycopg.Error as error:
             raise translated(error) from error
 
+    def define(self, statement: str) -> None:
+        """Run DDL."""
+        self.execute(statement)
+
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table of that name."""
+        return self.fetch("SELECT to_regclass(?)", (name,))[0][0] is not None
+
     def clock(self) -> int:
         """The server's time, in µs."""
         return int(self.fetch(_CLOCK)[0][0])  # type: ignore[arg-type]
@@ -169,12 +177,8 @@ class PostgresStorage:
         finally:
             self._read_lock.release()
 
-    def create(self, statements: Sequence[str]) -> None:
-        """Run DDL in one transaction, under the append lock."""
-        with self.transaction() as rows:
-            for statement in statements:
-                rows.execute(statement)
-            rows.commit()
+    def prepare(self) -> None:
+        """Nothing: the database is there, or connecting says so."""
 
     def discard(self) -> None:
         """Close the writing connection."""

@@ -53,6 +53,15 @@ class SqliteRows:
         except sqlite3.Error as error:
             raise _translated(error) from error
 
+    def define(self, statement: str) -> None:
+        """Run DDL."""
+        self.execute(statement.replace("BIGINT", "INTEGER").replace("BYTEA", "BLOB"))
+
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table of that name."""
+        sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return bool(self.fetch(sql, (name,)))
+
     def clock(self) -> int:
         """This machine's time, in µs."""
         return int(self._clock() * 1_000_000)
@@ -131,14 +140,10 @@ class SqliteStorage:
             self._readers.append(connection)
         return connection
 
-    def create(self, statements: Sequence[str]) -> None:
-        """Run DDL in one transaction; creates the file (mode 0600) when it isn't there."""
+    def prepare(self) -> None:
+        """Create the file, readable by its owner alone, when it isn't there."""
         if not self.path.exists():
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        with self.transaction() as rows:
-            for statement in statements:
-                rows.execute(statement.replace("BIGINT", "INTEGER").replace("BYTEA", "BLOB"))
-            rows.commit()
 
     def discard(self) -> None:
         """Close the writing connection, under the lock: closing may checkpoint."""

@@ -52,7 +52,7 @@ WHERE user_key = ?"""
 
 _CREDENTIAL: Final = """
 SELECT d.user_key, d.status, d.secret_version, d.user_id, d.secret_hash,
-  k.master_id, k.wrapped, c.master_id, c.wrapped
+  k.master_id, k.wrapped, c.version, c.master_id, c.wrapped
 FROM user_directory_v1 d
 LEFT JOIN user_keys k ON k.user_key = d.user_key AND k.version = 0
 LEFT JOIN user_keys c ON c.user_key = d.user_key AND c.version =
@@ -96,6 +96,7 @@ class CredentialRow(msgspec.Struct, frozen=True):
     secret_hash: bytes | None
     person_master_id: str | None
     person_wrapped: bytes | None
+    credential_version: int | None
     credential_master_id: str | None
     credential_wrapped: bytes | None
 

@@ -1,0 +1,1 @@
+"""Composition, and everything that touches the world: HTTP, command line, clocks, keys, files."""

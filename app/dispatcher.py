@@ -1,0 +1,115 @@
+"""Group commit: commands that wait together are decided and stored together.
+
+Handlers await `dispatch` on the event loop; one thread takes whatever waits and gives it to
+`app.writer`; answers come back to the loop once a batch. Knows no rule and no store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from app.writer import Answer, Statement, Wish
+from domain.commands import Command
+from domain.errors import Overloaded, Unavailable
+from domain.stream import Meta, Recorded
+
+MAX_BATCH: Final = 64
+MAX_WAITING: Final = 2048
+ANSWER_WITHIN: Final = 2.0
+"""Seconds that a handler waits for its commit."""
+
+Commit = Callable[[Sequence[Wish]], list[Answer]]
+Future = asyncio.Future[tuple[Recorded, ...]]
+Waiting = tuple[Wish, Future]
+
+
+class Dispatcher:
+    """The queue before the writer's thread. Everything but `_work` belongs to the event loop."""
+
+    def __init__(
+        self, commit: Commit, *, observe: Callable[[int, float], None] | None = None
+    ) -> None:
+        self._commit = commit
+        self._observe = observe
+        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._draining = False
+        self.waiting = 0
+
+    def start(self) -> None:
+        """Start the writer's thread; answers go to the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._work, name="gatebook-writer", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Refuse new commands, store those that wait, end the thread."""
+        self._draining = True
+        self._queue.put(None)
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    async def dispatch(
+        self, command: Command, meta: Meta, rows: tuple[Statement, ...] = ()
+    ) -> tuple[Recorded, ...]:
+        """The events that a command led to, once they are durable.
+
+        Raises the refusal of the domain; `Overloaded` when too many wait, `Unavailable` when the
+        answer doesn't come in time: it may have been stored.
+        """
+        loop = self._loop
+        if loop is None or self._draining or self.waiting >= MAX_WAITING:
+            raise Overloaded
+        wish = Wish(command, meta, rows)
+        future: Future = loop.create_future()
+        self.waiting += 1
+        self._queue.put((wish, future))
+        timer = loop.call_later(ANSWER_WITHIN, _give_up, future)
+        try:
+            return await future
+        finally:
+            wish.cancelled = True
+            timer.cancel()
+
+    def _work(self) -> None:
+        open_ = True
+        while open_:
+            taken: list[Waiting | None] = [self._queue.get()]
+            try:
+                while len(taken) < MAX_BATCH:
+                    taken.append(self._queue.get_nowait())
+            except Empty:
+                pass
+            waiting = [each for each in taken if each is not None]
+            open_ = len(waiting) == len(taken)
+            self._serve(waiting)
+
+    def _serve(self, waiting: list[Waiting]) -> None:
+        """On the writer's thread: commit what somebody still waits for."""
+        wanted = [each for each in waiting if not each[0].cancelled]
+        answers: list[Answer] = []
+        if wanted:
+            answers = self._commit([wish for wish, _ in wanted])
+        done = list(zip((future for _, future in wanted), answers, strict=True))
+        assert self._loop is not None  # noqa: S101 - started before anything is queued
+        self._loop.call_soon_threadsafe(self._deliver, len(waiting), done)
+
+    def _deliver(self, served: int, done: list[tuple[Future, Answer]]) -> None:
+        self.waiting -= served
+        for future, answer in done:
+            if future.done():
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+
+def _give_up(future: Future) -> None:
+    if not future.done():
+        future.set_exception(Unavailable())

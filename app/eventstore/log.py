@@ -1,0 +1,166 @@
+"""The log as a writer and a reader see it: head, append, streams from a version on.
+
+Appends happen inside a storage transaction that holds the append lock, so positions are dense
+and in commit order, and times never go back. Knows no rule: `app.dispatcher` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple, TypeVar
+
+from app.eventstore.record import GENESIS, Record
+from domain.errors import Damage
+from projections.storage import Row, Rows, Storage, Transaction
+
+T = TypeVar("T")
+
+_COLUMNS: Final = "position, stream, version, topic, schema, time, clear, sealed"
+_HEAD: Final = """
+SELECT s.generation, s.log_id, e.position, e.time, e.chain
+FROM store s LEFT JOIN events e ON e.position = (SELECT max(position) FROM events)"""
+_INSERT: Final = f"""
+INSERT INTO events ({_COLUMNS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""  # noqa: S608
+_STREAM: Final = f"""
+SELECT {_COLUMNS} FROM events WHERE stream = ? AND version > ? ORDER BY version"""  # noqa: S608
+_RANGE: Final = f"""
+SELECT {_COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
+_CHAINED: Final = f"""
+SELECT {_COLUMNS}, chain FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
+_ONE: Final = f"SELECT {_COLUMNS} FROM events WHERE stream = ? AND version = ?"  # noqa: S608
+_NEWER: Final = f"""
+WITH wanted (stream, version) AS (VALUES %s)
+SELECT {", ".join("e." + each for each in _COLUMNS.split(", "))} FROM wanted w
+JOIN events e ON e.stream = w.stream AND e.version > w.version ORDER BY e.position"""  # noqa: S608
+_PAIR: Final = "(CAST(? AS TEXT), CAST(? AS BIGINT))"
+
+
+class Head(NamedTuple):
+    """Where the log ends. `time` in µs; position 0 before the first event."""
+
+    generation: int
+    log_id: str
+    position: int
+    time: int
+    chain: bytes
+
+
+class Append:
+    """One write transaction on the log, at its head."""
+
+    def __init__(self, rows: Transaction, head: Head, chain_key: bytes) -> None:
+        self.rows = rows
+        self.head = head
+        self._chain_key = chain_key
+
+    def now(self) -> int:
+        """The store's time in µs, after that of the last event."""
+        return max(self.rows.clock(), self.head.time + 1)
+
+    def newer(self, versions: Mapping[str, int]) -> list[Record]:
+        """The events of these streams after these versions, in log order."""
+        return read_newer(self.rows, versions)
+
+    def write(self, records: Iterable[Record]) -> None:
+        """Append rows whose positions follow the head, chaining each to the one before."""
+        chain = self.head.chain
+        last = None
+        for record in records:
+            chain = record.chained(self._chain_key, chain)
+            self.rows.execute(_INSERT, (*record, chain))
+            last = record
+        if last is not None:
+            self.head = Head(
+                self.head.generation, self.head.log_id, last.position, last.time, chain
+            )
+
+
+class EventLog:
+    """The log in a storage; `chain_key` is the ring's `log` key."""
+
+    def __init__(self, storage: Storage, chain_key: bytes) -> None:
+        self.storage = storage
+        self._chain_key = chain_key
+
+    @contextmanager
+    def append(self) -> Iterator[Append]:
+        """A write transaction under the append lock, at the newest head."""
+        with self.storage.transaction() as rows:
+            yield Append(rows, read_head(rows), self._chain_key)
+
+    def holds(self, record: Record) -> bool:
+        """Whether exactly this record is stored, asked under the append lock.
+
+        Then every transaction sent before has either happened or never will.
+        """
+        self.storage.discard()
+        with self.storage.transaction() as rows:
+            found = rows.fetch(_ONE, (record.stream, record.version))
+        return bool(found) and record_from(found[0]) == record
+
+
+def read_head(rows: Rows) -> Head:
+    """The head of the log as these rows see it."""
+    found = rows.fetch(_HEAD)
+    if not found:
+        msg = "The store has lost its own row."
+        raise Damage(msg)
+    generation, log_id, position, time, chain = found[0]
+    return Head(
+        int(generation or 0),
+        str(log_id),
+        int(position or 0),
+        int(time or 0),
+        chain if isinstance(chain, bytes) else GENESIS,
+    )
+
+
+def read_newer(rows: Rows, versions: Mapping[str, int]) -> list[Record]:
+    """The events of these streams after these versions, in log order, in one query."""
+    wanted = padded(list(versions.items()), ("", 0))
+    sql = _NEWER % ", ".join([_PAIR] * len(wanted))
+    return [record_from(row) for row in rows.fetch(sql, [each for pair in wanted for each in pair])]
+
+
+def padded(items: list[T], filler: T) -> list[T]:
+    """Filled up to a power of two, so that few different statements are prepared."""
+    return items + [filler] * ((1 << max(0, (len(items) - 1).bit_length())) - len(items))
+
+
+def read_stream(rows: Rows, stream: str, after: int = 0) -> list[Record]:
+    """A stream's events after a version."""
+    return [record_from(row) for row in rows.fetch(_STREAM, (stream, after))]
+
+
+def read_range(rows: Rows, after: int, limit: int) -> list[Record]:
+    """At most `limit` events after a position, in log order."""
+    return [record_from(row) for row in rows.fetch(_RANGE, (after, limit))]
+
+
+def verify_chain(rows: Rows, chain_key: bytes, *, page: int = 1000) -> int:
+    """Re-read the whole log: dense positions, times that never go back, every chain right.
+
+    Gives the head's position; raises `Damage` naming the first position that is wrong.
+    """
+    position, time, chain = 0, 0, GENESIS
+    versions: dict[str, int] = {}
+    while found := rows.fetch(_CHAINED, (position, page)):
+        for row in found:
+            record = record_from(row[:-1])
+            chain = record.chained(chain_key, chain)
+            before = versions.get(record.stream, 0)
+            if (record.position, record.version) != (position + 1, before + 1):
+                msg = f"The log has a gap at position {record.position}."
+                raise Damage(msg)
+            if record.time < time or row[-1] != chain:
+                msg = f"The event at position {record.position} was changed."
+                raise Damage(msg)
+            position, time = record.position, record.time
+            versions[record.stream] = record.version
+    return position
+
+
+def record_from(row: Row | Sequence[object]) -> Record:
+    """A row of the log as the storage gives it."""
+    return Record(*row)

@@ -1,0 +1,134 @@
+"""A store as a whole: made once, opened by every process, with its ring of keys.
+
+Knows no HTTP and no command line. Making is one transaction under the append lock, so that any
+number of processes may start at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from app.eventstore import schema
+from app.eventstore.log import Append, EventLog, Head, read_head
+from app.eventstore.record import GENESIS, record_of
+from app.identifiers import new_log_id, new_request_id
+from app.tokens.signing import Algorithm, SigningKey
+from app.vault import ADD_RING_KEY, KEY_BYTES, RING_NAMES, TABLES, Ring, Vault
+from domain import commands
+from domain.aggregate import aggregate_of
+from domain.errors import Damage
+from domain.policy import Policy
+from domain.stream import SYSTEM, Meta, Recorded
+from projections.registry import CREATE_POINTERS, POINT, POINTERS, PROJECTIONS, apply_inline
+from projections.storage import NotDurable, Storage, Transaction
+from projections.storage_sqlite import SqliteStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from projections.storage import Rows
+
+SQLITE: Final = "sqlite:///"
+POSTGRESQL: Final = ("postgresql://", "postgres://")
+
+_NEW_STORE: Final = "INSERT INTO store (one, format, log_id, generation) VALUES (1, ?, ?, 1)"
+_FORMAT: Final = "SELECT format FROM store"
+
+
+class Store(msgspec.Struct, frozen=True):
+    """An open store."""
+
+    storage: Storage
+    log: EventLog
+    vault: Vault
+    ring: Ring
+    log_id: str
+
+
+class UnusableStore(Damage):
+    """The store can't be used by this release, or with this key."""
+
+    code = "unusable_store"
+
+
+def storage_of(url: str) -> Storage:
+    """The storage that a database URL names."""
+    if url.startswith(POSTGRESQL):
+        from projections.storage_postgres import PostgresStorage  # noqa: PLC0415 - an extra
+
+        return PostgresStorage(url)
+    return SqliteStorage(Path(url.removeprefix(SQLITE)))
+
+
+def open_store(storage: Storage, vault: Vault, algorithm: Algorithm) -> Store:
+    """Open the store, making it when it isn't there.
+
+    Raises `UnusableStore` when a key of the ring doesn't open or a newer release has migrated it,
+    `NotDurable` and `Lost` as the storage says.
+    """
+    storage.prepare()
+    with storage.transaction() as rows:
+        there = rows.has_table("store")
+    if not there:
+        _make(storage, vault, SigningKey.generate(algorithm))
+    with storage.snapshot() as found:
+        _check(found)
+        ring = vault.load_ring(found)
+        log_id = read_head(found).log_id
+    return Store(storage, EventLog(storage, ring.log), vault, ring, log_id)
+
+
+def _check(rows: Rows) -> None:
+    stored = rows.fetch(_FORMAT)[0][0]
+    if stored != schema.FORMAT:
+        msg = f"The store has format {stored!r}, this release reads {schema.FORMAT}. Upgrade it."
+        raise UnusableStore(msg)
+    live = {str(name): version for name, version, _ in rows.fetch(POINTERS)}
+    for projection in PROJECTIONS:
+        if live.get(projection.name) != projection.version:
+            msg = (
+                f"The view {projection.name} is at version {live.get(projection.name)!r}, this "
+                f"release knows {projection.version}. Run: gatebook projections rebuild"
+            )
+            raise UnusableStore(msg)
+
+
+def _make(storage: Storage, vault: Vault, key: SigningKey) -> None:
+    with storage.transaction() as rows:
+        if rows.has_table("store"):
+            return
+        views = [table for projection in PROJECTIONS for table in projection.tables]
+        for statement in (*schema.tables(storage.kind), *TABLES, CREATE_POINTERS, *views):
+            rows.define(statement)
+        log_id = new_log_id()
+        rows.execute(_NEW_STORE, (schema.FORMAT, log_id))
+        for projection in PROJECTIONS:
+            rows.execute(POINT, (projection.name, projection.version))
+        for name in RING_NAMES:
+            rows.execute(ADD_RING_KEY, vault.new_ring_key(name))
+        rows.execute(ADD_RING_KEY, vault.new_ring_key(f"signing {key.kid}", key.to_pkcs8()))
+        _write_first(rows, vault, log_id, key)
+        rows.commit()
+
+
+def _write_first(rows: Transaction, vault: Vault, log_id: str, key: SigningKey) -> None:
+    """The events that a log begins with: its opening and its first signing key."""
+    now = rows.clock()
+    meta = Meta(SYSTEM, new_request_id())
+    wishes: tuple[commands.Command, ...] = (
+        commands.OpenLog(log_id),
+        commands.AddSigningKey(key.kid, key.algorithm, key.public_jwk()),
+    )
+    recorded: list[Recorded] = []
+    for command in wishes:
+        aggregate = aggregate_of(command.stream)
+        facts = aggregate.decide(aggregate.state(), command, Policy(), now)
+        for version, event in enumerate(facts, 1):
+            position = len(recorded) + 1
+            recorded.append(Recorded(command.stream, version, position, now, meta, event))
+    head = Head(1, log_id, 0, 0, GENESIS)
+    Append(rows, head, vault.load_ring(rows).log).write(map(record_of, recorded))
+    apply_inline(rows, recorded)

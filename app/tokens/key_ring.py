@@ -1,0 +1,94 @@
+"""The signing keys of a running process: which signs now, which verify, what is published.
+
+Read from the log and the ring, and read again when the store's generation has moved. Knows no
+claim and no HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from app.eventstore.log import read_head, read_stream
+from app.store import Store
+from app.tokens.signing import SigningKey, VerifyingKey
+from app.vault import RING_KEYS, Wrapped
+from domain.aggregate import KEYS
+from domain.errors import Unavailable
+from domain.signing_keys import SigningKeys
+from domain.stream import SIGNING_KEYS
+
+_PREFIX: Final = "signing "
+
+
+class RingState(msgspec.Struct, frozen=True):
+    """The keys as of one generation of the store."""
+
+    generation: int
+    keys: SigningKeys
+    private: Mapping[str, SigningKey]
+    public: Mapping[str, VerifyingKey]
+
+
+class KeyRing:
+    """Belongs to the event loop; `reload` reads the store in a thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._state = _read(store)
+        self._reloading = asyncio.Lock()
+
+    @property
+    def generation(self) -> int:
+        """The store's generation that the ring is of."""
+        return self._state.generation
+
+    @property
+    def verifying(self) -> Mapping[str, VerifyingKey]:
+        """The keys whose tokens are accepted, by kid."""
+        return self._state.public
+
+    async def at(self, generation: int) -> None:
+        """Make sure that the ring is not older than a generation that was just read."""
+        if generation > self._state.generation:
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Read the store again; one reader at a time."""
+        async with self._reloading:
+            self._state = await asyncio.to_thread(_read, self._store)
+
+    def signer(self, now: int) -> SigningKey:
+        """The key that signs at `now` (µs)."""
+        signer = self._state.keys.signer(now)
+        if signer is None or signer.kid not in self._state.private:
+            msg = "There is no signing key. Run: gatebook doctor"
+            raise Unavailable(msg)
+        return self._state.private[signer.kid]
+
+    def published(self, now: int) -> list[dict[str, str]]:
+        """The public keys that verifiers need at `now`, as JWKs."""
+        return [dict(key.public_jwk) for key in self._state.keys.published(now)]
+
+
+def _read(store: Store) -> RingState:
+    with store.storage.snapshot() as rows:
+        generation = read_head(rows).generation
+        history = [record.recorded() for record in read_stream(rows, SIGNING_KEYS)]
+        wrapped = rows.fetch(RING_KEYS)
+    keys = KEYS.fold(history)
+    private = {}
+    for name, master_id, blob in wrapped:
+        kid = str(name).removeprefix(_PREFIX)
+        if str(name).startswith(_PREFIX) and kid in keys.keys and isinstance(blob, bytes):
+            der = store.vault.unwrap_ring_key(str(name), Wrapped(str(master_id), blob))
+            private[kid] = SigningKey.from_pkcs8(keys.keys[kid].algorithm, der)
+    public = {
+        key.kid: VerifyingKey.from_jwk(key.public_jwk)
+        for key in keys.keys.values()
+        if not key.withdrawn
+    }
+    return RingState(generation, keys, private, public)

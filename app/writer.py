@@ -1,0 +1,344 @@
+"""The one place that writes events: a batch of commands in, one transaction, answers out.
+
+`commit` is a plain function of the store: no thread, no queue, no event loop. It decides inside
+the append lock, on the newest state, and an answer is given only after the commit. Knows no
+rule of its own and no HTTP.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import structlog
+
+from app.eventstore import snapshot
+from app.eventstore.log import Append, EventLog, padded, read_newer
+from app.eventstore.record import Record, record_of
+from app.vault import (
+    ADD_USER_KEY,
+    DROP_OLD_CREDENTIALS,
+    NAMES_TAKEN,
+    PERSON,
+    PERSON_KEYS,
+    RESERVE_NAME,
+    Ring,
+    Vault,
+    Wrapped,
+    name_mac,
+    seal_event,
+)
+from domain.aggregate import aggregate_of
+from domain.catalogue import UnknownEvent
+from domain.commands import Command, RegisterUser
+from domain.errors import Damage, GatebookError, InternalError, Unavailable, UserIdTaken
+from domain.policy import Policy
+from domain.stream import Meta, Recorded, is_user_stream, user_key_of
+from domain.user import User
+from domain.user_id import prepare
+from projections.registry import apply_inline
+from projections.storage import Lost, OutcomeUnknown, Rows, Value
+
+Answer = tuple[Recorded, ...] | Exception
+"""The events that a command led to, or why it led to none."""
+
+Statement = tuple[str, Sequence[Value]]
+
+CACHED_STREAMS: Final = 4096
+SETTLE_WITHIN: Final = 10.0
+"""Seconds for which an unanswered commit is looked into before its callers hear «unavailable»."""
+
+_logger = structlog.get_logger("gatebook.writer")
+
+
+class Wish:
+    """A command with who asks; `cancelled` once nobody waits for its answer.
+
+    `rows` go in with the events, when there are any.
+    """
+
+    __slots__ = ("cancelled", "command", "meta", "rows")
+
+    def __init__(self, command: Command, meta: Meta, rows: tuple[Statement, ...] = ()) -> None:
+        self.command = command
+        self.meta = meta
+        self.rows = rows
+        self.cancelled = False
+
+
+class _InDoubt(Exception):  # noqa: N818 - not an error yet
+    def __init__(self, first: Record, answers: list[Answer]) -> None:
+        super().__init__(first.position)
+        self.first = first
+        self.answers = answers
+
+
+class _Draft:
+    """What a batch has come to so far: nobody else sees it before the commit."""
+
+    def __init__(self, append: Append) -> None:
+        self.append = append
+        self.now = append.now()
+        self.position = append.head.position
+        self.states: dict[str, Any] = {}
+        self.taken: set[bytes] = set()
+        self.broken: dict[str, Exception] = {}
+        self.recorded: list[Recorded] = []
+        self.records: list[Record] = []
+        self.statements: list[Statement] = []
+        self.snapshots: dict[str, User] = {}
+
+
+class Writer:
+    """Decides and commits; belongs to one thread at a time.
+
+    Caches the states of streams and the data keys of persons; both are checked against the log
+    and the store's generation under the lock, whatever other processes did meanwhile.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        vault: Vault,
+        ring: Ring,
+        policy: Policy,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._vault = vault
+        self._ring = ring
+        self._policy = policy
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._states: OrderedDict[str, Any] = OrderedDict()
+        self._keys: OrderedDict[str, bytes] = OrderedDict()
+        self._generation = -1
+
+    def commit(self, batch: Sequence[Wish]) -> list[Answer]:
+        """Decide a batch in order and store what follows, all of it or nothing.
+
+        A refusal fails alone. A batch that can't be stored is tried once more and then one by
+        one, so that whatever can't be stored fails alone too.
+        """
+        failure: Exception | None = None
+        for _ in range(2):
+            try:
+                return self._write(batch)
+            except _InDoubt as doubt:
+                self._forget()
+                stored = self._settle(doubt.first)
+                if stored is None:
+                    return [Unavailable() for _ in batch]
+                if stored:
+                    return doubt.answers
+                failure = doubt
+            except Exception as error:  # noqa: BLE001 - whatever it was, the batch isn't stored
+                self._forget()
+                failure = error
+        if isinstance(failure, (Lost, _InDoubt)):
+            _logger.warning("store_unavailable", detail=str(failure))
+            return [Unavailable() for _ in batch]
+        if len(batch) > 1:
+            return [self.commit([wish])[0] for wish in batch]
+        _logger.error("command_not_stored", command=_name(batch[0]), exc_info=failure)
+        return [InternalError()]
+
+    def _write(self, batch: Sequence[Wish]) -> list[Answer]:
+        streams = dict.fromkeys(wish.command.stream for wish in batch)
+        people = _people(batch)
+        macs = self._load_cold(batch, people)
+        with self._log.append() as append:
+            draft = _Draft(append)
+            self._catch_up(draft, streams, people)
+            draft.taken = _taken(append.rows, macs)
+            answers = [self._decide(draft, wish) for wish in batch]
+            if not draft.records:
+                self._publish(draft)
+                return answers
+            append.write(draft.records)
+            for sql, params in draft.statements:
+                append.rows.execute(sql, params)
+            apply_inline(append.rows, draft.recorded)
+            for stream, user in draft.snapshots.items():
+                snapshot.keep(append.rows, stream, user, self._keys[stream])
+            try:
+                append.rows.commit()
+            except OutcomeUnknown as error:
+                raise _InDoubt(draft.records[0], answers) from error
+        self._publish(draft)
+        return answers
+
+    def _load_cold(self, batch: Sequence[Wish], people: Iterable[str]) -> list[bytes]:
+        """Before the lock: fold what isn't cached, so that nobody waits for it inside."""
+        cold = dict.fromkeys(
+            wish.command.stream
+            for wish in batch
+            if wish.command.stream not in self._states and type(wish.command) is not RegisterUser
+        )
+        strangers = [user_key for user_key in people if user_key not in self._keys]
+        if cold or strangers:
+            with self._log.storage.snapshot() as rows:
+                self._load_keys(rows, strangers)
+                keys = {each: self._keys[each] for each in cold if each in self._keys}
+                states: dict[str, Any] = {**snapshot.newest(rows, keys)} if keys else {}
+                for stream in cold:
+                    states.setdefault(stream, aggregate_of(stream).state())
+                self._states.update(_advanced(rows, states, broken={}))
+        return [
+            name_mac(self._ring, prepare(wish.command.user_id.text))
+            for wish in batch
+            if isinstance(wish.command, RegisterUser)
+        ]
+
+    def _load_keys(self, rows: Rows, user_keys: Sequence[str]) -> None:
+        if not user_keys:
+            return
+        wanted = padded(list(user_keys), "")
+        for user_key, master_id, blob in rows.fetch(
+            PERSON_KEYS % ", ".join("?" * len(wanted)), wanted
+        ):
+            wrapped = Wrapped(str(master_id), blob)  # type: ignore[arg-type]
+            self._keys[str(user_key)] = self._vault.unwrap_user_key(str(user_key), PERSON, wrapped)
+
+    def _catch_up(self, draft: _Draft, streams: Iterable[str], people: Sequence[str]) -> None:
+        """Under the lock: the newest state of every stream of the batch, and live keys only."""
+        rows, head = draft.append.rows, draft.append.head
+        if head.generation != self._generation:
+            self._keys.clear()
+            self._load_keys(rows, people)
+            self._generation = head.generation
+        known = {each: self._states.get(each) or aggregate_of(each).state() for each in streams}
+        draft.states = _advanced(rows, known, draft.broken)
+        for stream, state in draft.states.items():
+            if isinstance(state, User) and state.status in {"active", "disabled"}:
+                if stream not in self._keys:
+                    self._load_keys(rows, [stream])
+                if stream not in self._keys:
+                    msg = f"The key of {stream} is missing, and nobody erased it."
+                    draft.broken[stream] = Damage(msg)
+
+    def _decide(self, draft: _Draft, wish: Wish) -> Answer:
+        stream = wish.command.stream
+        if stream in draft.broken:
+            return draft.broken[stream]
+        try:
+            return self._draw_up(draft, wish, stream)
+        except GatebookError as refusal:
+            return refusal
+        except Exception as error:  # noqa: BLE001 - what can't be drawn up fails alone
+            _logger.error("command_failed", command=_name(wish), exc_info=error)
+            return InternalError()
+
+    def _draw_up(self, draft: _Draft, wish: Wish, stream: str) -> Answer:
+        aggregate = aggregate_of(stream)
+        state = draft.states[stream]
+        before = state.version
+        events = aggregate.decide(state, wish.command, self._policy, draft.now)
+        statements: list[Statement] = list(wish.rows) if events else []
+        keys = self._keys
+        mac = None
+        if events and isinstance(wish.command, RegisterUser):
+            mac = name_mac(self._ring, prepare(wish.command.user_id.text))
+            if mac in draft.taken:
+                raise UserIdTaken
+            key, wrapped = self._vault.new_user_key_row(stream, PERSON)
+            keys[stream] = key
+            statements.append((ADD_USER_KEY, (stream, PERSON, *wrapped)))
+            statements.append((RESERVE_NAME, (mac, stream)))
+        recorded: list[Recorded] = []
+        for event in events:
+            version = state.version + 1
+            sealing = seal_event(self._vault, stream, version, event, wish.meta, keys)
+            position = draft.position + len(recorded) + 1
+            each = Recorded(stream, version, position, draft.now, sealing.meta, sealing.event)
+            recorded.append(each)
+            state = aggregate.evolve(state, each)
+            if sealing.credential is not None:
+                row = (stream, version, *sealing.credential)
+                statements.append((ADD_USER_KEY, row))
+                statements.append((DROP_OLD_CREDENTIALS, (stream, version)))
+        records = [record_of(each) for each in recorded]
+        if mac is not None:
+            draft.taken.add(mac)
+        if before // snapshot.EVERY < state.version // snapshot.EVERY and isinstance(state, User):
+            draft.snapshots[stream] = state
+        draft.states[stream] = state
+        draft.recorded += recorded
+        draft.records += records
+        draft.statements += statements
+        draft.position += len(recorded)
+        draft.now += 1 if recorded else 0
+        return tuple(recorded)
+
+    def _publish(self, draft: _Draft) -> None:
+        for stream, state in draft.states.items():
+            if stream not in draft.broken:
+                self._states[stream] = state
+                self._states.move_to_end(stream)
+        for cache in (self._states, self._keys):
+            while len(cache) > CACHED_STREAMS:
+                cache.popitem(last=False)
+
+    def _forget(self) -> None:
+        self._states.clear()
+        self._keys.clear()
+        self._generation = -1
+
+    def _settle(self, first: Record) -> bool | None:
+        """Whether an unanswered commit happened; None when the store doesn't come back in time."""
+        deadline = self._monotonic() + SETTLE_WITHIN
+        while True:
+            try:
+                return self._log.holds(first)
+            except Exception as error:  # noqa: BLE001 - the store is away; ask again
+                _logger.warning("commit_in_doubt", position=first.position, detail=str(error))
+                if self._monotonic() > deadline:
+                    return None
+                self._sleep(0.05)
+
+
+def _advanced(rows: Rows, states: dict[str, Any], broken: dict[str, Exception]) -> dict[str, Any]:
+    """The states after what is newer in the log; streams that can't be read go to `broken`."""
+    advanced = dict(states)
+    for record in read_newer(rows, {each: state.version for each, state in states.items()}):
+        stream = record.stream
+        if stream in broken:
+            continue
+        try:
+            advanced[stream] = aggregate_of(stream).evolve(advanced[stream], record.recorded())
+        except UnknownEvent as error:
+            _logger.error("unknown_event", stream=stream, detail=str(error))
+            broken[stream] = Unavailable("A newer release has written here. Upgrade this process.")
+        except Damage as error:
+            _logger.error("damaged_event", stream=stream, detail=str(error))
+            broken[stream] = error
+    return {each: state for each, state in advanced.items() if each not in broken} | {
+        each: states[each] for each in broken
+    }
+
+
+def _people(batch: Sequence[Wish]) -> list[str]:
+    """The users whose keys a batch may seal with."""
+    streams = (
+        wish.command.stream
+        for wish in batch
+        if is_user_stream(wish.command.stream) and type(wish.command) is not RegisterUser
+    )
+    actors = (user_key_of(wish.meta.actor) for wish in batch)
+    return list(dict.fromkeys([*streams, *(actor for actor in actors if actor)]))
+
+
+def _taken(rows: Rows, macs: list[bytes]) -> set[bytes]:
+    if not macs:
+        return set()
+    wanted = padded(macs, b"")
+    found = rows.fetch(NAMES_TAKEN % ", ".join("?" * len(wanted)), wanted)
+    return {row[0] for row in found if isinstance(row[0], bytes)}
+
+
+def _name(wish: Wish) -> str:
+    return type(wish.command).__name__
