@@ -269,7 +269,7 @@ def _complete(values: dict[str, Value], *, cores: int, terminal: bool) -> None:
     """Fill in the defaults that follow from other values or from the machine."""
     host, port = values.get("host"), values.get("port")
     if values.get("issuer", "") is None and isinstance(host, str) and is_loopback(host) and port:
-        values["issuer"] = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        values["issuer"] = f"http://{f'[{host}]' if ':' in host else host}:{port!s}"
     if values.get("audience", "") is None:
         values["audience"] = values.get("issuer")
     workers = values.get("workers")
@@ -286,7 +286,7 @@ def _across(values: Mapping[str, Value], wrong: set[str]) -> list[SettingFault]:
         faults.append(
             SettingFault(
                 "GATEBOOK_ISSUER",
-                f"must be set, since {values['host']}:{values['port']} is not a fixed address of "
+                f"must be set, since {values['host']!s}:{values['port']!s} is not a fixed address of "
                 "this machine alone. Set it to the URL that clients use, such as "
                 "https://auth.example.org.",
             )
