@@ -83,16 +83,20 @@ def decode(stream: str, version: int, position: int, time: int, form: StoredForm
         clear = _decode_clear(form.clear)
         blobs: dict[str, bytes] = _decode_sealed(form.sealed) if form.sealed is not None else {}
         origin = blobs.pop(ORIGIN, None)
-        if blobs.keys() & clear.data.keys():
-            msg = "a member is both clear and sealed"
-            raise ValueError(msg)
-        payload = upcast(form.topic, form.schema, cls.schema, {**clear.data, **blobs}, UPCASTS)
+        payload = upcast(form.topic, form.schema, cls.schema, _whole(clear.data, blobs), UPCASTS)
         event = msgspec.convert(payload, cls, builtin_types=(bytes,))
         for field in cls.seals:
             sealed(getattr(event, field))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         msg = f"The event at position {position} of the log can't be read: {error}"
         raise Damage(msg) from error
     return Recorded(
         stream, version, position, time, Meta(clear.actor, clear.request_id, origin), event
     )
+
+
+def _whole(data: dict[str, object], blobs: dict[str, bytes]) -> dict[str, object]:
+    if blobs.keys() & data.keys():
+        msg = "a member is both clear and sealed"
+        raise ValueError(msg)
+    return {**data, **blobs}

@@ -15,7 +15,7 @@ from domain.user import Session, User
 Events = tuple[events.Event, ...]
 
 
-def decide(user: User, command: commands.Command, policy: Policy, now: int) -> Events:
+def decide(user: User, command: commands.Command, policy: Policy, now: int) -> Events:  # noqa: PLR0911 - one case a command
     """What follows from a wish.
 
     Raises `InvalidCredentials` for a login that may not be, `InvalidToken` for a session that is
@@ -33,7 +33,7 @@ def decide(user: User, command: commands.Command, policy: Policy, now: int) -> E
         case commands.SetPermissions(_, permissions):
             return _set_permissions(user, permissions)
         case commands.GrantPermissions(_, permissions):
-            return _set_permissions(user, (*user.permissions, *permissions))
+            return _set_permissions(user, (*permissions, *user.permissions))
         case commands.WithdrawPermissions(_, permissions):
             return _set_permissions(user, set(user.permissions) - set(permissions))
         case commands.RecordFailedLogins(_, count, first_at, last_at):
@@ -60,21 +60,29 @@ def _register(user: User, command: commands.RegisterUser) -> Events:
 def _start_session(user: User, command: commands.StartSession, policy: Policy, now: int) -> Events:
     if user.status != "active" or command.secret_version != user.secret_version:
         raise InvalidCredentials
+    service = command.by == "client_credentials"
+    if service and any(
+        session.service and is_live(session, policy, now) for session in user.sessions.values()
+    ):
+        return ()
     started: Events = (
         events.UserLoggedIn(command.session_id, command.by),
         events.RefreshTokenIssued(command.session_id, now + policy.session_max),
     )
-    return (*_make_room(user, policy, now), *started)
+    return (*_make_room(user, policy, now, service=service), *started)
 
 
-def _make_room(user: User, policy: Policy, now: int) -> Events:
-    """End sessions, those past their idle limit first and then the oldest, until one fits."""
+def _make_room(user: User, policy: Policy, now: int, *, service: bool) -> Events:
+    """End sessions, those past their idle limit first and then the oldest, until one fits.
+
+    A user has one service session; it takes no other session's place.
+    """
     held = [
         (is_live(session, policy, now), session.started_at, session_id)
         for session_id, session in user.sessions.items()
-        if not session.service and session.expires_at > now
+        if session.service == service and session.expires_at > now
     ]
-    surplus = max(0, len(held) + 1 - policy.session_cap)
+    surplus = max(0, len(held) + 1 - (1 if service else policy.session_cap))
     return tuple(
         events.RefreshTokenRevoked(session_id, "limit")
         for _, _, session_id in sorted(held)[:surplus]
@@ -89,7 +97,9 @@ def _record_use(user: User, command: commands.RecordUse, policy: Policy, now: in
         raise InvalidToken(reason="revoked")
     if not is_live(session, policy, now):
         raise InvalidToken(reason="expired")
-    if command.generation != session.generation:
+    if command.generation > session.generation:
+        raise InvalidToken
+    if command.generation < session.generation:
         raise InvalidToken(reason="retired")
     match command.reason:
         case "first":

@@ -15,17 +15,17 @@ Knows nothing of HTTP: a status belongs to `app.http.problems`, an exit code to 
     ├── MethodNotAllowed               method_not_allowed
     ├── TooLarge                       too_large
     ├── UnsupportedMediaType           unsupported_media_type
-    ├── Conflict
+    ├── Conflict                       conflict
     │   ├── UserIdTaken                user_id_taken
     │   ├── LastAdministrator          last_administrator
     │   ├── LogChanged                 log_changed
     │   └── RebuildRunning             rebuild_running
     ├── TooManyAttempts                too_many_attempts
-    ├── TryLater
+    ├── TryLater                       internal_error
     │   ├── Overloaded                 overloaded
     │   └── Unavailable                unavailable
-    ├── InternalError                  internal_error
-    └── Damage                         internal_error: the store does not hold what it must
+    └── InternalError                  internal_error
+        └── Damage                     internal_error
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ class Unavailable(TryLater):
 
     def __init__(
         self,
-        detail: str = "The store did not answer in time. It may have been done: repeat the request.",
+        detail: str = "The store did not answer in time. Perhaps it was done: repeat the request.",
         retry_after: int = 1,
     ) -> None:
         super().__init__(detail, retry_after)

@@ -14,13 +14,14 @@ from domain.errors import Fault, InvalidRequest
 ADMIN: Final = "admin"
 MAX_PERMISSIONS: Final = 64
 _PERMISSION: Final = re.compile(r"[a-z][a-z0-9_.:-]{0,63}")
+_FORM: Final = "A permission is a letter a to z, then at most 63 of a to z, 0 to 9 and _ . : -"
 
 
 def prepare(permissions: Iterable[str]) -> tuple[str, ...]:
     """Sort and check a list of permissions; raises `InvalidRequest` naming each wrong one."""
     wanted = tuple(permissions)
     faults = tuple(
-        Fault(f"/permissions/{place}", "A permission is a–z, 0–9, _ . : -, at most 64 of them.")
+        Fault(f"/permissions/{place}", _FORM)
         for place, permission in enumerate(wanted)
         if not _PERMISSION.fullmatch(permission)
     )

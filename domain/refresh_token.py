@@ -43,11 +43,17 @@ def is_session_id(text: str) -> bool:
 
 
 class RefreshToken(NamedTuple):
-    """What a well-formed token says; nothing is proved until `is_genuine`."""
+    """What a well-formed token says; nothing is proved until `is_genuine`.
+
+    Its `repr` doesn't show the MAC: the three fields together are the token.
+    """
 
     session_id: str
     generation: int
     mac: str
+
+    def __repr__(self) -> str:
+        return f"RefreshToken({self.session_id!r}, {self.generation}, …)"
 
 
 def format_refresh_token(session_id: str, generation: int, key: bytes) -> str:

@@ -12,12 +12,15 @@ import msgspec
 
 
 class Clear(msgspec.Struct, frozen=True):
-    """A personal value that nobody has sealed yet; its `repr` doesn't show it."""
+    """A personal value that nobody has sealed yet; no `repr` of it, rich's too, shows it."""
 
     text: str
 
     def __repr__(self) -> str:
         return "Clear(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("text", "…")]
 
 
 Personal = Clear | bytes

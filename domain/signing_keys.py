@@ -56,21 +56,18 @@ class SigningKeys(msgspec.Struct, frozen=True):
 
 def evolve(ring: SigningKeys, recorded: Recorded) -> SigningKeys:
     """The ring after one more event."""
-    event = recorded.event
-    keys = dict(ring.keys)
-    match event:
+    match recorded.event:
         case events.SigningKeyAdded(kid, algorithm, public_jwk):
-            keys[kid] = SigningKeyState(kid, algorithm, public_jwk, recorded.time)
+            added = SigningKeyState(kid, algorithm, public_jwk, recorded.time)
+            keys = {**ring.keys, kid: added}
         case events.SigningKeyActivated(kid, from_):
-            keys[kid] = msgspec.structs.replace(keys[kid], active_from=from_)
+            keys = _changed(ring, kid, active_from=from_)
         case events.SigningKeyRetired(kid, published_until):
-            keys[kid] = msgspec.structs.replace(
-                keys[kid], retired_at=recorded.time, published_until=published_until
-            )
+            keys = _changed(ring, kid, retired_at=recorded.time, published_until=published_until)
         case events.SigningKeyWithdrawn(kid):
-            keys[kid] = msgspec.structs.replace(keys[kid], withdrawn=True)
+            keys = _changed(ring, kid, withdrawn=True)
         case _:
-            pass
+            keys = ring.keys
     return SigningKeys(recorded.version, keys)
 
 
@@ -91,3 +88,10 @@ def decide(
         case _:
             msg = f"the signing keys don't decide {type(command).__name__}"
             raise TypeError(msg)
+
+
+def _changed(ring: SigningKeys, kid: str, **changes: object) -> dict[str, SigningKeyState]:
+    key = ring.keys.get(kid)
+    if key is None:
+        return ring.keys
+    return {**ring.keys, kid: msgspec.structs.replace(key, **changes)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from typing import Final
+from typing import Final, NoReturn
 
 from precis_i18n import get_profile
 
@@ -28,27 +28,23 @@ def prepare(text: str) -> str:
     What is shown stays what was typed.
     """
     if len(text) > MAX_BYTES or len(text.encode(errors="surrogatepass")) > MAX_BYTES:
-        raise _unacceptable(f"A user_id has at most {MAX_BYTES} bytes.")
+        _refuse(f"A user_id has at most {MAX_BYTES} bytes.")
     if not text:
-        raise _unacceptable("A user_id has at least one character.")
-    if _ASCII.issuperset(text):
-        prepared = text.lower()
-    else:
-        prepared = _prepare_unicode(text)
+        _refuse("A user_id has at least one character.")
+    prepared = text.lower() if _ASCII.issuperset(text) else _prepare_unicode(text)
     if len(prepared) > MAX_CHARACTERS:
-        raise _unacceptable(f"A user_id has at most {MAX_CHARACTERS} characters.")
+        _refuse(f"A user_id has at most {MAX_CHARACTERS} characters.")
     return prepared
 
 
 def _prepare_unicode(text: str) -> str:
     for character in text:
         if unicodedata.category(character) in _REFUSED:
-            raise _unacceptable(f"A user_id has no character U+{ord(character):04X}.")
+            _refuse(f"A user_id has no character U+{ord(character):04X}.")
     try:
         return str(_profile().enforce(text))
     except UnicodeEncodeError as error:
-        msg = f"This is not acceptable in a user_id ({error.reason.partition('/')[2]})."
-        raise _unacceptable(msg) from None
+        _refuse(f"This is not acceptable in a user_id ({error.reason.partition('/')[2]}).")
 
 
 @lru_cache(maxsize=1)
@@ -56,5 +52,6 @@ def _profile():  # type: ignore[no-untyped-def]  # noqa: ANN202 - the library ha
     return get_profile("UsernameCaseMapped")
 
 
-def _unacceptable(why: str) -> InvalidRequest:
-    return InvalidRequest("The user_id is not acceptable.", (Fault("/user_id", why),))
+def _refuse(why: str) -> NoReturn:
+    msg = "The user_id is not acceptable."
+    raise InvalidRequest(msg, (Fault("/user_id", why),)) from None

@@ -1,0 +1,1 @@
+"""Everything that Gatebook must hold to, and the ways of showing it."""

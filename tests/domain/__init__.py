@@ -1,0 +1,1 @@
+"""Tests of facts and rules alone: no store, no clock, no HTTP."""
