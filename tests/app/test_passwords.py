@@ -13,7 +13,6 @@ from functools import partial
 from itertools import count
 
 import pytest
-from argon2 import extract_parameters
 
 from app.passwords import HashPool
 from domain.errors import Damage, Overloaded
@@ -39,16 +38,20 @@ def make_pool() -> Iterator[Pool]:
 
 
 class Gate:
-    """A clock that stops the pool's threads at the start of a hash until it is opened."""
+    """A clock that stops the pool's threads at the start of a hash until it is opened.
 
-    def __init__(self) -> None:
+    It goes on by `step` seconds whenever it is read.
+    """
+
+    def __init__(self, step: int) -> None:
+        self._ticks = count(step=step)
         self._open = threading.Event()
         self._reached = threading.Semaphore(0)
 
     def __call__(self) -> float:
         self._reached.release()
         assert self._open.wait(timeout=60)
-        return 0.0
+        return float(next(self._ticks))
 
     async def reached(self) -> None:
         """A thread stands before the gate."""
@@ -57,10 +60,15 @@ class Gate:
     def open(self) -> None:
         self._open.set()
 
+    def shut(self) -> None:
+        while self._reached.acquire(blocking=False):
+            pass
+        self._open.clear()
+
 
 @contextmanager
-def gate() -> Iterator[Gate]:
-    made = Gate()
+def gate(step: int = 0) -> Iterator[Gate]:
+    made = Gate(step)
     try:
         yield made
     finally:
@@ -237,15 +245,22 @@ def test_as_many_wait_as_the_longest_wait_allows(make_pool: Pool) -> None:
 
 
 def test_a_refusal_says_when_there_will_be_room(make_pool: Pool) -> None:
-    """By the first guess: at 19,456 KiB and 80 passes a hash takes a second."""
+    """One hash of 100 s, as far as the clock knows, makes the estimate 10 s."""
 
     async def work() -> None:
-        with gate() as clock:
-            pool = make_pool(memory_kib=19_456, time_cost=80, max_wait=-9.5, clock=clock)
-            assert pool.seconds_per_hash == pytest.approx(1.0)
+        with gate(step=100) as clock:
+            pool = make_pool(max_wait=2.0, clock=clock)
+            clock.open()
+            await pool.hash("slow")
+            assert pool.seconds_per_hash == pytest.approx(10.0, rel=0.01)
+            clock.shut()
+            first = asyncio.create_task(pool.hash("first"))
+            await clock.reached()
             with pytest.raises(Overloaded) as refusal:
-                await pool.hash("secret")
-            assert refusal.value.retry_after == 10
+                await pool.hash("second")
+            assert refusal.value.retry_after == 9
+            clock.open()
+            await first
 
     run(work)
 
