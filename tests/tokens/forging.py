@@ -10,7 +10,10 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from app.tokens.access_token import Claims, verify
+from domain.errors import InvalidToken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,3 +79,10 @@ def check(token: str, key: SigningKey, *, now: int = NOW, leeway: int = 0) -> Cl
         now=now,
         leeway=leeway,
     )
+
+
+def refuse(token: str, key: SigningKey) -> None:
+    """Demand the plain refusal, without a reason: the token is not genuine."""
+    with pytest.raises(InvalidToken) as refusal:
+        check(token, key)
+    assert refusal.value.reason is None

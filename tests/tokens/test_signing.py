@@ -141,7 +141,7 @@ def test_a_key_of_another_curve_or_size_is_damage(
 
 
 def test_a_key_of_another_kind_is_damage() -> None:
-    private = dsa.generate_private_key(1024)
+    private = dsa.generate_private_key(1024)  # noqa: S505 - small, so quick to make; it is refused
     der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(Damage):
         SigningKey.from_pkcs8("ES256", der)
@@ -223,6 +223,14 @@ def test_a_signature_of_another_length_is_refused(key: SigningKey) -> None:
         assert not key.verifying_key.verify(b"data", other)
 
 
+def test_an_es256_number_with_a_zero_more_is_refused(es256_key: SigningKey) -> None:
+    """Security rule 13: the same two numbers in 65 bytes would be a second signature."""
+    signature = es256_key.sign(b"data")
+    assert es256_key.verifying_key.verify(b"data", signature)
+    longer = signature[:32] + b"\0" + signature[32:]
+    assert not es256_key.verifying_key.verify(b"data", longer)
+
+
 def test_a_jwk_that_is_not_exactly_ours_is_damage(key: SigningKey) -> None:
     jwk = key.public_jwk()
     first = "n" if key.algorithm == "RS256" else "x"
@@ -257,10 +265,11 @@ def test_a_point_off_the_curve_is_damage(es256_key: SigningKey) -> None:
 
 def test_a_jwk_of_the_wrong_types_is_damage(key: SigningKey) -> None:
     jwk = key.public_jwk()
+    wrong: list[object] = [None, 1, [], b"x"]
     for member in jwk:
-        for value in (None, 1, [], b"x"):
+        for value in wrong:
             with pytest.raises(Damage):
-                VerifyingKey.from_jwk(jwk | {member: value})  # type: ignore[dict-item]
+                VerifyingKey.from_jwk(jwk | {member: value})  # type: ignore[arg-type]
 
 
 def test_a_key_shows_its_kid_alone(key: SigningKey) -> None:
