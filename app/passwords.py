@@ -27,7 +27,7 @@ from argon2.exceptions import (
     VerificationError,
     VerifyMismatchError,
 )
-from argon2.low_level import error_to_str
+from argon2.low_level import ARGON2_VERSION, error_to_str
 
 from domain.errors import Damage, Overloaded
 
@@ -111,10 +111,8 @@ class HashPool:
 
     def needs_rehash(self, secret_hash: str) -> bool:
         """Whether it was made with other parameters than the pool's; raises `Damage`."""
-        try:
-            return self._hasher.check_needs_rehash(secret_hash)
-        except InvalidHashError:
-            raise _malformed() from None
+        _check_form(secret_hash)
+        return self._hasher.check_needs_rehash(secret_hash)
 
     def close(self) -> None:
         """End the threads: what runs is finished, what waits hears `Overloaded`."""
@@ -178,18 +176,27 @@ class HashPool:
 
     def _compare(self, secret_hash: str | None, secret: str) -> bool:
         stored = self._nobody if secret_hash is None else secret_hash
+        _check_form(stored)
         try:
-            extract_parameters(stored)  # stricter about the form than `verify`
-            right = self._hasher.verify(stored.encode("ascii"), secret)
+            right = self._hasher.verify(stored, secret)
         except VerifyMismatchError:
             return False
         except VerificationError as error:
             if str(error) == _OUT_OF_MEMORY:
                 raise Overloaded from None
             raise _malformed() from None
-        except (InvalidHashError, UnicodeEncodeError):
-            raise _malformed() from None
         return right and secret_hash is not None
+
+
+def _check_form(stored: str) -> None:
+    """Refuse what no pool has ever made: to the library a cut hash is but another wrong one."""
+    try:
+        found = extract_parameters(stored)
+    except InvalidHashError:
+        raise _malformed() from None
+    form = (found.type, found.version, found.salt_len, found.hash_len)
+    if form != (Type.ID, ARGON2_VERSION, _SALT_BYTES, _HASH_BYTES) or not stored.isascii():
+        raise _malformed()
 
 
 def _hash_of_nothing(memory_kib: int, time_cost: int) -> str:
@@ -198,7 +205,7 @@ def _hash_of_nothing(memory_kib: int, time_cost: int) -> str:
         base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=")
         for size in (_SALT_BYTES, _HASH_BYTES)
     )
-    return f"$argon2id$v=19$m={memory_kib},t={time_cost},p=1${salt}${digest}"
+    return f"$argon2id$v={ARGON2_VERSION}$m={memory_kib},t={time_cost},p=1${salt}${digest}"
 
 
 def _step_back() -> None:

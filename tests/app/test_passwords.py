@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import sys
 import threading
 import time
@@ -158,6 +159,9 @@ def test_nobody_s_secret_is_wrong_and_costs_what_a_wrong_one_costs(make_pool: Po
         lambda _: "not a hash",
         lambda _: "$argon2id$",
         lambda stored: stored[:-1],
+        lambda stored: stored + "A",
+        lambda stored: stored.replace("argon2id", "argon2i"),
+        lambda stored: stored.replace("v=19", "v=16"),
         lambda stored: stored[:-3] + "!!!",
         lambda stored: stored[:-3] + "äöü",
         lambda stored: stored.replace("argon2id", "bcrypt"),
@@ -174,6 +178,7 @@ def test_a_malformed_stored_hash_is_damage(make_pool: Pool, spoil: Callable[[str
         with pytest.raises(Damage) as damage:
             await pool.verify(spoilt, "correct horse")
         assert "argon2" not in str(damage.value)
+        assert await pool.verify(await pool.hash("correct horse"), "correct horse")
 
     run(work)
 
@@ -194,13 +199,23 @@ def test_a_hash_is_made_again_when_any_parameter_changed(make_pool: Pool) -> Non
         pool.needs_rehash("not a hash")
 
 
+@pytest.fixture
+def address_space_of_one_tib() -> Iterator[None]:
+    """So that 4 TiB are refused, also where the kernel promises more memory than there is."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (2**40, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.usefixtures("address_space_of_one_tib")
 def test_memory_that_there_is_not_is_overload_and_no_damage(make_pool: Pool) -> None:
     pool = make_pool()
 
     async def work() -> None:
         stored = await pool.hash("correct horse")
         with pytest.raises(Overloaded):
-            await pool.verify(stored.replace("m=8", "m=4294967295"), "correct horse")
+            await pool.verify(stored.replace("m=8", f"m={2**32 - 1}"), "correct horse")
 
     run(work)
 
