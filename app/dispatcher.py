@@ -30,11 +30,8 @@ Waiting = tuple[Wish, Future]
 class Dispatcher:
     """The queue before the writer's thread. Everything but `_work` belongs to the event loop."""
 
-    def __init__(
-        self, commit: Commit, *, observe: Callable[[int, float], None] | None = None
-    ) -> None:
+    def __init__(self, commit: Commit) -> None:
         self._commit = commit
-        self._observe = observe
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -32,6 +32,7 @@ APPEND_LOCK: Final = 0x67617465626F6F6B
 """The advisory lock's number: «gatebook» in ASCII."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 CONNECT: Final = {
     "connect_timeout": 2,
@@ -233,3 +234,24 @@ def _settled(connection: Connection) -> Connection | None:
         connection.close()
         return None
     return None if connection.closed else connection
+
+
+async def connect_reader(url: str) -> AsyncConnection:
+    """A connection for look-ups on an event loop, with shorter limits; raises `Lost`."""
+    try:
+        connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **CONNECT)  # type: ignore[arg-type]
+        await connection.execute("SET statement_timeout=1500; SET TimeZone='UTC'")
+    except (psycopg.Error, OSError) as error:
+        raise Lost(str(error)) from error
+    return connection
+
+
+async def fetch_reader(
+    connection: AsyncConnection, sql: str, params: Sequence[Value | list[str]]
+) -> list[Row]:
+    """Read every row of a look-up; raises `Lost` for any fault: reading again is harmless."""
+    try:
+        cursor = await connection.execute(dialect(sql), params, prepare=True)
+        return await cursor.fetchall()
+    except psycopg.Error as error:
+        raise Lost(str(error)) from error

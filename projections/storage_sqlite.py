@@ -81,6 +81,7 @@ class SqliteStorage:
     """
 
     kind: Kind = "sqlite"
+    errors = sqlite3.Error
 
     def __init__(
         self,

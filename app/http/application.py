@@ -1,0 +1,68 @@
+"""The application: every controller, what stands around them, and the service's lifespan.
+
+Opens nothing until the lifespan begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+
+from app import logs
+from app.bootstrap import Service, running
+from app.http.body import MAX_BODY, StrictRequest
+from app.http.error import ErrorController
+from app.http.key import KeyController
+from app.http.observe import Observed
+from app.http.operation import OperationController
+from app.http.problems import answer
+from app.http.session import SessionController
+from app.http.user import UserController
+from app.settings import Settings
+
+CONTROLLERS: Final = (
+    UserController,
+    SessionController,
+    KeyController,
+    OperationController,
+    ErrorController,
+)
+
+
+def application(
+    settings: Settings, *, on_start: Callable[[Service], None] | None = None
+) -> Litestar:
+    """The service over HTTP; `on_start` hears of it once it runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with running(settings) as service:
+            app.state.service = service
+            if on_start is not None:
+                on_start(service)
+            yield
+
+    app = Litestar(
+        route_handlers=CONTROLLERS,
+        lifespan=[lifespan],
+        request_class=StrictRequest,
+        request_max_body_size=MAX_BODY,
+        exception_handlers={HTTPException: answer, Exception: answer},
+        openapi_config=None,
+        logging_config=None,
+        state=State(),
+    )
+    request_log = logs.configure(settings.log_format)
+
+    def count(route: str, method: str, status: int) -> None:
+        app.state.service.metrics.answered(route, method, status)
+
+    app.asgi_handler = Observed(
+        app.asgi_handler, request_log, count, https=settings.issuer.startswith("https:")
+    )
+    return app

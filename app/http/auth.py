@@ -1,0 +1,57 @@
+"""Who calls: the request's id, source and agent, and the holder of its access token.
+
+Knows no rule: the use cases decide what a token is worth.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+
+from app.bootstrap import Service
+from app.caller import Caller
+from app.sessions import Bearer
+from domain.errors import InvalidToken
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def service_of(request: Connection) -> Service:
+    """The running service."""
+    service: Service = request.app.state.service
+    return service
+
+
+def caller_of(request: Connection) -> Caller:
+    """The request's id and where it comes from."""
+    client = request.scope["client"]
+    agent = header(request, b"user-agent")
+    return Caller(
+        request.scope["request_id"],  # type: ignore[typeddict-item]
+        client[0] if client else None,
+        None if agent is None else agent.decode("latin-1"),
+    )
+
+
+def note_user(request: Connection, user_key: str) -> None:
+    """Let the request's log line name the user."""
+    request.scope["user_key"] = user_key  # type: ignore[typeddict-unknown-key]
+
+
+async def bearer_of(request: Connection) -> Bearer:
+    """The holder of the access token in `Authorization` (RFC 6750 §2.1)."""
+    given = header(request, b"authorization")
+    scheme, _, token = (given or b"").partition(b" ")
+    if scheme.lower() != b"bearer":
+        msg = "Send an access token: Authorization: Bearer …"
+        raise InvalidToken(msg, shown=False)
+    bearer = await service_of(request).sessions.bearer(token.strip(b" ").decode("latin-1"))
+    note_user(request, bearer.user_key)
+    return bearer
+
+
+def header(request: Connection, wanted: bytes) -> bytes | None:
+    """The one value of a header; a repeated one is none."""
+    found = [value for name, value in request.scope["headers"] if name == wanted]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,115 @@
+"""Strict reading of a JSON body: the media type, the size, the form, and then the members.
+
+JSON is UTF-8 without BOM, at most 16 deep, without repeated members (RFC 8259 §4); members are
+exactly those of the Struct. Knows no use case.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final, NoReturn
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+
+from domain.errors import Fault, InvalidRequest, UnsupportedMediaType
+
+MAX_BODY: Final = 16 * 1024
+MAX_DEPTH: Final = 16
+
+_JSON: Final = re.compile(
+    rb'application/json[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?', re.IGNORECASE
+)
+_MISSING: Final = re.compile(r"missing required field `([^`]*)`")
+_UNKNOWN: Final = re.compile(r"contains unknown field `([^`]*)`")
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+
+
+class StrictRequest(Request[Any, Any, State]):
+    """A request whose JSON body is read strictly into the Struct that its handler declares."""
+
+    async def body(self) -> bytes:
+        """The bytes, when they are declared to be JSON and there are any."""
+        self._check_media_type()
+        content = await super().body()
+        if not content:
+            msg = "The body is empty. Send a JSON object."
+            raise InvalidRequest(msg)
+        return content
+
+    async def json(self) -> Any:
+        """The handler's Struct; raises `InvalidRequest` or `UnsupportedMediaType`."""
+        declared = self.route_handler.parsed_data_field
+        wanted: type = dict if declared is None else declared.annotation
+        return read_json(await self.body(), wanted)
+
+    def _check_media_type(self) -> None:
+        for name, value in self.scope["headers"]:
+            if name == b"content-type" and _JSON.fullmatch(value):
+                return
+        msg = "Send the body as application/json."
+        raise UnsupportedMediaType(msg)
+
+
+def read_json(content: bytes, wanted: type) -> Any:
+    """Read one JSON document into a Struct; raises `InvalidRequest` with pointers."""
+    try:
+        text = content.decode()
+        if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _depth(content) > MAX_DEPTH:
+            _refuse(f"The body is nested more than {MAX_DEPTH} deep.")
+        document = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse)
+    except UnicodeDecodeError:
+        raise InvalidRequest("The body is not UTF-8.") from None
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The body is not JSON.") from None
+    try:
+        return msgspec.convert(document, wanted)
+    except msgspec.ValidationError as error:
+        raise _named(str(error)) from None
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                fault = Fault(_pointer(name), "This member is repeated.")
+                raise InvalidRequest("A member is repeated.", (fault,))
+            seen.add(name)
+    return members
+
+
+def _refuse(why: str) -> NoReturn:
+    msg = why if why.endswith(".") else "The body is not JSON."
+    raise InvalidRequest(msg)
+
+
+def _depth(content: bytes) -> int:
+    depth = deepest = 0
+    for byte in _STRING.sub(b"", content):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _named(message: str) -> InvalidRequest:
+    """The library's message as a fault that points to the member."""
+    what, _, where = message.partition(" - at `$")
+    pointer = re.sub(r"[.\[]", "/", where.rstrip("`").replace("]", ""))
+    for pattern, said in ((_MISSING, "is missing"), (_UNKNOWN, "is not known here")):
+        found = pattern.search(what)
+        if found:
+            fault = Fault(pointer + _pointer(found[1]), f"This member {said}.")
+            return InvalidRequest("The body has not exactly the members asked for.", (fault,))
+    return InvalidRequest("A member has the wrong type.", (Fault(pointer, f"{what}."),))
+
+
+def _pointer(name: str) -> str:
+    shown = name.encode(errors="replace").decode()[:128]
+    return "/" + shown.replace("~", "~0").replace("/", "~1")

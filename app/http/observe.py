@@ -1,0 +1,70 @@
+"""Around every request: its id, the headers that every answer has, its log line, its count.
+
+A plain ASGI wrapper outside of the framework, so that nothing is answered without it. Knows no
+route.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.identifiers import new_request_id
+from app.logs import RequestLog
+
+Count = Callable[[str, str, int], None]
+
+_CSP: Final = b"content-security-policy"
+_ALWAYS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_CLOSED: Final = (_CSP, b"default-src 'none'; frame-ancestors 'none'")
+_HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
+
+
+class Observed:
+    """The app, observed."""
+
+    def __init__(self, app: ASGIApp, log: RequestLog, count: Count, *, https: bool) -> None:
+        self._app = app
+        self._log = log
+        self._count = count
+        self._headers = [*_ALWAYS, _HSTS] if https else [*_ALWAYS]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        noted: dict[str, Any] = scope  # type: ignore[assignment]
+        if noted["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = new_request_id()
+        noted["request_id"] = request_id
+        status = 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message["headers"], *self._headers]
+                headers.append((b"x-request-id", request_id.encode()))
+                if all(name != _CSP for name, _ in message["headers"]):
+                    headers.append(_CLOSED)
+                message["headers"] = headers
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            route = noted.get("path_template") or "unmatched"
+            method = noted["method"] if noted["method"] in _METHODS else "OTHER"
+            self._count(route, method, status)
+            duration = (time.perf_counter() - started) * 1000
+            self._log(request_id, method, route, status, duration, noted.get("user_key"))
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})

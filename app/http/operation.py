@@ -1,0 +1,85 @@
+"""Operations: is the process there, is it ready, what does it count, which version is it."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+import msgspec
+from litestar import Controller, Response, get
+from litestar.openapi.datastructures import ResponseSpec
+
+from app.http.auth import service_of
+from app.http.problems import AnyRequest, refusals
+from app.metrics import CONTENT_TYPE
+from app.readiness import Check, checks
+
+
+def product_version() -> str:
+    """The installed version; a source tree says so."""
+    try:
+        return version("gatebook")
+    except PackageNotFoundError:
+        return "0+source"
+
+
+VERSION: Final = product_version()
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    status: str
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether the service can do its work, and what each check found."""
+
+    status: str
+    checks: list[Check]
+
+
+class Version(msgspec.Struct, frozen=True):
+    """Which release, and which log."""
+
+    version: str
+    log_id: str
+
+
+class OperationController(Controller):
+    """For operators and their machines."""
+
+    tags = ("Operations",)
+
+    @get("/healthz", operation_id="showHealth", summary="Whether the process answers",
+         responses=refusals())  # fmt: skip
+    async def show_health(self) -> Health:
+        """The process answers; says nothing of the store."""
+        return Health("ok")
+
+    @get(
+        "/readyz",
+        operation_id="showReadiness",
+        summary="Whether the service can do its work",
+        responses={503: ResponseSpec(Readiness, description="not ready"), **refusals()},
+    )
+    async def show_readiness(self, request: AnyRequest) -> Response[Readiness]:
+        """The store is writable, keys are loaded, views are at the head, the clock is right."""
+        found = await checks(service_of(request))
+        ready = all(check.ok for check in found)
+        body = Readiness("ready" if ready else "not ready", found)
+        return Response(body, status_code=200 if ready else 503)
+
+    @get(
+        "/metrics",
+        operation_id="showMetrics",
+        summary="Figures for Prometheus",
+        responses=refusals(),
+        media_type="text/plain",
+    )
+    async def show_metrics(self, request: AnyRequest) -> Response[bytes]:
+        """The text format."""
+        return Response(service_of(request).metrics.render(), media_type=CONTENT_TYPE)
+
+    @get("/version", operation_id="showVersion", summary="Release and log", responses=refusals())
+    async def show_version(self, request: AnyRequest) -> Version:
+        """Which release this is, and which log its positions belong to."""
+        return Version(VERSION, service_of(request).store.log_id)

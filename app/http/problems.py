@@ -1,0 +1,92 @@
+"""From whatever was raised while answering to a problem.
+
+Knows Litestar's own exceptions, which never reach a client as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from litestar import MediaType, Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi.datastructures import ResponseSpec
+
+from app.bootstrap import Service
+from app.http.problem import BY_CODE, MEDIA_TYPE, STATUS, Problem, headers_of, problem_of
+from domain import errors
+from domain.errors import Fault, GatebookError
+
+_logger = structlog.get_logger("gatebook.http")
+
+_OF_STATUS = {
+    400: errors.InvalidRequest,
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.TooLarge,
+    415: errors.UnsupportedMediaType,
+}
+_DETAIL = {
+    404: "There is nothing at this path. See /schema for what there is.",
+    405: "This path doesn't take that method. See the Allow header.",
+    413: "The body is longer than 16 KiB.",
+}
+
+AnyRequest = Request[Any, Any, State]
+
+
+def answer(request: AnyRequest, error: Exception) -> Response[Problem]:
+    """The problem that a raised exception becomes; what nobody foresaw is logged and a 500."""
+    headers: dict[str, str] = {}
+    if isinstance(error, HTTPException):
+        headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
+    refusal = _refusal(error)
+    service: Service = request.app.state.service
+    service.metrics.refused(refusal.code, getattr(refusal, "reason", None) or "")
+    request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]
+    if isinstance(refusal, errors.InternalError):
+        _logger.error("internal_error", request_id=request_id, exc_info=error)
+    problem = problem_of(refusal, service.settings.issuer, request_id)
+    return Response(
+        problem,
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers={**headers, **headers_of(refusal)},
+    )
+
+
+def _refusal(error: Exception) -> GatebookError:
+    if isinstance(error, GatebookError):
+        return error
+    if isinstance(error, ValidationException):
+        return errors.InvalidRequest("A parameter is not acceptable.", _faults(error))
+    if isinstance(error, HTTPException) and error.status_code < 500:  # noqa: PLR2004 - theirs
+        cls: type[GatebookError] = _OF_STATUS.get(error.status_code, errors.InvalidRequest)
+        return cls(_DETAIL.get(error.status_code, ""))
+    return errors.InternalError()
+
+
+def _faults(error: ValidationException) -> tuple[Fault, ...]:
+    extra = error.extra if isinstance(error.extra, list) else []
+    return tuple(
+        Fault(f"/{each.get('key', '')}", str(each.get("message", "")))
+        for each in extra
+        if isinstance(each, dict)
+    )
+
+
+def refusals(*codes: str) -> dict[int, ResponseSpec]:
+    """What the OpenAPI description says of the problems that a handler may answer."""
+    found: dict[int, list[str]] = {}
+    for code in (*codes, "internal_error"):
+        found.setdefault(STATUS[BY_CODE[code]], []).append(code)
+    return {
+        status: ResponseSpec(
+            Problem,
+            media_type=MediaType.JSON,
+            description=" or ".join(f"`{code}`" for code in names),
+            generate_examples=False,
+        )
+        for status, names in found.items()
+    }

@@ -1,0 +1,109 @@
+"""Users: register, find one's key, see oneself."""
+
+from typing import Final
+
+import msgspec
+from litestar import Controller, get, post
+from litestar.datastructures import CacheControlHeader
+
+from app.http.auth import bearer_of, caller_of, note_user, service_of
+from app.http.body import StrictRequest
+from app.http.problems import refusals
+from app.timestamps import rfc3339
+
+NO_STORE: Final = CacheControlHeader(no_store=True)
+
+
+class NameAndSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A name and its secret."""
+
+    user_id: str
+    user_secret: str
+
+
+class UserKey(msgspec.Struct, frozen=True):
+    """The key of a user."""
+
+    user_key: str
+
+
+class Me(msgspec.Struct, frozen=True):
+    """The holder of an access token; `expires_at` is the token's end."""
+
+    user_key: str
+    user_id: str
+    permissions: tuple[str, ...]
+    session_id: str
+    registered_at: str
+    expires_at: str
+
+
+class UserController(Controller):
+    """Registration and the own user."""
+
+    tags = ("Users",)
+    cache_control = NO_STORE
+
+    @post(
+        "/register",
+        operation_id="register",
+        summary="Register: a name and a secret for a key",
+        responses=refusals(
+            "invalid_request",
+            "unacceptable_secret",
+            "registration_closed",
+            "user_id_taken",
+            "too_large",
+            "unsupported_media_type",
+            "too_many_attempts",
+            "overloaded",
+            "unavailable",
+        ),
+    )
+    async def register(self, data: NameAndSecret, request: StrictRequest) -> UserKey:
+        """Take a name; the key that comes back is what you authenticate with."""
+        accounts = service_of(request).accounts
+        user_key = await accounts.register(data.user_id, data.user_secret, caller_of(request))
+        note_user(request, user_key)
+        return UserKey(user_key)
+
+    @post(
+        "/userkey",
+        operation_id="findUserKey",
+        summary="Find the key again: for someone who lost it",
+        status_code=200,
+        responses=refusals(
+            "invalid_request",
+            "invalid_credentials",
+            "too_large",
+            "unsupported_media_type",
+            "too_many_attempts",
+            "overloaded",
+            "unavailable",
+        ),
+    )
+    async def find_user_key(self, data: NameAndSecret, request: StrictRequest) -> UserKey:
+        """The key of the user with this name and secret."""
+        accounts = service_of(request).accounts
+        user_key = await accounts.find_user_key(data.user_id, data.user_secret, caller_of(request))
+        note_user(request, user_key)
+        return UserKey(user_key)
+
+    @get(
+        "/me",
+        operation_id="showMe",
+        summary="The holder of the access token",
+        security=[{"accessToken": []}],
+        responses=refusals("invalid_token", "overloaded", "unavailable"),
+    )
+    async def show_me(self, request: StrictRequest) -> Me:
+        """Who the bearer is, and what this token may do now."""
+        bearer = await bearer_of(request)
+        return Me(
+            bearer.user_key,
+            bearer.user_id,
+            bearer.permissions,
+            bearer.session_id,
+            rfc3339(bearer.registered_at),
+            rfc3339(bearer.expires_at),
+        )

@@ -1,0 +1,66 @@
+"""Access tokens for a session: what they claim and how long they live.
+
+Knows no request: the use cases say for which session and when.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.tokens import access_token
+from app.tokens.access_token import Claims, new_jti
+from app.tokens.key_ring import KeyRing
+from domain.errors import InvalidToken
+from domain.policy import SECOND
+
+
+class Session(msgspec.Struct, frozen=True):
+    """What an access token says of a session; times in µs. `ends_at` is the earliest limit."""
+
+    user_key: str
+    user_id: str
+    session_id: str
+    started_at: int
+    ends_at: int
+    permissions: str
+
+
+class Issuer:
+    """Signs and checks access tokens as one issuer, for one audience; `ttl` in seconds."""
+
+    def __init__(self, keys: KeyRing, issuer: str, audience: str, ttl: int) -> None:
+        self.keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._ttl = ttl
+
+    def issue(self, session: Session, now: int) -> str:
+        """A token that doesn't outlive its session (RFC 9068 §2.2)."""
+        second = now // SECOND
+        expires = min(second + self._ttl, session.ends_at // SECOND)
+        if expires <= second:
+            raise InvalidToken(reason="expired")
+        claims = Claims(
+            iss=self._issuer,
+            sub=session.user_key,
+            aud=self._audience,
+            iat=second,
+            exp=expires,
+            jti=new_jti(),
+            client_id=session.user_key,
+            sid=session.session_id,
+            user_id=session.user_id,
+            auth_time=session.started_at // SECOND,
+            scope=session.permissions,
+        )
+        return access_token.sign(claims, self.keys.signer(now))
+
+    def check(self, token: str, now: int) -> Claims:
+        """The claims of a token of ours; raises `InvalidToken` (RFC 9068 §4)."""
+        return access_token.verify(
+            token,
+            keys=self.keys.verifying,
+            issuer=self._issuer,
+            audience=self._audience,
+            now=now,
+        )

@@ -1,0 +1,219 @@
+"""Look-ups by key while a request waits: one row of the views, never older than the request.
+
+On SQLite a read on the loop's own connection; on PostgreSQL one query serves all look-ups that
+wait, and none joins a query that was sent before it. Knows no rule: what a row means is decided
+by the use cases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Protocol
+
+from app.eventstore.log import Head
+from domain.errors import Unavailable
+from projections.storage import Lost, Row, Storage, Value
+from projections.storage_sqlite import SqliteStorage
+from projections.token_lookup import LOOK_UP, LOOK_UP_MANY, TokenRow
+from projections.user_directory import CREDENTIAL_BY_KEY, CREDENTIAL_BY_NAME, CredentialRow
+
+if TYPE_CHECKING:
+    from projections.storage_postgres import AsyncConnection
+
+ANSWER_WITHIN: Final = 2.0
+"""Seconds after which a look-up is given up."""
+IN_FLIGHT: Final = 2
+
+_MOMENT: Final = """
+SELECT s.generation, s.log_id, e.position, e.time, NULL
+FROM store s LEFT JOIN events e ON e.position = (SELECT max(position) FROM events)"""
+
+
+class Lookup(Protocol):
+    """Reads for requests; belongs to the event loop. Every method raises `Unavailable`."""
+
+    async def session(self, session_id: str) -> TokenRow | None:
+        """A session with its user."""
+
+    async def credential(self, user_key: str) -> CredentialRow | None:
+        """What a login needs, by user_key."""
+
+    async def credential_by_name(self, name_mac: bytes) -> CredentialRow | None:
+        """What a login needs, by the keyed hash of the user_id."""
+
+    async def head(self) -> Head:
+        """Where the log ends, and the store's generation; without the chain."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+def lookup_of(storage: Storage) -> Lookup:
+    """The look-up that fits a storage."""
+    if isinstance(storage, SqliteStorage):
+        return SqliteLookup(storage)
+    from projections.storage_postgres import PostgresStorage  # noqa: PLC0415 - an extra
+
+    assert isinstance(storage, PostgresStorage)  # noqa: S101 - there are two kinds
+    return PostgresLookup(storage.url)
+
+
+class _ByKey:
+    """The look-ups in terms of one-row queries."""
+
+    async def _one(self, sql: str, key: Value) -> Row | None:
+        raise NotImplementedError
+
+    async def credential(self, user_key: str) -> CredentialRow | None:
+        row = await self._one(CREDENTIAL_BY_KEY, user_key)
+        return None if row is None else CredentialRow.of(row)
+
+    async def credential_by_name(self, name_mac: bytes) -> CredentialRow | None:
+        row = await self._one(CREDENTIAL_BY_NAME, name_mac)
+        return None if row is None else CredentialRow.of(row)
+
+    async def head(self) -> Head:
+        row = await self._one(_MOMENT + " WHERE s.one = ?", 1)
+        if row is None:
+            raise Unavailable
+        generation, log_id, position, time, _ = row
+        return Head(int(generation or 0), str(log_id), int(position or 0), int(time or 0), b"")
+
+
+class SqliteLookup(_ByKey):
+    """Reads on the loop: 15 µs, and WAL readers never wait."""
+
+    def __init__(self, storage: SqliteStorage) -> None:
+        self._storage = storage
+
+    async def session(self, session_id: str) -> TokenRow | None:
+        """A session with its user."""
+        row = await self._one(LOOK_UP, session_id)
+        return None if row is None else TokenRow.of(row)
+
+    async def _one(self, sql: str, key: Value) -> Row | None:
+        try:
+            found = self._storage.reader().execute(sql, (key,)).fetchall()
+        except (self._storage.errors, Lost) as error:
+            raise Unavailable from error
+        return found[0] if found else None
+
+    async def close(self) -> None:
+        """Nothing: the storage closes its connections."""
+
+
+Future = asyncio.Future[Row | None]
+
+
+class PostgresLookup(_ByKey):
+    """At most `IN_FLIGHT` queries at a time, each serving whatever waited when it was sent."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._sessions: dict[str, list[Future]] = {}
+        self._others: list[tuple[str, Value, Future]] = []
+        self._wanted = asyncio.Event()
+        self._workers = [asyncio.create_task(self._work()) for _ in range(IN_FLIGHT)]
+
+    async def session(self, session_id: str) -> TokenRow | None:
+        """A session with its user."""
+        future = self._future()
+        self._sessions.setdefault(session_id, []).append(future)
+        row = await self._answer(future)
+        return None if row is None else TokenRow.of(row)
+
+    async def close(self) -> None:
+        """End the workers and their connections."""
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def _one(self, sql: str, key: Value) -> Row | None:
+        future = self._future()
+        self._others.append((sql, key, future))
+        return await self._answer(future)
+
+    def _future(self) -> Future:
+        return asyncio.get_running_loop().create_future()
+
+    async def _answer(self, future: Future) -> Row | None:
+        self._wanted.set()
+        timer = future.get_loop().call_later(ANSWER_WITHIN, _give_up, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    async def _work(self) -> None:
+        reader = _Reader(self._url)
+        try:
+            while True:
+                await self._wanted.wait()
+                sessions, self._sessions = self._sessions, {}
+                others, self._others = self._others, []
+                self._wanted.clear()
+                if sessions:
+                    await self._serve_sessions(reader, sessions)
+                for sql, key, future in others:
+                    await _serve(reader, sql, key, future)
+        finally:
+            await reader.close()
+
+    async def _serve_sessions(self, reader: _Reader, sessions: dict[str, list[Future]]) -> None:
+        try:
+            rows = {row[0]: row for row in await reader.fetch(LOOK_UP_MANY, (list(sessions),))}
+        except Lost:
+            rows = None
+        for session_id, futures in sessions.items():
+            for future in futures:
+                if not future.done():
+                    if rows is None:
+                        future.set_exception(Unavailable())
+                    else:
+                        future.set_result(rows.get(session_id))
+
+
+class _Reader:
+    """One connection for reading, made again when it broke."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: AsyncConnection | None = None
+
+    async def fetch(self, sql: str, params: Sequence[Value | list[str]]) -> list[Row]:
+        """Read, once more on a new connection when the old one broke; raises `Lost`."""
+        from projections import storage_postgres  # noqa: PLC0415 - an extra
+
+        fresh = self._connection is None
+        try:
+            if self._connection is None:
+                self._connection = await storage_postgres.connect_reader(self._url)
+            return await storage_postgres.fetch_reader(self._connection, sql, params)
+        except Lost:
+            await self.close()
+            if fresh:
+                raise
+            return await self.fetch(sql, params)
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+
+async def _serve(reader: _Reader, sql: str, key: Value, future: Future) -> None:
+    try:
+        found = await reader.fetch(sql, (key,))
+    except Lost:
+        if not future.done():
+            future.set_exception(Unavailable())
+        return
+    if not future.done():
+        future.set_result(found[0] if found else None)
+
+
+def _give_up(future: Future) -> None:
+    if not future.done():
+        future.set_exception(Unavailable())
