@@ -38,8 +38,8 @@ def test_an_ended_session_ends_once() -> None:
 
 
 def test_the_other_session_goes_on() -> None:
-    ended = given(*TWO_SESSIONS).when(end(1)).then(
-        events.RefreshTokenRevoked(session_id(1), "owner")
+    ended = (
+        given(*TWO_SESSIONS).when(end(1)).then(events.RefreshTokenRevoked(session_id(1), "owner"))
     )
     ended.when(commands.RecordUse(ADA, session_id(2), 1, "first")).then(
         events.RefreshTokenUsed(session_id(2), 1)

@@ -73,7 +73,12 @@ def test_the_ring_decides_nothing_else() -> None:
 
 def test_a_keys_state_says_all_that_its_events_said() -> None:
     retired = events.SigningKeyRetired("a", T0 + DAY)
-    told = (*active("a", T0 + 5), T0 + 9, retired, events.SigningKeyWithdrawn("a"))
+    told: tuple[int | Event, ...] = (
+        *active("a", T0 + 5),
+        T0 + 9,
+        retired,
+        events.SigningKeyWithdrawn("a"),
+    )
     assert ring(*told) == SigningKeys(
         4, {"a": SigningKeyState("a", "ES256", JWK, T0, T0 + 5, T0 + 9, T0 + DAY, withdrawn=True)}
     )
