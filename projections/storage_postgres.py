@@ -50,6 +50,10 @@ SESSION: Final = (
 )
 _CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _DURABLE: Final = "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
+_HAS_TABLE: Final = """
+SELECT 1 FROM pg_catalog.pg_tables
+WHERE schemaname = ANY (current_schemas(false)) AND tablename = ?"""
+"""Not `to_regclass`: that answers from a cache which a wait for the append lock leaves stale."""
 _GONE: Final = (
     psycopg.InterfaceError,
     errors.AdminShutdown,
@@ -95,7 +99,7 @@ class PostgresRows:
 
     def has_table(self, name: str) -> bool:
         """Whether there is a table of that name."""
-        return self.fetch("SELECT to_regclass(?)", (name,))[0][0] is not None
+        return bool(self.fetch(_HAS_TABLE, (name,)))
 
     def clock(self) -> int:
         """The server's time, in µs."""

@@ -143,8 +143,11 @@ class SqliteStorage:
 
     def prepare(self) -> None:
         """Create the file, readable by its owner alone, when it isn't there."""
-        if not self.path.exists():
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        try:
+            if not self.path.exists():
+                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise Lost(str(error)) from error
 
     def discard(self) -> None:
         """Close the writing connection, under the lock: closing may checkpoint."""

@@ -153,7 +153,7 @@ def verify_chain(rows: Rows, chain_key: bytes, *, page: int = 1000) -> int:
             if (record.position, record.version) != (position + 1, before + 1):
                 msg = f"The log has a gap at position {record.position}."
                 raise Damage(msg)
-            if record.time < time or row[-1] != chain:
+            if row[-1] != chain or record.time < time:
                 msg = f"The event at position {record.position} was changed."
                 raise Damage(msg)
             position, time = record.position, record.time

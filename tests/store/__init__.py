@@ -1,0 +1,1 @@
+"""One contract of the write path, kept on each kind of store."""
