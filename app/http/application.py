@@ -42,7 +42,7 @@ def application(
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with running(settings) as service:
-            app.state.service = service
+            observed.service = service
             if on_start is not None:
                 on_start(service)
             yield
@@ -60,9 +60,10 @@ def application(
     request_log = logs.configure(settings.log_format)
 
     def count(route: str, method: str, status: int) -> None:
-        app.state.service.metrics.answered(route, method, status)
+        if isinstance(observed.service, Service):
+            observed.service.metrics.answered(route, method, status)
 
-    app.asgi_handler = Observed(
-        app.asgi_handler, request_log, count, https=settings.issuer.startswith("https:")
-    )
+    https = settings.issuer.startswith("https:")
+    observed = Observed(app.asgi_handler, request_log, count, https=https)
+    app.asgi_handler = observed
     return app

@@ -19,7 +19,7 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 def service_of(request: Connection) -> Service:
     """The running service."""
-    service: Service = request.app.state.service
+    service: Service = request.scope["service"]  # type: ignore[typeddict-item]
     return service
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
+from litestar.types import Empty
 
 from domain.errors import Fault, InvalidRequest, UnsupportedMediaType
 
@@ -32,12 +33,13 @@ class StrictRequest(Request[Any, Any, State]):
 
     async def body(self) -> bytes:
         """The bytes, when they are declared to be JSON and there are any."""
-        self._check_media_type()
-        content = await super().body()
-        if not content:
-            msg = "The body is empty. Send a JSON object."
-            raise InvalidRequest(msg)
-        return content
+        if self._body is Empty:
+            self._check_media_type()
+            self._body = await super().body()
+            if not self._body:
+                msg = "The body is empty. Send a JSON object."
+                raise InvalidRequest(msg)
+        return self._body
 
     async def json(self) -> Any:
         """The handler's Struct; raises `InvalidRequest` or `UnsupportedMediaType`."""

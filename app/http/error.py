@@ -1,6 +1,7 @@
 """What each problem's `type` leads to: what it means and what to do."""
 
 from litestar import Controller, Response, get
+from litestar.params import FromPath
 
 from app.http.problem import BY_CODE, status_of
 from app.http.problems import refusals
@@ -19,7 +20,7 @@ class ErrorController(Controller):
         media_type="text/plain",
         responses=refusals("not_found"),
     )
-    async def explain_error(self, code: str) -> Response[str]:
+    async def explain_error(self, code: FromPath[str]) -> Response[str]:
         """Title, status and meaning of the problem with this code."""
         cls = BY_CODE.get(code)
         if cls is None:

@@ -18,16 +18,23 @@ from app.logs import RequestLog
 Count = Callable[[str, str, int], None]
 
 _CSP: Final = b"content-security-policy"
+_CACHE: Final = b"cache-control"
 _ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
-_CLOSED: Final = (_CSP, b"default-src 'none'; frame-ancestors 'none'")
+_UNLESS_SAID: Final = (
+    (_CSP, b"default-src 'none'; frame-ancestors 'none'"),
+    (_CACHE, b"no-store"),
+)
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
 
 class Observed:
-    """The app, observed."""
+    """The app, observed; `service` is what handlers find in their scope once it runs."""
+
+    service: object = None
 
     def __init__(self, app: ASGIApp, log: RequestLog, count: Count, *, https: bool) -> None:
         self._app = app
@@ -42,19 +49,21 @@ class Observed:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = new_request_id()
-        noted["request_id"] = request_id
+        noted["request_id"] = request_id = new_request_id()
+        noted["service"] = self.service
         status = 500
 
         async def sending(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], *self._headers]
-                headers.append((b"x-request-id", request_id.encode()))
-                if all(name != _CSP for name, _ in message["headers"]):
-                    headers.append(_CLOSED)
-                message["headers"] = headers
+                said = {name for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *self._headers,
+                    (b"x-request-id", request_id.encode()),
+                    *(each for each in _UNLESS_SAID if each[0] not in said),
+                ]
             await send(message)
 
         try:
@@ -65,6 +74,3 @@ class Observed:
             self._count(route, method, status)
             duration = (time.perf_counter() - started) * 1000
             self._log(request_id, method, route, status, duration, noted.get("user_key"))
-
-
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})

@@ -82,7 +82,7 @@ def problem_of(error: GatebookError, issuer: str, request_id: str) -> Problem:
 
 def headers_of(error: GatebookError) -> dict[str, str]:
     """What the answer says besides its body (RFC 6750 §3, RFC 9110 §10.2.3)."""
-    headers = {"cache-control": "no-store"}
+    headers: dict[str, str] = {}
     if isinstance(error, errors.TooManyAttempts | errors.TryLater):
         headers["retry-after"] = str(error.retry_after)
     if isinstance(error, errors.InvalidCredentials | errors.InvalidToken):

@@ -13,7 +13,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 
-from app.bootstrap import Service
+from app.http.auth import service_of
 from app.http.problem import BY_CODE, MEDIA_TYPE, STATUS, Problem, headers_of, problem_of
 from domain import errors
 from domain.errors import Fault, GatebookError
@@ -42,7 +42,7 @@ def answer(request: AnyRequest, error: Exception) -> Response[Problem]:
     if isinstance(error, HTTPException):
         headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
     refusal = _refusal(error)
-    service: Service = request.app.state.service
+    service = service_of(request)
     service.metrics.refused(refusal.code, getattr(refusal, "reason", None) or "")
     request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]
     if isinstance(refusal, errors.InternalError):

@@ -2,12 +2,12 @@
 
 import msgspec
 from litestar import Controller, post
+from litestar.params import JSONBody
 
 from app.accounts import Tokens
 from app.http.auth import caller_of, note_user, service_of
 from app.http.body import StrictRequest
 from app.http.problems import refusals
-from app.http.user import NO_STORE
 from domain.errors import Fault, InvalidRequest
 
 
@@ -45,7 +45,6 @@ class SessionController(Controller):
     """Tokens and the sessions behind them."""
 
     tags = ("Sessions",)
-    cache_control = NO_STORE
 
     @post(
         "/authenticate",
@@ -62,7 +61,7 @@ class SessionController(Controller):
             "unavailable",
         ),
     )
-    async def authenticate(self, data: KeyAndSecret, request: StrictRequest) -> Tokens:
+    async def authenticate(self, data: JSONBody[KeyAndSecret], request: StrictRequest) -> Tokens:
         """Start a session with a refresh token of its own."""
         accounts = service_of(request).accounts
         tokens = await accounts.authenticate(data.user_key, data.user_secret, caller_of(request))
@@ -83,7 +82,7 @@ class SessionController(Controller):
             "unavailable",
         ),
     )
-    async def refresh(self, data: RefreshRequest, request: StrictRequest) -> AccessToken:
+    async def refresh(self, data: JSONBody[RefreshRequest], request: StrictRequest) -> AccessToken:
         """A new access token of the refresh token's session."""
         if data.rotate:
             why = Fault("/rotate", "Rotation is not available in this release.")
@@ -102,7 +101,7 @@ class SessionController(Controller):
             "invalid_request", "too_large", "unsupported_media_type", "overloaded", "unavailable"
         ),
     )
-    async def revoke(self, data: RefreshToken, request: StrictRequest) -> Empty:
+    async def revoke(self, data: JSONBody[RefreshToken], request: StrictRequest) -> Empty:
         """End the session; the answer is the same for a token that nobody knows."""
         await service_of(request).sessions.revoke(data.refresh_token, caller_of(request))
         return Empty()

@@ -1,17 +1,13 @@
 """Users: register, find one's key, see oneself."""
 
-from typing import Final
-
 import msgspec
 from litestar import Controller, get, post
-from litestar.datastructures import CacheControlHeader
+from litestar.params import JSONBody
 
 from app.http.auth import bearer_of, caller_of, note_user, service_of
 from app.http.body import StrictRequest
 from app.http.problems import refusals
 from app.timestamps import rfc3339
-
-NO_STORE: Final = CacheControlHeader(no_store=True)
 
 
 class NameAndSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +38,6 @@ class UserController(Controller):
     """Registration and the own user."""
 
     tags = ("Users",)
-    cache_control = NO_STORE
 
     @post(
         "/register",
@@ -60,7 +55,7 @@ class UserController(Controller):
             "unavailable",
         ),
     )
-    async def register(self, data: NameAndSecret, request: StrictRequest) -> UserKey:
+    async def register(self, data: JSONBody[NameAndSecret], request: StrictRequest) -> UserKey:
         """Take a name; the key that comes back is what you authenticate with."""
         accounts = service_of(request).accounts
         user_key = await accounts.register(data.user_id, data.user_secret, caller_of(request))
@@ -82,7 +77,7 @@ class UserController(Controller):
             "unavailable",
         ),
     )
-    async def find_user_key(self, data: NameAndSecret, request: StrictRequest) -> UserKey:
+    async def find_user_key(self, data: JSONBody[NameAndSecret], request: StrictRequest) -> UserKey:
         """The key of the user with this name and secret."""
         accounts = service_of(request).accounts
         user_key = await accounts.find_user_key(data.user_id, data.user_secret, caller_of(request))
