@@ -61,7 +61,7 @@ def read_json(content: bytes, wanted: type) -> Any:
         text = content.decode()
         if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _depth(content) > MAX_DEPTH:
             _refuse(f"The body is nested more than {MAX_DEPTH} deep.")
-        document = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse)
+        document = _decoder.decode(text)
     except UnicodeDecodeError:
         raise InvalidRequest("The body is not UTF-8.") from None
     except (ValueError, RecursionError):
@@ -98,6 +98,9 @@ def _depth(content: bytes) -> int:
         elif byte in b"]}":
             depth -= 1
     return deepest
+
+
+_decoder: Final = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse)
 
 
 def _named(message: str) -> InvalidRequest:
