@@ -1,0 +1,70 @@
+"""What every test may ask for: databases of each kind, and hypothesis without a deadline.
+
+A PostgreSQL that can't be had is a failure, never a skip.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from tests import postgres as servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# A slow machine is not a wrong answer; and what CI finds, the next run of it finds again.
+settings.register_profile(
+    "gatebook", deadline=None, derandomize="CI" in os.environ, print_blob=True
+)
+settings.load_profile("gatebook")
+
+# The settings of whoever runs the tests are not the tests'.
+for name in [each for each in os.environ if each.startswith("GATEBOOK_")]:
+    if not name.startswith("GATEBOOK_TEST_"):
+        del os.environ[name]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the place of this run's PostgreSQL, for every process of the run."""
+    if not hasattr(config, "workerinput"):
+        servers.prepare_shared()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop it."""
+    if not hasattr(config, "workerinput"):
+        servers.end_shared()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.Postgres]:
+    """A PostgreSQL server that all tests of the run share: leave it running as it is."""
+    with servers.shared() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: servers.Postgres) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    url = postgres.create_database()
+    yield url
+    postgres.discard_database(url)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of a SQLite database that isn't there yet."""
+    return f"sqlite:///{tmp_path}/gatebook.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a new database of each kind."""
+    kind = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
+    url: str = request.getfixturevalue(kind)
+    return url
