@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.store import Store, open_store, storage_of
 from app.vault import Vault
@@ -13,6 +14,8 @@ from domain.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from structlog.typing import EventDict
 
     from projections.storage import Storage
 
@@ -29,6 +32,13 @@ class MakeWriter(Protocol):
     """A writer on a store."""
 
     def __call__(self, store: Store, policy: Policy = ...) -> Writer: ...
+
+
+@pytest.fixture(autouse=True)
+def log_lines() -> Iterator[list[EventDict]]:
+    """What is logged meanwhile."""
+    with capture_logs() as lines:
+        yield lines
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from app.store import UnusableStore, open_store, storage_of
@@ -15,49 +13,33 @@ from app.vault import Vault
 from domain.errors import Damage
 from projections.storage import Lost, NotDurable
 from projections.storage_sqlite import SqliteStorage
+from tests.postgres import PostgresServer
 from tests.store import processes
 from tests.store.conftest import MASTER
 from tests.store.intruding import intrude
 from tests.store.wishing import register
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from app.store import Store
     from app.writer import Writer
+    from tests.postgres import Postgres
     from tests.store.conftest import OpenStore
 
 
-@contextmanager
-def two_more_databases(url: str) -> Iterator[list[str]]:
-    """The database of `url` and two that are like it."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        name = connection.info.dbname
-        more = [f"{name}_{n}" for n in (2, 3)]
-        for each in more:
-            connection.execute(f'CREATE DATABASE "{each}"')
-        yield [url, *(url.replace(f"/{name}", f"/{each}") for each in more)]
-        for each in more:
-            connection.execute(f'DROP DATABASE "{each}" WITH (FORCE)')
-
-
-def test_sixteen_processes_that_start_at_once_make_one_store(postgres_url: str) -> None:
+def test_sixteen_processes_that_start_at_once_make_one_store(postgres: Postgres) -> None:
     """Security rule 29, in its short form."""
-    with two_more_databases(postgres_url) as urls:
-        start = processes.barrier(16)
-        found = processes.gather(processes.open_together, [(urls, start)] * 16)
-        assert all(each == found[0] for each in found)
-        assert len({log_id for log_id, _ in found[0]}) == len(urls)
-        for url in urls:
-            with intrude(url) as intruder:
-                topics = intruder.run("SELECT topic FROM events ORDER BY position")
-                assert topics == [
-                    ("log.opened",),
-                    ("signing_key.added",),
-                    ("signing_key.activated",),
-                ]
-                assert intruder.run("SELECT count(*) FROM ring_keys") == [(5,)]
+    urls = [postgres.create_database() for _ in range(3)]
+    found = processes.gather(processes.open_together, [(urls, processes.barrier(16))] * 16)
+    assert all(each == found[0] for each in found)
+    assert len({log_id for log_id, _ in found[0]}) == len(urls)
+    for url in urls:
+        with intrude(url) as intruder:
+            topics = intruder.run("SELECT topic FROM events ORDER BY position")
+            assert topics == [("log.opened",), ("signing_key.added",), ("signing_key.activated",)]
+            assert intruder.run("SELECT count(*) FROM ring_keys") == [(5,)]
+        postgres.discard_database(url)
 
 
 def test_a_store_is_the_same_when_it_is_opened_again(store: Store, opened: OpenStore) -> None:
@@ -182,19 +164,12 @@ def test_postgresql_that_answers_before_the_disk_is_refused(
         storage.close()
 
 
-def test_postgresql_without_fsync_is_refused(postgres_url: str, vault: Vault) -> None:
-    """Security rule 23; the server of the tests says «off» to this database alone."""
-    with intrude(postgres_url) as intruder:
-        ((name,),) = intruder.run("SELECT current_database()")
-        intruder.run("CREATE SCHEMA shadow")
-        intruder.run(
-            "CREATE FUNCTION shadow.current_setting(name text) RETURNS text LANGUAGE sql AS "
-            "$$ SELECT CASE name WHEN 'fsync' THEN 'off' "
-            "ELSE pg_catalog.current_setting(name) END $$"
-        )
-        intruder.run(f'ALTER DATABASE "{name}" SET search_path = shadow, pg_catalog')
-    with pytest.raises(NotDurable, match="fsync=off"):
-        open_store(storage_of(postgres_url), vault, "ES256")
+def test_postgresql_without_fsync_is_refused(vault: Vault) -> None:
+    """Security rule 23."""
+    with PostgresServer(settings={"fsync": "off"}) as server:
+        storage = storage_of(server.create_database())
+        with pytest.raises(NotDurable, match="fsync=off"):
+            open_store(storage, vault, "ES256")
 
 
 def test_a_server_that_isn_t_there_is_lost(vault: Vault, tmp_path: Path) -> None:
