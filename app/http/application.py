@@ -15,6 +15,7 @@ from litestar.exceptions import HTTPException
 
 from app import logs
 from app.bootstrap import Service, running
+from app.http import schema
 from app.http.body import MAX_BODY, StrictRequest
 from app.http.error import ErrorController
 from app.http.key import KeyController
@@ -40,7 +41,7 @@ def application(
     """The service over HTTP; `on_start` hears of it once it runs."""
 
     @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with running(settings) as service:
             observed.service = service
             if on_start is not None:
@@ -53,7 +54,7 @@ def application(
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY,
         exception_handlers={HTTPException: answer, Exception: answer},
-        openapi_config=None,
+        openapi_config=schema.configuration(settings),
         logging_config=None,
         state=State(),
     )

@@ -1,14 +1,14 @@
 """Signing keys: what a verifier needs."""
 
-import hashlib
 from typing import Final
 
 import msgspec
-from litestar import Controller, Request, Response, get
+from litestar import Controller, Response, get
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.bootstrap import now
-from app.http.auth import header, service_of
+from app.http.auth import service_of
+from app.http.caching import etag_of, unchanged
 from app.http.problems import AnyRequest, refusals
 
 OPEN_TO_ALL: Final = {"access-control-allow-origin": "*"}
@@ -35,12 +35,12 @@ class KeyController(Controller):
         """The next key, the active one, and retired ones that a token may still need."""
         service = service_of(request)
         keys = KeySet(service.keys.published(now()))
-        etag = f'"{hashlib.sha256(msgspec.json.encode(keys)).hexdigest()[:32]}"'
+        etag = etag_of(msgspec.json.encode(keys))
         headers = {
             **OPEN_TO_ALL,
             "etag": etag,
             "cache-control": f"public, max-age={service.settings.jwks_max_age}",
         }
-        if etag.encode() in (header(request, b"if-none-match") or b""):
+        if unchanged(request, etag):
             return Response(None, status_code=304, headers=headers)
         return Response(keys, headers=headers)

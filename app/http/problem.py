@@ -72,7 +72,7 @@ def problem_of(error: GatebookError, issuer: str, request_id: str) -> Problem:
         error.title if isinstance(error, errors.InternalError) else error.detail,
         error.code,
         request_id,
-        [Fault(*fault) for fault in error.faults] or None
+        [Fault(*fault) for fault in error.faults or [("", error.detail)]]
         if isinstance(error, errors.InvalidRequest)
         else None,
         error.reason if isinstance(error, errors.InvalidToken) else None,

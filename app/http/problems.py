@@ -5,10 +5,11 @@ Knows Litestar's own exceptions, which never reach a client as they are.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from litestar import MediaType, Request, Response
+from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
@@ -76,17 +77,25 @@ def _faults(error: ValidationException) -> tuple[Fault, ...]:
     )
 
 
+@dataclass
+class Refusals(ResponseSpec):
+    """The problems that a handler may answer with one status."""
+
+    codes: tuple[str, ...] = ()
+
+
 def refusals(*codes: str) -> dict[int, ResponseSpec]:
     """What the OpenAPI description says of the problems that a handler may answer."""
     found: dict[int, list[str]] = {}
     for code in (*codes, "internal_error"):
         found.setdefault(STATUS[BY_CODE[code]], []).append(code)
     return {
-        status: ResponseSpec(
+        status: Refusals(
             Problem,
-            media_type=MediaType.JSON,
-            description=" or ".join(f"`{code}`" for code in names),
             generate_examples=False,
+            description=" or ".join(f"`{code}`" for code in names),
+            media_type=MEDIA_TYPE,
+            codes=tuple(names),
         )
         for status, names in found.items()
     }
