@@ -6,26 +6,26 @@ disabled one and a wrong secret cost the same and get the same answer. Knows no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 
 import msgspec
 
 from app.caller import Caller
 from app.dispatcher import Dispatcher
 from app.failed_logins import FailedLogins
-from app.identifiers import new_session_id, new_user_key
+from app.identifiers import new_session_id
 from app.issuing import Issuer, Session
 from app.lookup import Lookup
 from app.opening import Opener, wrapped_key
 from app.passwords import HashPool
+from app.registration import Registration, Rules
 from app.throttle import RegistrationBudget, SourceBudget
 from app.vault import Ring, name_mac
 from domain import commands, user_id, user_secret
 from domain.errors import InvalidCredentials, RegistrationClosed
 from domain.policy import Policy
 from domain.refresh_token import format_refresh_token
-from domain.sealed import Clear
-from domain.stream import Meta, actor_of
+from domain.stream import actor_of
 from domain.user_key import is_user_key
 from projections.user_directory import CredentialRow
 
@@ -37,18 +37,10 @@ class Tokens(msgspec.Struct, frozen=True):
     refresh_token: str
 
 
-class Rules(msgspec.Struct, frozen=True):
-    """What the operator decided about new users."""
-
-    open: bool
-    min_length: int
-    common: Container[str]
-
-
 class Accounts:
     """Use cases of an account; belongs to the event loop. `clock` gives µs."""
 
-    def __init__(  # noqa: PLR0913 - its collaborators
+    def __init__(
         self,
         lookup: Lookup,
         dispatcher: Dispatcher,
@@ -73,25 +65,22 @@ class Accounts:
         self._failed_logins = failed_logins
         self._policy = policy
         self._rules = rules
+        self._registration = Registration(dispatcher.dispatch, pool, rules)
         self._ring = ring
         self._clock = clock
 
     async def register(self, name: str, secret: str, caller: Caller) -> str:
-        """A new user's key. Raises `UserIdTaken`, and what `create` and the budgets raise."""
+        """A new user's key. Raises what `Registration` and the budgets raise."""
         if not self._rules.open:
             raise RegistrationClosed
-        prepared = self._check_new(name, secret)
+        prepared = self._registration.check(name, secret)
         with (
             await self._registrations.reserve(caller.source),
             await self._sources.reserve(caller.source) as attempt,
         ):
-            user_key = await self._register(name, prepared, caller.meta())
+            user_key = await self._registration.register(name, prepared, caller.meta())
             attempt.succeeded()
             return user_key
-
-    async def create(self, name: str, secret: str, meta: Meta) -> str:
-        """As `register`, by somebody who may always: no budget is spent."""
-        return await self._register(name, self._check_new(name, secret), meta)
 
     async def authenticate(self, user_key: str, secret: str, caller: Caller) -> Tokens:
         """A new session's tokens; raises `InvalidCredentials`."""
@@ -117,18 +106,6 @@ class Accounts:
             row = await self._proved(await self._lookup.credential_by_name(mac), prepared)
             attempt.succeeded()
             return row.user_key
-
-    def _check_new(self, name: str, secret: str) -> str:
-        user_id.prepare(name)
-        return user_secret.check_new(
-            secret, user_id=name, min_length=self._rules.min_length, common=self._rules.common
-        )
-
-    async def _register(self, name: str, prepared_secret: str, meta: Meta) -> str:
-        secret_hash = await self._pool.hash(prepared_secret)
-        command = commands.RegisterUser(new_user_key(), Clear(name), Clear(secret_hash))
-        await self._dispatcher.dispatch(command, meta)
-        return command.user_key
 
     async def _proved(self, row: CredentialRow | None, secret: str) -> CredentialRow:
         """The row, when it is an active user's and the secret is right; one hash in any case."""

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from app import blocklist, master_key
-from app.accounts import Accounts, Rules
+from app.accounts import Accounts
 from app.dispatcher import Commit, Dispatcher
 from app.failed_logins import FailedLogins
 from app.issuing import Issuer
@@ -23,6 +23,7 @@ from app.lookup import Lookup, lookup_of
 from app.metrics import Metrics
 from app.opening import Opener
 from app.passwords import HashPool
+from app.registration import Rules
 from app.sessions import Sessions
 from app.settings import Settings
 from app.store import Store, open_store, storage_of
@@ -67,6 +68,11 @@ def policy_of(settings: Settings) -> Policy:
         session_max=settings.session_max * SECOND,
         record_every_use=settings.refresh_audit == "every",
     )
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What the settings say of new users."""
+    return Rules(settings.registration == "open", settings.secret_min_length, blocklist.load())
 
 
 def open_vault(settings: Settings) -> Vault:
@@ -124,7 +130,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         RegistrationBudget(settings.registrations_per_hour, time.monotonic),
         failed_logins,
         policy,
-        Rules(settings.registration == "open", settings.secret_min_length, blocklist.load()),
+        rules_of(settings),
         store.ring,
         now,
     )
