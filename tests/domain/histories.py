@@ -6,7 +6,7 @@ where it could happen.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 from hypothesis import strategies as st
 
@@ -20,6 +20,8 @@ from domain.sealed import Clear
 from domain.stream import Recorded
 from domain.user import User
 from tests.domain.specification import ADA, META, T0, seal, session_id
+
+T = TypeVar("T")
 
 POLICY = Policy(session_idle=3 * DAY, session_max=10 * DAY, session_cap=3)
 
@@ -63,26 +65,62 @@ USER_COMMANDS = (
     commands.RecordFailedLogins,
 )
 
-_LIKELY = (commands.StartSession,) * 6 + (commands.RecordUse,) * 4 + (commands.EndSession,) * 2
-
-wishes = st.builds(
-    Wish,
-    st.sampled_from((*USER_COMMANDS, *_LIKELY)),
-    st.integers(0, 5),
-    st.sampled_from(get_args(events.LoggedInBy)),
-    st.sampled_from(get_args(commands.UseReason)),
-    st.sampled_from(get_args(events.RevokedWhy)),
-    st.integers(0, 7).map(lambda chance: chance == 0),
-    st.lists(st.sampled_from(["a", "b", "admin", "c:d", "WRONG"]), max_size=3).map(tuple),
+KINDS: tuple[type[Command] | FactKind, ...] = (
+    *(commands.StartSession,) * 9,
+    *(commands.RecordUse,) * 6,
+    *(commands.EndSession,) * 2,
+    *(kind for kind in USER_COMMANDS if kind not in {commands.StartSession, commands.RecordUse}),
+    *get_args(FactKind),
+    *("enabled", "rotated"),
 )
-facts = st.builds(Fact, st.sampled_from(get_args(FactKind)), st.integers(0, 5))
-moments = st.sampled_from([0, 0, 1, SECOND, DAY // 10, DAY, 3 * DAY - 1, 3 * DAY, 11 * DAY])
-steps = st.builds(Step, moments, st.one_of(wishes, wishes, wishes, facts))
-plans = st.tuples(
-    st.lists(steps, max_size=40),
-    st.lists(st.just(Step(0, Fact("erased", 0))), max_size=1),
-    st.lists(steps, max_size=6),
-).map(lambda plan: [*plan[0], *plan[1], *plan[2]])
+MOMENTS = (*(0, 1, SECOND) * 5, *(DAY // 10, DAY) * 2, 3 * DAY - 1, 3 * DAY, 11 * DAY)
+BACK = (0, 0, 0, 1, 1, 2, 3, 5)
+BY: tuple[events.LoggedInBy, ...] = ("secret", "secret", "page", "client_credentials")
+WHY: tuple[events.RevokedWhy, ...] = get_args(events.RevokedWhy)
+REASONS: tuple[commands.UseReason, ...] = get_args(commands.UseReason)
+PERMISSIONS = ("a", "b", "admin", "c:d", "e", "WRONG")
+
+
+def read_plan(random: bytes) -> list[Step]:
+    """Steps, one from every four bytes; where the first two are 255, the user is erased.
+
+    Bytes, since they are drawn ten times as fast as the steps would be.
+    """
+    plan: list[Step] = []
+    for when, which, whose, how in zip(*[iter(random)] * 4, strict=False):
+        after, kind, back = _pick(MOMENTS, when), _pick(KINDS, which), _pick(BACK, whose)
+        if when == which == 255:
+            plan.append(Step(after, Fact("erased", 0)))
+        elif isinstance(kind, str):
+            plan.append(Step(after, Fact(kind, back)))
+        else:
+            some = tuple(_pick(PERMISSIONS, how // place) for place in range(1, 1 + how % 4))
+            plan.append(
+                Step(
+                    after,
+                    Wish(
+                        kind=kind,
+                        session=back,
+                        by=_pick(BY, how),
+                        reason=_pick(REASONS, how),
+                        why=_pick(WHY, how),
+                        stale=how % 8 == 7,
+                        permissions=some,
+                    ),
+                )
+            )
+    return plan
+
+
+def _pick(choices: tuple[T, ...], number: int) -> T:
+    return choices[number % len(choices)]
+
+
+_living = st.binary(min_size=80, max_size=200)
+_dying = st.tuples(_living, st.binary(max_size=24)).map(
+    lambda parts: parts[0][: len(parts[0]) // 4 * 4] + b"\xff" * 4 + parts[1]
+)
+plans = st.one_of(_living, _living, _dying).map(read_plan)
 
 
 class Decision(NamedTuple):

@@ -22,6 +22,7 @@ from tests.domain.histories import POLICY, USER_COMMANDS, Step, attempt, live_th
 from tests.domain.samples import ANY_EVENT, SAMPLES
 from tests.domain.specification import ADA, META, T0, seal, session_id
 
+MANY = settings(max_examples=300)
 STREAMS = [(ADA, USER), (SIGNING_KEYS, KEYS), (LOG, OF_LOG)]
 
 
@@ -51,7 +52,7 @@ def test_every_command_of_a_user_has_its_place_in_the_histories() -> None:
     assert leaves(Command) - set(USER_COMMANDS) == {commands.AddSigningKey, commands.OpenLog}
 
 
-@settings(max_examples=150)
+@MANY
 @given(plans)
 def test_a_user_is_the_same_from_every_snapshot(plan: list[Step]) -> None:
     history = live_through(plan)
@@ -94,7 +95,7 @@ def test_versions_are_dense_and_times_never_go_back(plan: list[Step]) -> None:
     assert history.decisions[-1].after.version == len(history.recorded)
 
 
-@settings(max_examples=200)
+@MANY
 @given(plans)
 def test_a_user_never_has_more_sessions_than_the_cap_and_one_of_service(plan: list[Step]) -> None:
     for decision in live_through(plan).decisions:
@@ -117,7 +118,7 @@ def test_a_login_that_is_let_in_has_a_live_session(plan: list[Step]) -> None:
             assert is_live(session, POLICY, decision.now)
 
 
-@settings(max_examples=200)
+@MANY
 @given(plans)
 def test_a_revoked_session_never_comes_back(plan: list[Step]) -> None:
     """A revoked session never refreshes: no use of it is recorded, and none is rotated."""
@@ -134,7 +135,7 @@ def test_a_revoked_session_never_comes_back(plan: list[Step]) -> None:
         assert not revoked & decision.after.sessions.keys()
 
 
-@settings(max_examples=200)
+@MANY
 @given(plans)
 def test_whoever_isnt_active_gets_no_session_and_records_no_use(plan: list[Step]) -> None:
     """Security rule 17."""
@@ -148,6 +149,7 @@ def test_whoever_isnt_active_gets_no_session_and_records_no_use(plan: list[Step]
             assert not decision.after.permissions
 
 
+@MANY
 @given(plans)
 def test_no_use_is_recorded_of_a_session_past_its_limits(plan: list[Step]) -> None:
     for decision in live_through(plan).decisions:
