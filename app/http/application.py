@@ -16,6 +16,7 @@ from litestar.exceptions import HTTPException
 from app import logs
 from app.bootstrap import Service, running
 from app.http import schema
+from app.http.answer import StructResponse
 from app.http.body import MAX_BODY, StrictRequest
 from app.http.error import ErrorController
 from app.http.key import KeyController
@@ -52,6 +53,7 @@ def application(
         route_handlers=CONTROLLERS,
         lifespan=[lifespan],
         request_class=StrictRequest,
+        response_class=StructResponse,
         request_max_body_size=MAX_BODY,
         exception_handlers={HTTPException: answer, Exception: answer},
         openapi_config=schema.configuration(settings),

@@ -13,9 +13,10 @@ from typing import Any, Final, NoReturn
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
+from litestar.exceptions import ClientException
 from litestar.types import Empty
 
-from domain.errors import Fault, InvalidRequest, UnsupportedMediaType
+from domain.errors import Fault, InvalidRequest, TooLarge, UnsupportedMediaType
 
 MAX_BODY: Final = 16 * 1024
 MAX_DEPTH: Final = 16
@@ -23,6 +24,7 @@ MAX_DEPTH: Final = 16
 _JSON: Final = re.compile(
     rb'application/json[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?', re.IGNORECASE
 )
+_TOO_LARGE: Final = "The body is longer than 16 KiB."
 _MISSING: Final = re.compile(r"missing required field `([^`]*)`")
 _UNKNOWN: Final = re.compile(r"contains unknown field `([^`]*)`")
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
@@ -34,12 +36,26 @@ class StrictRequest(Request[Any, Any, State]):
     async def body(self) -> bytes:
         """The bytes, when they are declared to be JSON and there are any."""
         if self._body is Empty:
-            self._check_media_type()
-            self._body = await super().body()
+            self._check_headers()
+            self._body = await self._read()
             if not self._body:
                 msg = "The body is empty. Send a JSON object."
                 raise InvalidRequest(msg)
         return self._body
+
+    async def _read(self) -> bytes:
+        """Every piece of the body, as long as it is not too long."""
+        content = b""
+        while True:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                msg = "The client went away before its body was complete."
+                raise ClientException(msg)
+            content += message["body"]
+            if len(content) > MAX_BODY:
+                raise TooLarge(_TOO_LARGE)
+            if not message["more_body"]:
+                return content
 
     async def json(self) -> Any:
         """The handler's Struct; raises `InvalidRequest` or `UnsupportedMediaType`."""
@@ -47,12 +63,16 @@ class StrictRequest(Request[Any, Any, State]):
         wanted: type = dict if declared is None else declared.annotation
         return read_json(await self.body(), wanted)
 
-    def _check_media_type(self) -> None:
+    def _check_headers(self) -> None:
+        declared = False
         for name, value in self.scope["headers"]:
-            if name == b"content-type" and _JSON.fullmatch(value):
-                return
-        msg = "Send the body as application/json."
-        raise UnsupportedMediaType(msg)
+            if name == b"content-type":
+                declared = _JSON.fullmatch(value) is not None
+            elif name == b"content-length" and value.isdigit() and int(value) > MAX_BODY:
+                raise TooLarge(_TOO_LARGE)
+        if not declared:
+            msg = "Send the body as application/json."
+            raise UnsupportedMediaType(msg)
 
 
 def read_json(content: bytes, wanted: type) -> Any:
@@ -70,6 +90,8 @@ def read_json(content: bytes, wanted: type) -> Any:
         return msgspec.convert(document, wanted)
     except msgspec.ValidationError as error:
         raise _named(str(error)) from None
+    except UnicodeEncodeError:
+        raise InvalidRequest("A member's name is not Unicode text.") from None
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
