@@ -79,10 +79,9 @@ _ASKED: Final[dict[str, Json]] = {
     },
     "user_secret": {
         "type": "string",
-        "minLength": 1,
+        "minLength": 8,
         "maxLength": 1024,
-        "description": "At most 1,024 bytes; a new one has at least 8 characters and is not "
-        "among the most common.",
+        "description": "At most 1,024 bytes; a new one is not among the most common.",
         "examples": ["correct horse battery staple"],
     },
     "user_key": {
@@ -139,6 +138,13 @@ _IF_NONE_MATCH: Final = {
     "description": "The `ETag` of the answer that you have.",
     "schema": {"type": "string"},
 }
+_LINKS: Final = {
+    "register": ("authenticate", {"user_key": "response", "user_secret": "request"}),
+    "findUserKey": ("authenticate", {"user_key": "response", "user_secret": "request"}),
+    "authenticate": ("refresh", {"refresh_token": "response"}),
+    "refresh": ("revoke", {"refresh_token": "request"}),
+}
+"""What comes next, and from which of the two bodies its members are."""
 
 
 def describe(app: Litestar) -> Json:
@@ -196,11 +202,18 @@ def _describe_answers(handler: HTTPRouteHandler, operation: Json) -> Iterator[st
             names.append("ETag")
         if spec is None:
             answer["description"] = operation["summary"]
+            if operation["operationId"] in _LINKS:
+                answer["links"] = _link(*_LINKS[operation["operationId"]])
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
         for content in answer.get("content", {}).values():
             content["schema"] = _without_null(content["schema"])
         answers[str(status)] = answer
     operation["responses"] = answers
+
+
+def _link(operation_id: str, members: dict[str, str]) -> Json:
+    body = {name: f"${source}.body#/{name}" for name, source in members.items()}
+    return {operation_id: {"operationId": operation_id, "requestBody": body}}
 
 
 def _without_null(schema: Json) -> Json:

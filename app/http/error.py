@@ -3,7 +3,7 @@
 from litestar import Controller, Response, get
 from litestar.params import FromPath
 
-from app.http.problem import BY_CODE, status_of
+from app.http.explanation import EXPLANATIONS, text_of
 from app.http.problems import refusals
 from domain.errors import NotFound
 
@@ -21,10 +21,11 @@ class ErrorController(Controller):
         responses=refusals("not_found"),
     )
     async def explain_error(self, code: FromPath[str]) -> Response[str]:
-        """Title, status and meaning of the problem with this code."""
-        cls = BY_CODE.get(code)
-        if cls is None:
+        """Title, status and meaning of the problem with this code, and what to do."""
+        if code not in EXPLANATIONS:
             raise NotFound("There is no problem of that code.")
-        meaning = (cls.__doc__ or "").strip()
-        text = f"{cls.title} ({code}, {status_of(cls)})\n\n{meaning}\n"
-        return Response(text, media_type="text/plain; charset=utf-8")
+        return Response(
+            text_of(code),
+            media_type="text/plain",
+            headers={"cache-control": "public, max-age=3600"},
+        )

@@ -32,10 +32,10 @@ PAGE_POLICY: Final = (
 
 _STATIC: Final = Path(__file__).parent / "static"
 _ASSETS: Final = {
-    "swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css; charset=utf-8"),
-    "swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
-    "schema.css": ("schema.css", "text/css; charset=utf-8"),
-    "schema.js": ("schema.js", "text/javascript; charset=utf-8"),
+    "swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css"),
+    "swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript"),
+    "schema.css": ("schema.css", "text/css"),
+    "schema.js": ("schema.js", "text/javascript"),
 }
 _PAGE: Final = """\
 <!doctype html>

@@ -1,0 +1,1 @@
+"""The service over HTTP: the socket, strict input, the contract of every endpoint."""
