@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, Final
 
@@ -109,9 +109,12 @@ class PostgresRows:
         """Send what waits, and then COMMIT by itself."""
         self._send()
         try:
-            self._connection.execute("COMMIT")
+            done = self._connection.execute("COMMIT").statusmessage
         except psycopg.Error as error:
             raise OutcomeUnknown(str(error)) from error
+        if done != "COMMIT":
+            msg = "a statement had failed: the transaction was rolled back"
+            raise Refused(msg)
 
     def _send(self) -> None:
         if not self._waiting:
@@ -230,32 +233,17 @@ def translated(error: psycopg.Error) -> StorageError:
 
 
 def _settled(connection: Connection) -> Connection | None:
-    """The connection out of any transaction, or None when it can't be used again."""
-    try:
-        if connection.info.transaction_status != pq.TransactionStatus.IDLE:
+    """The connection out of any transaction, or None when it can't be used again.
+
+    After a failure it can't: a pipeline that broke off leaves the driver believing in prepared
+    statements that the server never had.
+    """
+    status = connection.info.transaction_status
+    if status == pq.TransactionStatus.INTRANS:
+        with suppress(psycopg.Error):
             connection.execute("ROLLBACK")
-    except psycopg.Error:
-        connection.close()
-        return None
-    return None if connection.closed else connection
-
-
-async def connect_reader(url: str) -> AsyncConnection:
-    """A connection for look-ups on an event loop, with shorter limits; raises `Lost`."""
-    try:
-        connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **CONNECT)  # type: ignore[arg-type]
-        await connection.execute("SET statement_timeout=1500; SET TimeZone='UTC'")
-    except (psycopg.Error, OSError) as error:
-        raise Lost(str(error)) from error
-    return connection
-
-
-async def fetch_reader(
-    connection: AsyncConnection, sql: str, params: Sequence[Value | list[str]]
-) -> list[Row]:
-    """Read every row of a look-up; raises `Lost` for any fault: reading again is harmless."""
-    try:
-        cursor = await connection.execute(dialect(sql), params, prepare=True)
-        return await cursor.fetchall()
-    except psycopg.Error as error:
-        raise Lost(str(error)) from error
+            return connection
+    elif status == pq.TransactionStatus.IDLE:
+        return connection
+    connection.close()
+    return None
