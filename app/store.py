@@ -22,7 +22,13 @@ from domain.aggregate import aggregate_of
 from domain.errors import Damage
 from domain.policy import Policy
 from domain.stream import SYSTEM, Meta, Recorded
-from projections.registry import CREATE_POINTERS, POINT, POINTERS, PROJECTIONS, apply_inline
+from projections.registry import (
+    CREATE_POINTERS,
+    POINT,
+    PROJECTIONS,
+    apply_inline,
+    unknown_views,
+)
 from projections.storage import NotDurable, Storage, Transaction
 from projections.storage_sqlite import SqliteStorage
 
@@ -86,14 +92,9 @@ def _check(rows: Rows) -> None:
     if stored != schema.FORMAT:
         msg = f"The store has format {stored!r}, this release reads {schema.FORMAT}. Upgrade it."
         raise UnusableStore(msg)
-    live = {str(name): version for name, version, _ in rows.fetch(POINTERS)}
-    for projection in PROJECTIONS:
-        if live.get(projection.name) != projection.version:
-            msg = (
-                f"The view {projection.name} is at version {live.get(projection.name)!r}, this "
-                f"release knows {projection.version}. Run: gatebook projections rebuild"
-            )
-            raise UnusableStore(msg)
+    wrong = unknown_views(rows)
+    if wrong is not None:
+        raise UnusableStore(wrong)
 
 
 def _make(storage: Storage, vault: Vault, key: SigningKey) -> None:

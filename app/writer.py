@@ -38,7 +38,7 @@ from domain.policy import Policy
 from domain.stream import Meta, Recorded, is_user_stream, user_key_of
 from domain.user import User
 from domain.user_id import prepare
-from projections.registry import apply_inline
+from projections.registry import apply_inline, unknown_views
 from projections.storage import Lost, OutcomeUnknown, Rows, Value
 
 Answer = tuple[Recorded, ...] | Exception
@@ -208,6 +208,9 @@ class Writer:
         """Under the lock: the newest state of every stream of the batch, and live keys only."""
         rows, head = draft.append.rows, draft.append.head
         if head.generation != self._generation:
+            wrong = unknown_views(rows)
+            if wrong is not None:
+                raise Lost(wrong)
             self._keys.clear()
             self._load_keys(rows, people)
             self._generation = head.generation

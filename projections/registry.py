@@ -37,3 +37,16 @@ def apply_inline(rows: Rows, batch: Sequence[Recorded]) -> None:
             if wanted:
                 projection.apply(rows, wanted)
     rows.execute(_ADVANCE, (batch[-1].position,))
+
+
+def unknown_views(rows: Rows) -> str | None:
+    """What is wrong when a live view isn't of a version that this release keeps, else None."""
+    live = {name: version for name, version, _ in rows.fetch(POINTERS)}
+    for projection in PROJECTIONS:
+        found = live.get(projection.name)
+        if found != projection.version:
+            return (
+                f"The view {projection.name} is at version {found!r}, this release knows "
+                f"{projection.version}. Run: gatebook projections rebuild"
+            )
+    return None

@@ -20,6 +20,8 @@ from domain.aggregate import KEYS
 from domain.errors import Unavailable
 from domain.signing_keys import SigningKeys
 from domain.stream import SIGNING_KEYS
+from projections.registry import unknown_views
+from projections.storage import StorageError
 
 _PREFIX: Final = "signing "
 
@@ -59,7 +61,10 @@ class KeyRing:
     async def reload(self) -> None:
         """Read the store again; one reader at a time."""
         async with self._reloading:
-            self._state = await asyncio.to_thread(_read, self._store)
+            try:
+                self._state = await asyncio.to_thread(_read, self._store)
+            except StorageError as error:
+                raise Unavailable from error
 
     def signer(self, now: int) -> SigningKey:
         """The key that signs at `now` (µs)."""
@@ -77,8 +82,11 @@ class KeyRing:
 def _read(store: Store) -> RingState:
     with store.storage.snapshot() as rows:
         generation = read_head(rows).generation
+        wrong = unknown_views(rows)
         history = [record.recorded() for record in read_stream(rows, SIGNING_KEYS)]
         wrapped = rows.fetch(RING_KEYS)
+    if wrong is not None:
+        raise Unavailable(wrong)
     keys = KEYS.fold(history)
     private = {}
     for name, master_id, blob in wrapped:
