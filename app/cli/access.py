@@ -1,0 +1,117 @@
+"""The settings and the open store, as a command needs them.
+
+Commands work on the store itself, whether a service runs or not. Knows no command.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from app import logs, master_key
+from app.bootstrap import open_vault
+from app.settings import MASK, Loaded, SettingFault, Settings, SettingsError, load
+from app.store import Store, UnusableStore, open_store, storage_of
+from domain.errors import Damage, Unavailable
+from projections.storage import Storage, StorageError
+
+_URL: Final = "GATEBOOK_DATABASE_URL"
+
+
+class Access(msgspec.Struct, frozen=True):
+    """An open store and the settings that it was opened with."""
+
+    settings: Settings
+    store: Store
+
+
+def read_settings(overrides: Mapping[str, str] | None = None) -> Loaded:
+    """The settings of this environment; raises `SettingsError`."""
+    return load(os.environ, overrides)
+
+
+def check_release(settings: Settings) -> None:
+    """Refuse settings that this release can't keep; raises `SettingsError`."""
+    if settings.refresh_rotation == "always":
+        problem = "is 'always', which this release can't do yet. Set it to on-request."
+        raise SettingsError(SettingFault("GATEBOOK_REFRESH_ROTATION", problem))
+    if settings.sqlite_path is None and find_spec("psycopg") is None:
+        problem = "is PostgreSQL's, whose driver is missing. Run: pip install gatebook[postgresql]"
+        raise SettingsError(SettingFault(_URL, problem))
+
+
+@contextmanager
+def opened(*, make: bool = False) -> Iterator[Access]:
+    """The store of this environment's settings; made if it isn't there and `make` says so.
+
+    Raises `SettingsError`, `UnusableStore`, `Unavailable`, and what the storage raises.
+    """
+    settings = read_settings().settings
+    logs.configure("console")
+    with open_with(settings, make=make) as store:
+        yield Access(settings, store)
+
+
+@contextmanager
+def open_with(settings: Settings, *, make: bool) -> Iterator[Store]:
+    """As `opened`, with settings at hand."""
+    check_release(settings)
+    path = settings.sqlite_path
+    if path is not None and not make and not path.exists():
+        msg = f"There is no store at {str(path)!r}. `gatebook serve` makes one."
+        raise Unavailable(msg)
+    storage = storage_of(settings.database_url)
+    try:
+        yield _open(storage, settings, make=make)
+    except StorageError as error:
+        raise type(error)(without_password(str(error), settings.database_url)) from None
+    finally:
+        _close(storage)
+
+
+def makes_key(settings: Settings) -> bool:
+    """Whether opening the store would make a master key."""
+    path = master_key.key_path(settings)
+    return settings.master_key is None and path is not None and not path.exists()
+
+
+def without_password(text: str, url: str) -> str:
+    """A driver's message without any part of the URL's password."""
+    authority = url.partition("://")[2].rpartition("@")[0]
+    password = authority.partition(":")[2]
+    parts = {password, unquote(password), *re.split(r"[%@/?#&:]", password)}
+    parts |= {unquote(each) for each in re.findall(r"password=([^&]*)", urlsplit(url).query)}
+    for part in sorted(parts, key=len, reverse=True):
+        if part:
+            text = text.replace(part, MASK)
+    return text
+
+
+def _open(storage: Storage, settings: Settings, *, make: bool) -> Store:
+    vault = open_vault(settings)
+    if not make:
+        with storage.transaction() as rows:
+            there = rows.has_table("store")
+        if not there:
+            msg = "There is no store in this database. `gatebook serve` makes one."
+            raise Unavailable(msg)
+    try:
+        return open_store(storage, vault, settings.signing_algorithm)
+    except UnusableStore:
+        raise
+    except Damage as error:
+        raise UnusableStore(error.detail) from error
+
+
+def _close(storage: Storage) -> None:
+    try:
+        storage.close()
+    except StorageError:
+        return  # it was lost before

@@ -1,0 +1,97 @@
+"""`gatebook audit`: the log, event by event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from app import audit, bootstrap
+from app.audit import EventItem, Wanted
+from app.cli import output
+from app.cli.access import opened
+from app.cli.users import directory_of
+from app.timestamps import parse_rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Time(click.ParamType[int]):
+    """A moment, in µs."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """RFC 3339 with `Z` or an offset, or a date."""
+        try:
+            return parse_rfc3339(value)
+        except (ValueError, OverflowError):
+            self.fail("Give a time such as 2026-11-23T17:08:32Z, or a date.", param, ctx)
+
+
+@click.group("audit")
+def command() -> None:
+    """Read the log."""
+
+
+@command.command("log")
+@click.option("--user", metavar="USER", help="Events of this user: a user_id or a user_key.")
+@click.option("--type", "kind", metavar="TYPE", help="Events of this type: user.logged_in, ...")
+@click.option("--since", type=Time(), help="From this moment on.")
+@click.option("--until", type=Time(), help="Before this moment.")
+@output.json_option
+def log(
+    user: str | None, kind: str | None, since: int | None, until: int | None, *, as_json: bool
+) -> None:
+    """Print the events that the log holds, oldest first."""
+    if kind is not None:
+        audit.check_type(kind)
+    with opened() as access:
+        storage, vault = access.store.storage, access.store.vault
+        user_key = None
+        if user is not None:
+            with storage.snapshot() as rows:
+                user_key = directory_of(access).find(rows, user, bootstrap.now()).user_key
+        for items in audit.events(storage, vault, Wanted(user_key, kind, since, until)):
+            if as_json:
+                output.json_lines(items)
+            else:
+                output.data(map(line, items))
+
+
+def line(item: EventItem) -> str:
+    """An event on one line, for people."""
+    whose = item.user_key or item.stream
+    return output.columns(
+        (str(item.position), 6),
+        (item.time, 27),
+        (item.type, 24),
+        (whose, 29),
+        (" ".join(_words(item)), 0),
+    )
+
+
+def _words(item: EventItem) -> Iterator[str]:
+    itself = item.actor == f"user:{item.user_key}"
+    yield "actor=itself" if itself else f"actor={item.actor}"
+    for name, value in item.data.items():
+        yield f"{name}={_short(value)}"
+    if item.ip is not None:
+        yield f"ip={item.ip}"
+    if item.user_agent is not None:
+        yield f'user_agent="{item.user_agent}"'
+    if item.erased:
+        yield "(erased)"
+
+
+def _short(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case list() | tuple():
+            return ",".join(map(str, value)) or "-"
+        case dict():
+            return "{...}"
+        case _:
+            return str(value)

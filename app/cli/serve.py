@@ -1,0 +1,94 @@
+"""`gatebook serve`: the service, from the command line to its exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import rich_click as click
+import structlog
+
+from app import bootstrap, logs, master_key, server
+from app.cli import failure
+from app.cli.access import Access, check_release, makes_key, open_with, read_settings
+from app.cli.holding import held
+from app.cli.pooler import lends_transactions
+from app.cli.users import directory_of
+from app.http.application import application
+from app.settings import SettingFault, SettingsError
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
+    from app.bootstrap import Service
+    from app.settings import Settings
+
+
+@click.command("serve")
+@click.option("--host", help="The address to listen on.")
+@click.option("--port", help="The port to listen on; 0 takes any free one.")
+@click.option("--workers", help="How many processes serve; more than one needs PostgreSQL.")
+@click.pass_context
+def command(ctx: click.Context, host: str | None, port: str | None, workers: str | None) -> None:
+    """Run the service.
+
+    Makes the store when there is none. SIGTERM and Ctrl-C stop it: open requests are answered
+    first. The options win over GATEBOOK_HOST, GATEBOOK_PORT and GATEBOOK_WORKERS.
+    """
+    given = {"GATEBOOK_HOST": host, "GATEBOOK_PORT": port, "GATEBOOK_WORKERS": workers}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    settings = read_settings(overrides).settings
+    check_release(settings)
+    logs.configure(settings.log_format)
+    with held(settings.sqlite_path):
+        _prepare(settings)
+        ctx.exit(_serve(settings))
+
+
+def _prepare(settings: Settings) -> None:
+    """Make the store if need be, before anything listens, and say what there is to know."""
+    made = makes_key(settings)
+    with open_with(settings, make=True) as store:
+        access = Access(settings, store)
+        with store.storage.snapshot() as rows:
+            users = directory_of(access).page(rows, 0, 1, bootstrap.now()).items
+    if settings.sqlite_path is None and lends_transactions(settings.database_url):
+        problem = (
+            "leads through a pooler that lends a connection for one transaction only, where time "
+            "limits don't hold. Set it to session mode (pgbouncer: pool_mode = session), or name "
+            "the server itself."
+        )
+        raise SettingsError(SettingFault("GATEBOOK_DATABASE_URL", problem))
+    if made:
+        _say(
+            "A master key was made. Without it the store can't be read: keep a copy elsewhere.",
+            file=str(master_key.key_path(settings)),
+        )
+    if not users:
+        _say(
+            "There is no user yet. Make one, then an administrator of it.",
+            user="gatebook users create USER_ID",
+            administrator="gatebook users grant USER_ID admin",
+        )
+
+
+def _serve(settings: Settings) -> int:
+    services: list[Service] = []
+
+    def app() -> ASGI3Application:
+        # Litestar is one, by types of its own.
+        return cast("ASGI3Application", application(settings, on_start=services.append))
+
+    def stop() -> None:
+        for service in services:
+            service.stopping.set()
+
+    return server.serve(app, settings, on_stop=stop, on_failure=_failed)
+
+
+def _failed(error: Exception) -> int:
+    code = failure.told(error)
+    return server.tell(error) if code is None else code
+
+
+def _say(text: str, **more: str) -> None:
+    structlog.get_logger("gatebook").info(text, **more)
