@@ -1,0 +1,1 @@
+"""Properties that need real processes, each in its short form."""

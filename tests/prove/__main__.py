@@ -1,0 +1,176 @@
+"""`python -m tests.prove [NAME …] [--short] [--again]`: try each property at its full size.
+
+Every step's counts are kept in `.prove/`, so that a run which was broken off goes on where it
+was; a change of the source begins anew. A name takes at most 20 minutes: what isn't finished then
+says so, and the next run goes on. Exit code 1 when a property doesn't hold, a control went
+unnoticed, or something is unfinished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+import msgspec
+
+from tests.postgres import PostgresServer
+from tests.prove.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+NAMES: Final = (
+    "register_race",
+    "kill",
+    "backends",
+    "stopped",
+    "lost_reply",
+    "revoke_seen",
+    "steady",
+    "canary",
+)
+SECONDS_A_NAME: Final = 19 * 60
+ROOT: Final = Path(__file__).parent.parent.parent
+KEPT: Final = ROOT / ".prove"
+HEAD: Final = ("property", "tried", "violations", "control", "seconds")
+
+_SOURCES: Final = ("app", "domain", "projections", "tests/prove")
+
+
+class Proof(Protocol):
+    """What a module of this package offers: a property, its size, and one step of trying it."""
+
+    PROPERTY: str
+    SIZE: int
+    STEP: int
+    SHORT: int
+    STORES: tuple[str, ...]
+
+    def prove(self, url: str, count: int) -> Tally:
+        """Try `count` times on a new store."""
+
+
+class Entry(msgspec.Struct):
+    """What one property on one store has come to; `source` says of which code."""
+
+    source: str
+    tally: Tally
+
+
+class Databases:
+    """New stores; one PostgreSQL server for all of a run."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._server: PostgresServer | None = None
+
+    @contextmanager
+    def new(self, kind: str) -> Iterator[str]:
+        """The URL of an empty database."""
+        if kind == "sqlite":
+            with tempfile.TemporaryDirectory(prefix="gatebook-prove-") as directory:
+                yield f"sqlite:///{directory}/gatebook.db"
+            return
+        if self._server is None:
+            self._server = self._stack.enter_context(PostgresServer())
+        yield self._server.create_database()
+
+
+def main() -> int:
+    """Run what is asked for; the exit code."""
+    parser = argparse.ArgumentParser(prog="./run prove", description="The long proofs.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--short", action="store_true", help="one small step of each")
+    parser.add_argument("--again", action="store_true", help="forget what was tried before")
+    given = parser.parse_args()
+    if unknown := set(given.names) - set(NAMES):
+        parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(NAMES)}")
+    done = True
+    table: list[tuple[str, ...]] = [HEAD]
+    with ExitStack() as stack:
+        databases = Databases(stack)
+        for name in given.names or NAMES:
+            proof = cast("Proof", import_module(f"tests.prove.{name}"))
+            until = time.monotonic() + SECONDS_A_NAME
+            for kind in proof.STORES:
+                path = KEPT / f"{name}-{kind}{'-short' if given.short else ''}.json"
+                if given.again:
+                    path.unlink(missing_ok=True)
+                size = proof.SHORT if given.short else proof.SIZE
+                tally = _try(proof, databases, kind, size, until, path)
+                done = done and tally.holds and tally.tried >= size
+                table.append(_row(name, proof.PROPERTY, kind, tally, size))
+    _print(table)
+    return 0 if done else 1
+
+
+def _try(
+    proof: Proof, databases: Databases, kind: str, size: int, until: float, path: Path
+) -> Tally:
+    """Go on from what is kept; stop at the size, at the first violation, or when time is up."""
+    entry = _kept(path)
+    tally = entry.tally
+    while tally.tried < size and tally.holds and time.monotonic() < until:
+        count = min(proof.STEP, size - tally.tried)
+        started = time.monotonic()
+        with databases.new(kind) as url:
+            step = proof.prove(url, count)
+        step.seconds = time.monotonic() - started
+        tally.add(step)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(msgspec.json.encode(entry))
+        _say(f"{path.stem}: {tally.tried} of {size}, {tally.violations} violations")
+    return tally
+
+
+def _kept(path: Path) -> Entry:
+    source = _fingerprint()
+    try:
+        entry = msgspec.json.decode(path.read_bytes(), type=Entry)
+    except (OSError, msgspec.DecodeError):
+        return Entry(source, Tally())
+    if entry.source != source or not entry.tally.holds:
+        return Entry(source, Tally())
+    return entry
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    for directory in _SOURCES:
+        for path in sorted((ROOT / directory).rglob("*.py")):
+            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _row(name: str, what: str, kind: str, tally: Tally, size: int) -> tuple[str, ...]:
+    tried = f"{tally.tried}" if tally.tried >= size else f"{tally.tried} of {size}, unfinished"
+    missed = [each for each, noticed in tally.controls.items() if not noticed]
+    control = f"MISSED: {', '.join(missed)}" if missed else "noticed" if tally.controls else "-"
+    for each, number in sorted(tally.counts.items()):
+        _say(f"{name} {kind}: {number:,} {each}")
+    for each, value in sorted(tally.figures.items()):
+        _say(f"{name} {kind}: {each}: at most {value:.3f}")
+    for each in tally.first:
+        _say(f"{name} {kind}: VIOLATION: {each}")
+    return f"{name} ({kind}): {what}", tried, str(tally.violations), control, f"{tally.seconds:.0f}"
+
+
+def _print(table: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        print(" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

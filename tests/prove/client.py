@@ -1,0 +1,120 @@
+"""A client for load: one connection, one request at a time, nothing more than is needed for that.
+
+A connection that breaks inside a request raises `Cut`: nobody knows what became of it. Knows HTTP
+as our own server speaks it, and no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PATIENCE_S: Final = 30.0
+USER_AGENT: Final = "gatebook-prove/1"
+
+
+class Cut(Exception):
+    """The connection ended inside a request."""
+
+
+class Answer(NamedTuple):
+    """What came back; `seconds` from the first byte sent to the last one read."""
+
+    status: int
+    body: bytes
+    seconds: float
+
+    @property
+    def json(self) -> Any:
+        """The body, read."""
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The problem's code; empty when it is none."""
+        return self.json.get("code", "") if self.status >= 400 else ""
+
+
+def a_source(*, rng: random.Random | None = None) -> str:
+    """A loopback address in a network of its own, so that no budget is shared."""
+    rng = rng or random.Random()
+    return f"127.{rng.randrange(1, 255)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
+
+
+class Client:
+    """Talks to one server on this machine; `source` is the address that it comes from."""
+
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        self.port = port
+        self.source = source
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams[1].close()
+            with suppress(OSError):
+                await streams[1].wait_closed()
+
+    async def post(self, path: str, **members: object) -> Answer:
+        """Send a JSON object."""
+        return await self.send("POST", path, json.dumps(members).encode())
+
+    async def get(self, path: str, token: str = "") -> Answer:
+        """Ask, with an access token when there is one."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return await self.send("GET", path, headers=headers)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request and read its answer; raises `Cut`."""
+        given = {"host": "127.0.0.1", "user-agent": USER_AGENT}
+        if body is not None:
+            given |= {"content-type": "application/json", "content-length": str(len(body))}
+        given |= {name.lower(): value for name, value in (headers or {}).items()}
+        head = f"{method} {path} HTTP/1.1\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        started = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                status, content = await self._exchange(f"{head}\r\n".encode() + (body or b""))
+        except (OSError, EOFError, TimeoutError) as error:
+            await self.close()
+            raise Cut(f"{method} {path}: {error!r}") from error
+        except BaseException:
+            await self.close()
+            raise
+        return Answer(status, content, asyncio.get_running_loop().time() - started)
+
+    async def _exchange(self, request: bytes) -> tuple[int, bytes]:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(
+                "127.0.0.1", self.port, local_addr=(self.source, 0)
+            )
+        reader, writer = self._streams
+        writer.write(request)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *rest = head.split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in rest if line)
+        content = await reader.readexactly(int(headers["content-length"]))
+        if headers.get("connection") == "close":
+            await self.close()
+        return int(first.split(" ", 2)[1]), content

@@ -1,0 +1,166 @@
+"""People at work: they register, log in, refresh, sometimes revoke, and remember every answer.
+
+What a `Ledger` holds as acknowledged was answered with success. Knows no store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from tests.prove.client import Answer, Client, Cut, a_source
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from tests.prove.tally import Tally
+
+SECRET: Final = "a horse that eats marmalade"
+SESSIONS_EACH: Final = 3
+FORM: Final = len("gbr_")
+
+
+def session_of(refresh_token: str) -> str:
+    """The session that a refresh token belongs to."""
+    return refresh_token[FORM : FORM + 22]
+
+
+class Ledger:
+    """What was asked, and what was answered."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        """Every name that anybody tried to register."""
+        self.registered: dict[str, str] = {}
+        """Acknowledged: name and user_key."""
+        self.logins: Counter[str] = Counter()
+        """Requests to log in, by user_key."""
+        self.sessions: dict[str, str] = {}
+        """Acknowledged: session and refresh token, unless an end of it was asked for."""
+        self.ended: dict[str, str] = {}
+        """Acknowledged as ended: session and refresh token."""
+        self.answers: Counter[str] = Counter()
+        self.unexpected: list[str] = []
+        self.cut = 0
+        self.slowest_refusal = 0.0
+
+    @property
+    def acknowledged(self) -> int:
+        """How many changes were answered with success."""
+        return len(self.registered) + len(self.sessions) + 2 * len(self.ended)
+
+    def note(self, path: str, answer: Answer, *good: int) -> bool:
+        """Count an answer; whether it is the success, which `good` begins with."""
+        self.answers[f"{path} {answer.status}"] += 1
+        if answer.status == 503:
+            self.slowest_refusal = max(self.slowest_refusal, answer.seconds)
+        if answer.status not in good:
+            self.unexpected.append(f"{path}: {answer.status} {answer.body[:300]!r}")
+        return answer.status == good[0]
+
+    def report(self, tally: Tally) -> None:
+        """Tell a tally what there was."""
+        tally.count("acknowledged registrations", len(self.registered))
+        tally.count("acknowledged sessions", len(self.sessions) + len(self.ended))
+        refused = sum(n for each, n in self.answers.items() if each.endswith(" 503"))
+        tally.count("answers of 503", refused)
+        if refused:
+            tally.figure("slowest 503, s", self.slowest_refusal)
+
+
+def new_name() -> str:
+    """A name that nobody has."""
+    return f"person-{secrets.token_hex(8)}"
+
+
+async def register(client: Client, ledger: Ledger) -> str | None:
+    """Take a new name; the user_key, or None when nobody knows whether it was taken."""
+    name = new_name()
+    ledger.names.add(name)
+    answer = await client.post("/register", user_id=name, user_secret=SECRET)
+    if not ledger.note("/register", answer, 201, 503):
+        if answer.status != 503:
+            return None
+        answer = await client.post("/userkey", user_id=name, user_secret=SECRET)
+        if not ledger.note("/userkey", answer, 200, 401, 503):
+            return None
+    ledger.registered[name] = answer.json["user_key"]
+    return ledger.registered[name]
+
+
+async def log_in(client: Client, ledger: Ledger, user_key: str) -> str | None:
+    """Start a session; its refresh token, or None when nobody knows whether there is one."""
+    ledger.logins[user_key] += 1
+    answer = await client.post("/authenticate", user_key=user_key, user_secret=SECRET)
+    if not ledger.note("/authenticate", answer, 200, 503):
+        return None
+    token: str = answer.json["refresh_token"]
+    ledger.sessions[session_of(token)] = token
+    return token
+
+
+async def refresh(client: Client, ledger: Ledger, token: str) -> bool:
+    """Use a token; whether it worked."""
+    return ledger.note("/refresh", await client.post("/refresh", refresh_token=token), 200, 503)
+
+
+async def revoke(client: Client, ledger: Ledger, token: str) -> None:
+    """End a session."""
+    session_id = session_of(token)
+    del ledger.sessions[session_id]
+    if ledger.note("/revoke", await client.post("/revoke", refresh_token=token), 200, 503):
+        ledger.ended[session_id] = token
+
+
+async def person(port: int, ledger: Ledger, over: asyncio.Event) -> None:
+    """One after another until it is over; when the connection is cut, so is the work."""
+    async with Client(port, a_source()) as client:
+        try:
+            while not over.is_set():
+                user_key = await register(client, ledger)
+                for each in range(SESSIONS_EACH if user_key else 0):
+                    token = await log_in(client, ledger, user_key or "")
+                    if token is not None:
+                        await refresh(client, ledger, token)
+                        if each == 0:
+                            await revoke(client, ledger, token)
+        except Cut:
+            ledger.cut += 1
+
+
+@asynccontextmanager
+async def working(ports: Sequence[int], ledger: Ledger, people: int = 16) -> AsyncIterator[None]:
+    """People at work on these servers in turn, until the end of `with`."""
+    over = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for each in range(people):
+            group.create_task(person(ports[each % len(ports)], ledger, over))
+        try:
+            yield
+        finally:
+            over.set()
+
+
+async def check_tokens(port: int, ledger: Ledger, sessions: Iterable[str], tally: Tally) -> None:
+    """Every acknowledged session of these refreshes, and every one that was ended doesn't."""
+    waiting = list(sessions)
+
+    async def check() -> None:
+        async with Client(port, a_source()) as client:
+            while waiting:
+                session_id = waiting.pop()
+                ended = session_id in ledger.ended
+                token = ledger.ended[session_id] if ended else ledger.sessions[session_id]
+                answer = await client.post("/refresh", refresh_token=token)
+                tally.expect(
+                    answer.status == (401 if ended else 200),
+                    f"/refresh of a session that was {'ended' if ended else 'acknowledged'}: "
+                    f"{answer.status} {answer.body[:200]!r}",
+                )
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(check())

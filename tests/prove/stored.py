@@ -1,0 +1,162 @@
+"""What a store holds after everything that befell it, compared with what was acknowledged.
+
+Opens the store as the product does, reads the whole log, and folds it anew. Knows no server.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from app.eventstore.log import read_head, read_range, verify_chain
+from app.store import Store, open_store, storage_of
+from app.vault import PERSON, PERSON_KEYS, Vault, Wrapped, name_mac, open_sealed
+from domain import events
+from domain.errors import Damage
+from domain.sealed import sealed
+from domain.stream import Recorded
+from domain.user_id import prepare
+from projections.registry import POINTERS, PROJECTIONS
+from projections.storage import Row, Rows
+from projections.storage_sqlite import SqliteStorage
+from tests.running import MASTER
+from tests.store.intruding import unseal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.prove.load import Ledger
+    from tests.prove.tally import Tally
+
+_TABLE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+_ALL: Final = 10**9
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What the log says happened."""
+
+    names: dict[str, list[str]]
+    """Every name as typed, with the user_keys that were registered under it."""
+    sessions: Counter[str]
+    """How often each session was started."""
+    ended: set[str]
+    logins: Counter[str]
+    """Sessions started, by user_key."""
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Store]:
+    """The store, beside whoever else has it open."""
+    store = open_store(storage_of(url), Vault(MASTER), "ES256")
+    try:
+        yield store
+    finally:
+        store.storage.close()
+
+
+def check_store(url: str, ledger: Ledger, tally: Tally) -> None:
+    """The log is whole, the views are its fold, and everything acknowledged is there once."""
+    with opened(url) as store, store.storage.snapshot() as rows:
+        try:
+            head = verify_chain(rows, store.ring.log)
+        except Damage as error:
+            tally.wrong(f"the log is damaged: {error}")
+            return
+        tally.expect(head == read_head(rows).position, "the head is not where the chain ends")
+        log = [record.recorded() for record in read_range(rows, 0, _ALL)]
+        tally.count("events", len(log))
+        for name, version, position in rows.fetch(POINTERS):
+            tally.expect(position == head, f"view {name!s} v{version!s} is at {position!s}/{head}")
+        _compare_views(rows, log, tally)
+        stored = _read(store, rows, log)
+        macs = {name_mac(store.ring, prepare(name)): keys[0] for name, keys in stored.names.items()}
+        found = {row[0]: row[1] for row in rows.fetch("SELECT name_mac, user_key FROM user_ids")}
+        tally.expect(found == macs, f"{len(found)} reserved names, {len(macs)} registered ones")
+    judge(ledger, stored, tally)
+
+
+def judge(ledger: Ledger, stored: Stored, tally: Tally) -> None:
+    """Everything acknowledged is stored, once, and nothing is stored more often than asked."""
+    for name, user_key in ledger.registered.items():
+        tally.expect(user_key in stored.names.get(name, []), f"lost: the registration of {name}")
+    for name, user_keys in stored.names.items():
+        tally.expect(len(user_keys) == 1, f"doubled: {name} is {user_keys}")
+        tally.expect(name in ledger.names, f"made up: {name} was never sent")
+    for session_id in [*ledger.sessions, *ledger.ended]:
+        tally.expect(stored.sessions[session_id] == 1, f"lost: the session {session_id}")
+    for session_id, times in stored.sessions.items():
+        tally.expect(times == 1, f"doubled: the session {session_id} was started {times} times")
+    for session_id in ledger.ended:
+        tally.expect(session_id in stored.ended, f"lost: the end of session {session_id}")
+    for user_key, times in stored.logins.items():
+        asked = ledger.logins[user_key]
+        tally.expect(times <= asked, f"doubled: {user_key} asked {asked} times, {times} sessions")
+
+
+def lose_the_last_registration(url: str, ledger: Ledger, tally: Tally) -> None:
+    """The control: cut the log before the last acknowledged registration, and look again."""
+    last = list(ledger.registered.values())[-1]
+    with opened(url) as store, store.storage.transaction() as rows:
+        unseal(rows, store.storage.kind)
+        rows.execute(
+            "DELETE FROM events WHERE position >= (SELECT position FROM events "
+            "WHERE stream = ? AND version = 1)",
+            (last,),
+        )
+        rows.commit()
+    second = type(tally)()
+    check_store(url, ledger, second)
+    lost = any(each.startswith("lost: the registration") for each in second.first)
+    views = any(each.startswith("view ") for each in second.first)
+    tally.control("a lost registration", noticed=lost)
+    tally.control("views that are not the log's", noticed=views)
+
+
+def _compare_views(rows: Rows, log: Sequence[Recorded], tally: Tally) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        scratch = SqliteStorage(Path(directory) / "scratch.db")
+        scratch.prepare()
+        with scratch.transaction() as fresh:
+            for projection in PROJECTIONS:
+                for statement in projection.tables:
+                    fresh.define(statement)
+                projection.apply(fresh, [e for e in log if type(e.event) in projection.wants])
+                for table in _TABLE.findall("".join(projection.tables)):
+                    right, there = _rows(fresh, table), _rows(rows, table)
+                    tally.expect(
+                        there == right,
+                        f"view {table} has {len(there - right)} rows that the log doesn't give, "
+                        f"and lacks {len(right - there)}",
+                    )
+        scratch.close()
+
+
+def _rows(rows: Rows, table: str) -> set[Row]:
+    return set(rows.fetch(f"SELECT * FROM {table}"))
+
+
+def _read(store: Store, rows: Rows, log: Sequence[Recorded]) -> Stored:
+    wrapped = {
+        str(key): Wrapped(str(master_id), blob)
+        for key, master_id, blob in rows.fetch(PERSON_KEYS.partition(" AND ")[0])
+        if isinstance(blob, bytes)
+    }
+    stored = Stored({}, Counter(), set(), Counter())
+    for each in log:
+        match each.event:
+            case events.UserRegistered(user_id):
+                key = store.vault.unwrap_user_key(each.stream, PERSON, wrapped[each.stream])
+                name = open_sealed(key, sealed(user_id), each.stream, "user_id")
+                stored.names.setdefault(name, []).append(each.stream)
+            case events.UserLoggedIn(session_id):
+                stored.sessions[session_id] += 1
+                stored.logins[each.stream] += 1
+            case events.RefreshTokenRevoked(session_id):
+                stored.ended.add(session_id)
+    return stored

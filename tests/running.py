@@ -1,0 +1,137 @@
+"""A server as its own process: started on a free port, paused, killed, stopped, its talk kept.
+
+    with running(settings(url)) as server:
+        connect("127.0.0.1", server.port)
+
+Knows nothing of what a test asks it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MASTER: Final = bytes(range(32))
+"""The master key of every server started here."""
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 20.0
+_SERVING: Final = re.compile(rb'"url": "http://127\.0\.0\.1:([0-9]+)".*"event": "serving"')
+_ROOT: Final = Path(__file__).parent.parent
+
+
+def settings(database_url: str, **more: str) -> dict[str, str]:
+    """What a server of the tests is told: the cheapest hash, and whatever is given by name."""
+    given = {
+        "DATABASE_URL": database_url,
+        "HOST": "127.0.0.1",
+        "PORT": "0",
+        "ISSUER": "http://127.0.0.1",
+        "MASTER_KEY": base64.b64encode(MASTER).decode(),
+        "HASH_MEMORY_KIB": "8",
+        "HASH_TIME": "1",
+        "REGISTRATIONS_PER_HOUR": "0",
+        "LOG_FORMAT": "json",
+        "TEST_LEASH": "1",
+        **more,
+    }
+    return {f"GATEBOOK_{name}": value for name, value in given.items()}
+
+
+class Server:
+    """A server process that serves; `settings` are its whole `GATEBOOK_*` environment."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("GATEBOOK_")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.server"],
+            env={**environ, **given},
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self.pid = self._process.pid
+        self._port: int | None = None
+        self._lines: list[bytes] = []
+        self._known = threading.Event()
+        assert self._process.stdout is not None
+        self._listener = threading.Thread(
+            target=self._listen, args=(self._process.stdout,), daemon=True
+        )
+        self._listener.start()
+
+    @property
+    def port(self) -> int:
+        """Where it listens; waits until it does, raises RuntimeError when it never will."""
+        if not self._known.wait(START_SECONDS) or self._port is None:
+            self.kill()
+            message = f"the server did not start:\n{self.said.decode(errors='replace')}"
+            raise RuntimeError(message)
+        return self._port
+
+    @property
+    def said(self) -> bytes:
+        """Everything that it has written so far, on stdout and stderr; all of it once it ended."""
+        return b"".join(self._lines)
+
+    def pause(self) -> None:
+        """Stop it in its tracks, wherever it is."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Undo `pause`."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it without a warning."""
+        self._process.kill()
+        self._end()
+
+    def stop(self) -> int:
+        """Tell it to stop, and wait; its exit code."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        return self._end()
+
+    def _end(self) -> int:
+        try:
+            code = self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        self._listener.join()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        return code
+
+    def _listen(self, stream: IO[bytes]) -> None:
+        for line in stream:
+            self._lines.append(line)
+            if self._port is None and (found := _SERVING.search(line)):
+                self._port = int(found[1])
+                self._known.set()
+        self._known.set()
+
+
+@contextmanager
+def running(given: Mapping[str, str]) -> Iterator[Server]:
+    """A server that serves, killed at the end whatever became of it."""
+    server = Server(given)
+    try:
+        _ = server.port
+        yield server
+    finally:
+        server.kill()
