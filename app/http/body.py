@@ -27,7 +27,8 @@ _JSON: Final = re.compile(
 _TOO_LARGE: Final = "The body is longer than 16 KiB."
 _MISSING: Final = re.compile(r"missing required field `([^`]*)`")
 _UNKNOWN: Final = re.compile(r"contains unknown field `([^`]*)`")
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+"""Possessive, and to the end where there is no end: each byte is looked at once."""
 
 
 class StrictRequest(Request[Any, Any, State]):

@@ -13,6 +13,7 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
+from app.http.explanation import EXPLANATIONS
 from app.http.problem import BY_CODE, MEDIA_TYPE, status_of
 from app.http.problems import Refusals
 from domain import errors
@@ -92,8 +93,9 @@ _ASKED: Final[dict[str, Json]] = {
     "refresh_token": {"type": "string", "description": "From `/authenticate`."},
     "rotate": {
         "type": "boolean",
+        "const": False,
         "default": False,
-        "description": "`true` is refused in this release.",
+        "description": "This release doesn't rotate refresh tokens.",
     },
 }
 """What a member of a request is, as far as a schema can say."""
@@ -180,6 +182,9 @@ def _describe_request(operation: Json) -> Iterator[str]:
     """Name the components that are asked for."""
     for content in operation.get("requestBody", {}).get("content", {}).values():
         yield content["schema"]["$ref"].rpartition("/")[2]
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] == "code":
+            parameter["schema"]["enum"] = sorted(EXPLANATIONS)
     if operation["operationId"] in _WITH_ETAG:
         operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
 
