@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Final
 
+import structlog
+
 from app.writer import Answer, Statement, Wish
 from domain.commands import Command
-from domain.errors import Overloaded, Unavailable
+from domain.errors import InternalError, Overloaded, Unavailable
 from domain.stream import Meta, Recorded
 
 MAX_BATCH: Final = 64
@@ -25,6 +27,8 @@ ANSWER_WITHIN: Final = 2.0
 Commit = Callable[[Sequence[Wish]], list[Answer]]
 Future = asyncio.Future[tuple[Recorded, ...]]
 Waiting = tuple[Wish, Future]
+
+_logger = structlog.get_logger("gatebook.dispatcher")
 
 
 class Dispatcher:
@@ -91,7 +95,12 @@ class Dispatcher:
         wanted = [each for each in waiting if not each[0].cancelled]
         answers: list[Answer] = []
         if wanted:
-            answers = self._commit([wish for wish, _ in wanted])
+            try:
+                answers = self._commit([wish for wish, _ in wanted])
+            except Exception:
+                # Whatever it was, the thread has to live for the next batch.
+                _logger.exception("writer_failed")
+                answers = [InternalError() for _ in wanted]
         done = list(zip((future for _, future in wanted), answers, strict=True))
         assert self._loop is not None  # noqa: S101 - started before anything is queued
         self._loop.call_soon_threadsafe(self._deliver, len(waiting), done)

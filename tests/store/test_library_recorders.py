@@ -81,4 +81,3 @@ class TestSnapshotsOnSqlite(OnSqlite, persistence.AggregateRecorderTestCase):
 class TestSnapshotsOnPostgres(OnPostgres, persistence.AggregateRecorderTestCase):
     def create_recorder(self) -> SnapshotRecorder:
         return SnapshotRecorder(self.log)
-

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from app.store import Store
     from app.vault import Vault
     from app.writer import Writer
-    from projections.storage import Transaction
+    from projections.storage import Transaction, Value
     from tests.store.conftest import MakeWriter, OpenStore
 
 ALL = 10**6
@@ -124,7 +124,7 @@ def test_times_go_on_after_an_event_from_a_fast_clock(store: Store, writer: Writ
 def test_a_changed_event_is_found(store: Store, writer: Writer) -> None:
     writer.commit([register("ada"), register("bob"), log_in("ada", "a")])
     place = 5
-    changes = {
+    changes: dict[str, Value] = {
         "position": 99,
         "stream": user_key("eve"),
         "version": 7,
@@ -197,6 +197,7 @@ def test_another_key_doesn_t_verify(store: Store) -> None:
 
 
 _COPY = "SELECT position, stream, version, 'forged', schema, time, clear, sealed, chain FROM events"
+_UPSERT = "ON CONFLICT (position) DO UPDATE SET topic = 'forged'"
 FORBIDDEN = {
     "sqlite": [
         "UPDATE events SET time = time",
@@ -205,8 +206,7 @@ FORBIDDEN = {
         "DELETE FROM events WHERE position = 3",
         f"INSERT OR REPLACE INTO events {_COPY} WHERE position = 2",
         f"REPLACE INTO events {_COPY} WHERE position = 3",
-        f"INSERT INTO events {_COPY} WHERE position = 2 "
-        "ON CONFLICT (position) DO UPDATE SET topic = 'forged'",
+        f"INSERT INTO events {_COPY} WHERE position = 2 {_UPSERT}",
         f"INSERT INTO events {_COPY.replace('position', 'position + 5', 1)} WHERE position = 3",
         f"INSERT INTO events {_COPY.replace('position', 'position + 1', 1)} WHERE position = 3",
         f"INSERT INTO events {_COPY.replace('position', 'NULL', 1)} WHERE position = 3",
@@ -218,11 +218,9 @@ FORBIDDEN = {
         "DELETE FROM events WHERE position = 3",
         "TRUNCATE events",
         "TRUNCATE events CASCADE",
-        f"INSERT INTO events {_COPY} WHERE position = 2 "
-        "ON CONFLICT (position) DO UPDATE SET topic = 'forged'",
+        f"INSERT INTO events {_COPY} WHERE position = 2 {_UPSERT}",
         f"INSERT INTO events {_COPY} WHERE position = 2",
-        "MERGE INTO events e USING (VALUES (2)) v(p) ON e.position = v.p "
-        "WHEN MATCHED THEN DELETE",
+        "MERGE INTO events e USING (VALUES (2)) v(p) ON e.position = v.p WHEN MATCHED THEN DELETE",
     ],
 }
 

@@ -5,7 +5,6 @@ Each write is tried as lost and as done but reported lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,6 @@ from tests.store.unsure import Fate, UnsureStorage
 from tests.store.wishing import end, fail, log_in, permit, register, use, user_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from app.store import Store
     from app.vault import Vault
     from app.writer import Answer

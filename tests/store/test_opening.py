@@ -145,7 +145,7 @@ def test_a_file_that_can_t_be_kept_durable_is_refused(
     tmp_path: Path, vault: Vault, storage: type[SqliteStorage]
 ) -> None:
     """Security rule 23."""
-    with pytest.raises(NotDurable, match="journal (wal|delete), synchronous [12]"):
+    with pytest.raises(NotDurable, match=r"journal (wal|delete), synchronous [12]"):
         open_store(storage(tmp_path / "gatebook.db"), vault, "ES256")
 
 

@@ -50,9 +50,7 @@ def shown_name(store: Store, who: str) -> str:
     with store.storage.snapshot() as rows:
         row = CredentialRow.of(rows.fetch(CREDENTIAL_BY_KEY, (user_key(who),))[0])
         assert row.user_id is not None
-        return open_sealed(
-            person_key(rows, store.vault, who), row.user_id, row.user_key, "user_id"
-        )
+        return open_sealed(person_key(rows, store.vault, who), row.user_id, row.user_key, "user_id")
 
 
 def put_one_in_the_others_place(url: str, one: str, other: str) -> None:

@@ -50,9 +50,7 @@ def register(who: str, name: str | None = None, secret_hash: str = HASH) -> Wish
     return Wish(command, meta(request=f"register {who}"))
 
 
-def log_in(
-    who: str, session: str, by: LoggedInBy = "secret", *, secret_version: int = 1
-) -> Wish:
+def log_in(who: str, session: str, by: LoggedInBy = "secret", *, secret_version: int = 1) -> Wish:
     """Begin a session."""
     key = user_key(who)
     command = commands.StartSession(key, session_id(session), by, secret_version)

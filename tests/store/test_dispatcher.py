@@ -1,0 +1,236 @@
+"""The queue before the writer: bounded, grouped, drained, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app import dispatcher as dispatcher_module
+from app.dispatcher import MAX_BATCH, Dispatcher
+from domain.errors import InternalError, InvalidCredentials, Overloaded, Unavailable
+from tests.store.wishing import log_in, register, user_key
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from app.store import Store
+    from app.writer import Answer, Wish, Writer
+
+
+class Gate:
+    """A writer's `commit` behind a gate; remembers each batch that it was given."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._open = threading.Event()
+        self._entered = threading.Semaphore(0)
+        self.batches: list[list[Wish]] = []
+        self.fault: Exception | None = None
+
+    def commit(self, batch: Sequence[Wish]) -> list[Answer]:
+        self.batches.append(list(batch))
+        self._entered.release()
+        assert self._open.wait(30)
+        if self.fault is not None:
+            fault, self.fault = self.fault, None
+            raise fault
+        return self._writer.commit(batch)
+
+    async def entered(self) -> None:
+        """Until the writer's thread has taken a batch."""
+        assert await asyncio.to_thread(self._entered.acquire, timeout=30)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@pytest.fixture
+def gate(writer: Writer) -> Gate:
+    return Gate(writer)
+
+
+@asynccontextmanager
+async def running(gate: Gate) -> AsyncIterator[Dispatcher]:
+    dispatcher = Dispatcher(gate.commit)
+    dispatcher.start()
+    try:
+        yield dispatcher
+    finally:
+        gate.open()
+        await dispatcher.stop()
+
+
+Task = asyncio.Task["tuple[Recorded, ...]"]
+
+
+def send(dispatcher: Dispatcher, wish: Wish) -> Task:
+    return asyncio.create_task(dispatcher.dispatch(wish.command, wish.meta, wish.rows))
+
+
+async def settled() -> None:
+    """Until every task that was made has begun to wait."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def streams(store: Store) -> set[object]:
+    with store.storage.snapshot() as rows:
+        return {row[0] for row in rows.fetch("SELECT stream FROM events WHERE position > 3")}
+
+
+def test_answers_and_refusals_come_back_to_whoever_asked(store: Store, gate: Gate) -> None:
+    async def scenario() -> None:
+        gate.open()
+        async with running(gate) as dispatcher:
+            (event,) = await send(dispatcher, register("ada"))
+            assert (event.stream, event.version) == (user_key("ada"), 1)
+            with pytest.raises(InvalidCredentials):
+                await send(dispatcher, log_in("nobody", "n"))
+            assert len(await send(dispatcher, log_in("ada", "a"))) == 2
+
+    asyncio.run(scenario())
+
+
+def test_commands_that_wait_together_are_stored_together(store: Store, gate: Gate) -> None:
+    async def scenario() -> None:
+        async with running(gate) as dispatcher:
+            first = send(dispatcher, register("first"))
+            await gate.entered()
+            rest = [send(dispatcher, register(f"u{n}")) for n in range(MAX_BATCH + 6)]
+            await settled()
+            gate.open()
+            await asyncio.gather(first, *rest)
+            assert dispatcher.waiting == 0
+
+    asyncio.run(scenario())
+    assert [len(each) for each in gate.batches] == [1, MAX_BATCH, 6]
+    assert len(streams(store)) == MAX_BATCH + 7
+
+
+def test_beyond_the_bound_is_overloaded_at_once(
+    store: Store, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "MAX_WAITING", 3)
+
+    async def scenario() -> None:
+        async with running(gate) as dispatcher:
+            taken = [send(dispatcher, register(f"u{n}")) for n in range(3)]
+            await settled()
+            with pytest.raises(Overloaded):
+                await dispatcher.dispatch(register("late").command, register("late").meta)
+            gate.open()
+            await asyncio.gather(*taken)
+            await send(dispatcher, register("later"))
+
+    asyncio.run(scenario())
+    assert streams(store) == {user_key(each) for each in ("u0", "u1", "u2", "later")}
+
+
+def test_a_cancelled_wish_is_never_stored(store: Store, gate: Gate) -> None:
+    async def scenario() -> None:
+        async with running(gate) as dispatcher:
+            first = send(dispatcher, register("first"))
+            await gate.entered()
+            gone, stays = send(dispatcher, register("gone")), send(dispatcher, register("stays"))
+            await settled()
+            gone.cancel()
+            await settled()
+            gate.open()
+            await asyncio.gather(first, stays)
+            with pytest.raises(asyncio.CancelledError):
+                await gone
+            assert dispatcher.waiting == 0
+
+    asyncio.run(scenario())
+    assert streams(store) == {user_key("first"), user_key("stays")}
+
+
+def test_a_queue_of_cancelled_wishes_troubles_nobody(store: Store, gate: Gate) -> None:
+    async def scenario() -> None:
+        async with running(gate) as dispatcher:
+            first = send(dispatcher, register("first"))
+            await gate.entered()
+            gone = [send(dispatcher, register(f"gone{n}")) for n in range(MAX_BATCH)]
+            await settled()
+            for each in gone:
+                each.cancel()
+            last = send(dispatcher, register("last"))
+            await settled()
+            gate.open()
+            await asyncio.gather(first, last)
+
+    asyncio.run(scenario())
+    assert [len(each) for each in gate.batches] == [1, 1]
+    assert streams(store) == {user_key("first"), user_key("last")}
+
+
+def test_an_answer_that_is_late_is_unavailable_and_may_have_been_stored(
+    store: Store, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Security rule 27."""
+    monkeypatch.setattr(dispatcher_module, "ANSWER_WITHIN", 0.01)
+
+    async def scenario() -> None:
+        async with running(gate) as dispatcher:
+            late = send(dispatcher, register("late"))
+            await gate.entered()
+            queued = send(dispatcher, register("queued"))
+            for each in (late, queued):
+                with pytest.raises(Unavailable):
+                    await each
+            monkeypatch.setattr(dispatcher_module, "ANSWER_WITHIN", 30)
+            gate.open()
+            await send(dispatcher, register("after"))
+            assert dispatcher.waiting == 0
+
+    asyncio.run(scenario())
+    assert streams(store) == {user_key("late"), user_key("after")}
+
+
+def test_stopping_stores_what_waits_and_refuses_what_comes(store: Store, gate: Gate) -> None:
+    async def scenario() -> None:
+        async with running(gate) as dispatcher:
+            first = send(dispatcher, register("first"))
+            await gate.entered()
+            rest = [send(dispatcher, register(f"u{n}")) for n in range(MAX_BATCH * 2)]
+            await settled()
+            stopping = asyncio.create_task(dispatcher.stop())
+            await settled()
+            with pytest.raises(Overloaded):
+                await send(dispatcher, register("too late"))
+            gate.open()
+            await stopping
+            answers = await asyncio.gather(first, *rest)
+            assert [len(each) for each in answers] == [1] * (MAX_BATCH * 2 + 1)
+
+    asyncio.run(scenario())
+    assert len(streams(store)) == MAX_BATCH * 2 + 1
+
+
+def test_a_fault_of_the_writer_is_answered_and_the_next_batch_is_stored(
+    store: Store, gate: Gate
+) -> None:
+    async def scenario() -> None:
+        gate.open()
+        gate.fault = ZeroDivisionError()
+        async with running(gate) as dispatcher:
+            with pytest.raises(InternalError):
+                await send(dispatcher, register("unlucky"))
+            await send(dispatcher, register("lucky"))
+
+    asyncio.run(scenario())
+    assert streams(store) == {user_key("lucky")}
+
+
+def test_before_it_is_started_it_is_overloaded(gate: Gate) -> None:
+    async def scenario() -> None:
+        dispatcher = Dispatcher(gate.commit)
+        with pytest.raises(Overloaded):
+            await send(dispatcher, register("early"))
+        await dispatcher.stop()
+
+    asyncio.run(scenario())
