@@ -63,7 +63,7 @@ async def _live(
     async with working([server.port], ledger):
         try:
             async with asyncio.timeout(LIFE_S):
-                while ledger.acknowledged < enough:
+                while ledger.acknowledged < enough:  # noqa: ASYNC110 - at any moment of it
                     await asyncio.sleep(random.uniform(0.001, 0.02))
         except TimeoutError:
             tally.wrong(f"{enough - ledger.acknowledged} acknowledgements too few in {LIFE_S} s")

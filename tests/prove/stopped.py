@@ -1,0 +1,147 @@
+"""A process stops dead while it holds the append lock: the others say so in time, and go on.
+
+A frozen machine looks like this: the connection stays, and says nothing. Security rule 27.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from tests.prove.client import Client, a_source
+from tests.prove.load import (
+    SECRET,
+    Ledger,
+    check_tokens,
+    log_in,
+    new_name,
+    refresh,
+    register,
+    working,
+)
+from tests.prove.stored import check_store, lose_the_last_registration
+from tests.prove.tally import Tally
+from tests.running import running, settings
+
+if TYPE_CHECKING:
+    from tests.running import Server
+
+PROPERTY: Final = "a writer stopped with the lock: 503 in 2 s, on in 6 s, nothing lost or doubled"
+SIZE: Final = 20
+STEP: Final = 5
+SHORT: Final = 1
+STORES: Final = ("postgresql",)
+
+REFUSED_S: Final = 2.0 + 2.0
+GOES_ON_S: Final = 6.0 + 3.0
+"""What is promised, and what a busy machine is given besides."""
+PATIENCE_S: Final = 30.0
+
+_HOLDER: Final = """
+SELECT a.state FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()"""
+
+
+def prove(url: str, count: int) -> Tally:
+    """Stop one of two processes `count` times, each time with the lock in its hand."""
+    tally, ledger = Tally(), Ledger()
+    with running(settings(url)) as victim, running(settings(url)) as other:
+        for _ in range(count):
+            asyncio.run(_stop_once(victim, other, ledger, url, tally))
+            tally.tried += 1
+        everything = {*ledger.sessions, *ledger.ended}
+        asyncio.run(check_tokens(other.port, ledger, everything, tally))
+    for each in ledger.unexpected:
+        tally.wrong(each)
+    ledger.report(tally)
+    check_store(url, ledger, tally)
+    lose_the_last_registration(url, ledger, tally)
+    return tally
+
+
+async def _stop_once(victim: Server, other: Server, ledger: Ledger, url: str, tally: Tally) -> None:
+    async with Client(other.port) as client:
+        user_key = await register(client, ledger) or ""
+        token = await log_in(client, ledger, user_key) or ""
+        await refresh(client, ledger, token)
+        async with working([victim.port], ledger, people=8):
+            try:
+                if not await asyncio.to_thread(_stop_holding, victim, url):
+                    tally.wrong("the process was never stopped with the lock in its hand")
+                    return
+                await _beside_the_stopped(other.port, client, ledger, token, tally)
+            finally:
+                victim.go_on()
+    await _works(victim.port, ledger, tally)
+
+
+def _stop_holding(victim: Server, url: str) -> bool:
+    """Stop it again and again, until it is inside a transaction of which nothing is under way."""
+    until = time.monotonic() + PATIENCE_S
+    with psycopg.connect(url, autocommit=True) as connection:
+        while time.monotonic() < until:
+            victim.pause()
+            found = connection.execute(_HOLDER).fetchall()
+            while found == [("active",)]:
+                found = connection.execute(_HOLDER).fetchall()
+            if found == [("idle in transaction",)]:
+                return True
+            victim.go_on()
+            time.sleep(random.uniform(0.001, 0.01))
+    return False
+
+
+async def _beside_the_stopped(
+    port: int, reader: Client, ledger: Ledger, token: str, tally: Tally
+) -> None:
+    """Writes are refused in time until the lock is free; reads go on all the while."""
+    stopped = time.monotonic()
+    written = asyncio.Event()
+    refused: list[float] = []
+
+    async def write() -> None:
+        async with Client(port, a_source()) as client:
+            while not written.is_set() and time.monotonic() < stopped + PATIENCE_S:
+                name = new_name()
+                ledger.names.add(name)
+                answer = await client.post("/register", user_id=name, user_secret=SECRET)
+                if ledger.note("/register", answer, 201, 503):
+                    ledger.registered[name] = answer.json["user_key"]
+                    written.set()
+                else:
+                    refused.append(answer.seconds)
+
+    async def read() -> None:
+        while not written.is_set():
+            answer = await reader.post("/refresh", refresh_token=token)
+            tally.expect(answer.status == 200, f"/refresh beside a held lock: {answer.body!r}")
+            tally.figure("slowest /refresh beside a held lock, s", answer.seconds)
+            await asyncio.sleep(0.05)
+
+    reading = asyncio.create_task(read())
+    await asyncio.gather(*(write() for _ in range(4)))
+    took = time.monotonic() - stopped
+    if not written.is_set():
+        tally.wrong("nobody could write for as long as anybody waited")
+        written.set()
+    await reading
+    tally.expect(len(refused) > 0, "nobody was refused: the lock was not held")
+    tally.expect(max(refused, default=0) <= REFUSED_S, f"refused after {max(refused):.1f} s")
+    tally.expect(took <= GOES_ON_S, f"went on {took:.1f} s after the other stopped")
+    tally.figure("503 beside a held lock, s", max(refused, default=0))
+    tally.figure("stop to first success of the other, s", took)
+
+
+async def _works(port: int, ledger: Ledger, tally: Tally) -> None:
+    """The process that was stopped writes again, by itself."""
+    started = time.monotonic()
+    async with Client(port, a_source()) as client:
+        while await register(client, ledger) is None:
+            if time.monotonic() - started > PATIENCE_S:
+                tally.wrong("the stopped process never wrote again")
+                return
+    tally.figure("waking to first success, s", time.monotonic() - started)
