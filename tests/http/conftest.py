@@ -31,7 +31,7 @@ def start(tmp_path) -> Iterator[Start]:
 
         def begin(**more: str) -> TestClient:
             url = f"sqlite:///{tmp_path}/gatebook.db"
-            given = settings(url, ISSUER="https://auth.example.org", LOG_FORMAT="json", **more)
+            given = settings(url, **{"ISSUER": "https://auth.example.org", **more})
             given.pop("GATEBOOK_TEST_LEASH")
             client = TestClient(
                 application(load(given).settings),
