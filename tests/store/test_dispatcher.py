@@ -12,6 +12,7 @@ import pytest
 from app import dispatcher as dispatcher_module
 from app.dispatcher import MAX_BATCH, Dispatcher
 from domain.errors import InternalError, InvalidCredentials, Overloaded, Unavailable
+from domain.stream import Recorded
 from tests.store.wishing import log_in, register, user_key
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ async def running(gate: Gate) -> AsyncIterator[Dispatcher]:
         await dispatcher.stop()
 
 
-Task = asyncio.Task["tuple[Recorded, ...]"]
+Task = asyncio.Task[tuple[Recorded, ...]]
 
 
 def send(dispatcher: Dispatcher, wish: Wish) -> Task:

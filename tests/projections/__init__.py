@@ -1,0 +1,1 @@
+"""Views: events in, whole rows out."""
