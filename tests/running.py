@@ -135,3 +135,16 @@ def running(given: Mapping[str, str]) -> Iterator[Server]:
         yield server
     finally:
         server.kill()
+
+
+@contextmanager
+def running_all(*given: Mapping[str, str]) -> Iterator[list[Server]]:
+    """Several servers that serve, started side by side."""
+    servers = [Server(each) for each in given]
+    try:
+        for server in servers:
+            _ = server.port
+        yield servers
+    finally:
+        for server in servers:
+            server.kill()

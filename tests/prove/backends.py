@@ -15,7 +15,7 @@ from tests.prove.client import Client
 from tests.prove.load import Ledger, check_tokens, working
 from tests.prove.stored import check_store, lose_the_last_registration
 from tests.prove.tally import Tally
-from tests.running import running, settings
+from tests.running import running_all, settings
 
 PROPERTY: Final = "connections ended by PostgreSQL: 503 at worst, nothing lost or doubled"
 SIZE: Final = 200
@@ -34,7 +34,7 @@ ORDER BY random() LIMIT 1"""
 def prove(url: str, count: int) -> Tally:
     """End `count` connections of two processes at work on one store."""
     tally, ledger = Tally(), Ledger()
-    with running(settings(url)) as one, running(settings(url)) as other:
+    with running_all(settings(url), settings(url)) as (one, other):
         asyncio.run(_disturbed([one.port, other.port], ledger, url, count, tally))
     for each in ledger.unexpected:
         tally.wrong(each)

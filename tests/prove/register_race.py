@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from tests.prove.client import Answer, Client, a_source
 from tests.prove.load import SECRET, Ledger, new_name
 from tests.prove.stored import check_store
 from tests.prove.tally import Tally
-from tests.running import running, settings
+from tests.running import running_all, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +30,7 @@ def prove(url: str, count: int) -> Tally:
     """Race for `count` names on one store."""
     tally, ledger = Tally(), Ledger()
     processes = 2 if url.startswith("postgresql") else 1
-    with ExitStack() as stack:
-        servers = [stack.enter_context(running(settings(url))) for _ in range(processes)]
+    with running_all(*[settings(url)] * processes) as servers:
         ports = [server.port for server in servers]
         for _ in range(count):
             asyncio.run(_race(ports, ledger, tally))

@@ -25,7 +25,7 @@ from tests.prove.load import (
 )
 from tests.prove.stored import check_store, lose_the_last_registration
 from tests.prove.tally import Tally
-from tests.running import running, settings
+from tests.running import running_all, settings
 
 if TYPE_CHECKING:
     from tests.running import Server
@@ -49,7 +49,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()""
 def prove(url: str, count: int) -> Tally:
     """Stop one of two processes `count` times, each time with the lock in its hand."""
     tally, ledger = Tally(), Ledger()
-    with running(settings(url)) as victim, running(settings(url)) as other:
+    with running_all(settings(url), settings(url)) as (victim, other):
         for _ in range(count):
             asyncio.run(_stop_once(victim, other, ledger, url, tally))
             tally.tried += 1
