@@ -68,7 +68,7 @@ class Wish:
         self.cancelled = False
 
 
-class _InDoubt(Exception):  # noqa: N818 - not an error yet
+class _InDoubt(Exception):
     def __init__(self, first: Record, answers: list[Answer]) -> None:
         super().__init__(first.position)
         self.first = first
@@ -232,8 +232,8 @@ class Writer:
             return self._draw_up(draft, wish, stream)
         except GatebookError as refusal:
             return refusal
-        except Exception as error:  # noqa: BLE001 - what can't be drawn up fails alone
-            _logger.error("command_failed", command=_name(wish), exc_info=error)
+        except Exception:
+            _logger.exception("command_failed", command=_name(wish))
             return InternalError()
 
     def _draw_up(self, draft: _Draft, wish: Wish, stream: str) -> Answer:
@@ -313,11 +313,11 @@ def _advanced(rows: Rows, states: dict[str, Any], broken: dict[str, Exception]) 
             continue
         try:
             advanced[stream] = aggregate_of(stream).evolve(advanced[stream], record.recorded())
-        except UnknownEvent as error:
-            _logger.error("unknown_event", stream=stream, detail=str(error))
+        except UnknownEvent:
+            _logger.exception("unknown_event", stream=stream)
             broken[stream] = Unavailable("A newer release has written here. Upgrade this process.")
         except Damage as error:
-            _logger.error("damaged_event", stream=stream, detail=str(error))
+            _logger.exception("damaged_event", stream=stream)
             broken[stream] = error
     return {each: state for each, state in advanced.items() if each not in broken} | {
         each: states[each] for each in broken

@@ -247,3 +247,24 @@ def _settled(connection: Connection) -> Connection | None:
         return connection
     connection.close()
     return None
+
+
+async def connect_reader(url: str) -> AsyncConnection:
+    """A connection for look-ups on an event loop, with shorter limits; raises `Lost`."""
+    try:
+        connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **CONNECT)  # type: ignore[arg-type]
+        await connection.execute("SET statement_timeout=1500; SET TimeZone='UTC'")
+    except (psycopg.Error, OSError) as error:
+        raise Lost(str(error)) from error
+    return connection
+
+
+async def fetch_reader(
+    connection: AsyncConnection, sql: str, params: Sequence[Value | list[str]]
+) -> list[Row]:
+    """Read every row of a look-up; raises `Lost` for any fault: reading again is harmless."""
+    try:
+        cursor = await connection.execute(dialect(sql), params, prepare=True)
+        return await cursor.fetchall()
+    except psycopg.Error as error:
+        raise Lost(str(error)) from error

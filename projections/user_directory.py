@@ -38,7 +38,7 @@ INSERT INTO user_directory_v1 (user_key, user_id, secret_hash, secret_version, s
   permissions, registered_at, registered_position)
 VALUES (?, ?, ?, 1, 'active', '', ?, ?)"""
 _LOG_IN: Final = "UPDATE user_directory_v1 SET last_login_at = ? WHERE user_key = ?"
-_CHANGE_SECRET: Final = """
+_CHANGE: Final = """
 UPDATE user_directory_v1 SET secret_hash = ?, secret_version = secret_version + 1
 WHERE user_key = ?"""
 _REHASH: Final = "UPDATE user_directory_v1 SET secret_hash = ? WHERE user_key = ?"
@@ -154,7 +154,7 @@ class UserDirectory:
             rows.execute(sql, params)
 
 
-def _change(recorded: Recorded) -> tuple[str, tuple[Value, ...]]:  # noqa: PLR0911 - one an event
+def _change(recorded: Recorded) -> tuple[str, tuple[Value, ...]]:
     user = recorded.stream
     match recorded.event:
         case events.UserRegistered(user_id, secret_hash):
@@ -163,7 +163,7 @@ def _change(recorded: Recorded) -> tuple[str, tuple[Value, ...]]:  # noqa: PLR09
         case events.UserLoggedIn():
             return _LOG_IN, (recorded.time, user)
         case events.UserSecretChanged(secret_hash):
-            return _CHANGE_SECRET, (sealed(secret_hash), user)
+            return _CHANGE, (sealed(secret_hash), user)
         case events.UserSecretRehashed(secret_hash):
             return _REHASH, (sealed(secret_hash), user)
         case events.UserPermissionsSet(permissions):

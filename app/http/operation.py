@@ -1,8 +1,5 @@
 """Operations: is the process there, is it ready, what does it count, which version is it."""
 
-from importlib.metadata import PackageNotFoundError, version
-from typing import Final
-
 import msgspec
 from litestar import Controller, Response, get
 from litestar.openapi.datastructures import ResponseSpec
@@ -11,17 +8,7 @@ from app.http.auth import service_of
 from app.http.problems import AnyRequest, refusals
 from app.metrics import CONTENT_TYPE
 from app.readiness import Check, checks
-
-
-def product_version() -> str:
-    """The installed version; a source tree says so."""
-    try:
-        return version("gatebook")
-    except PackageNotFoundError:
-        return "0+source"
-
-
-VERSION: Final = product_version()
+from app.version import VERSION
 
 
 class Health(msgspec.Struct, frozen=True):

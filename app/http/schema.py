@@ -19,9 +19,9 @@ from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
 
 from app.http.caching import etag_of, unchanged
 from app.http.description import describe
-from app.http.operation import VERSION
 from app.http.problems import AnyRequest
 from app.settings import Settings
+from app.version import VERSION
 from domain.errors import NotFound
 
 PAGE_POLICY: Final = (
