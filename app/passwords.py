@@ -51,7 +51,7 @@ class HashPool:
     of every hash, from the pool's threads. `clock` returns seconds and never goes back.
     """
 
-    def __init__(  # noqa: PLR0913 - settings, all given by keyword
+    def __init__(
         self,
         *,
         threads: int,

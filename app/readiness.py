@@ -62,7 +62,9 @@ def store_checks(store: Store, now: int) -> list[Check]:
             rows.fetch("SELECT 1")
     except (StorageError, GatebookError) as error:
         return [Check("store", ok=False, detail=str(error))]
-    behind = [f"{name!s} at {position!s}" for name, _, position in views if position != head.position]
+    behind = [
+        f"{name!s} at {position!s}" for name, _, position in views if position != head.position
+    ]
     return [
         Check("store", ok=True, detail=f"{store.storage.kind}, writable, head {head.position}"),
         Check("views", ok=not behind, detail=", ".join(behind) or f"all at {head.position}"),

@@ -39,7 +39,7 @@ class Bearer(msgspec.Struct, frozen=True):
 class Sessions:
     """Use cases of a session; belongs to the event loop. `clock` gives µs."""
 
-    def __init__(  # noqa: PLR0913 - its collaborators
+    def __init__(
         self,
         lookup: Lookup,
         dispatcher: Dispatcher,

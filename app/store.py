@@ -16,7 +16,7 @@ from app.eventstore.log import Append, EventLog, Head, read_head
 from app.eventstore.record import GENESIS, record_of
 from app.identifiers import new_log_id, new_request_id
 from app.tokens.signing import Algorithm, SigningKey
-from app.vault import ADD_RING_KEY, KEY_BYTES, RING_NAMES, TABLES, Ring, Vault
+from app.vault import ADD_RING_KEY, RING_NAMES, TABLES, Ring, Vault
 from domain import commands
 from domain.aggregate import aggregate_of
 from domain.errors import Damage
@@ -29,12 +29,10 @@ from projections.registry import (
     apply_inline,
     unknown_views,
 )
-from projections.storage import NotDurable, Storage, Transaction
+from projections.storage import Storage, Transaction
 from projections.storage_sqlite import SqliteStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from projections.storage import Rows
 
 SQLITE: Final = "sqlite:///"

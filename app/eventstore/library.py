@@ -215,7 +215,7 @@ class LogReader(Application[str]):
         return RecordedMapper()
 
 
-def _select(  # noqa: PLR0913 - the library's own parameters
+def _select(
     log: EventLog,
     table: str,
     columns: str,
