@@ -15,7 +15,7 @@ from domain.user import Session, User
 Events = tuple[events.Event, ...]
 
 
-def decide(user: User, command: commands.Command, policy: Policy, now: int) -> Events:  # noqa: PLR0911 - one case a command
+def decide(user: User, command: commands.Command, policy: Policy, now: int) -> Events:
     """What follows from a wish.
 
     Raises `InvalidCredentials` for a login that may not be, `InvalidToken` for a session that is

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from domain.events import Event  # noqa: TC001 - msgspec reads the annotation when it runs
+from domain.events import Event
 from domain.sealed import Clear
 
 SIGNING_KEYS: Final = "signing_keys"

@@ -52,7 +52,7 @@ def evolve(user: User, recorded: Recorded) -> User:
     )
 
 
-def _changes(user: User, recorded: Recorded, event: events.Event) -> dict[str, object]:  # noqa: C901, PLR0911, PLR0912 - one case an event
+def _changes(user: User, recorded: Recorded, event: events.Event) -> dict[str, object]:  # noqa: C901, PLR0912 - one case an event
     match event:
         case events.UserLoggedIn(session_id, by):
             return {

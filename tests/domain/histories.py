@@ -144,7 +144,7 @@ def live_through(plan: list[Step]) -> History:
     """Decide and fold a plan, on a user who registered at `T0`."""
     history = History([], [])
     state, now, begun = User(), T0, 0
-    first = Step(0, Wish(commands.RegisterUser, 0, "secret", "first", "owner", False, ()))  # noqa: FBT003
+    first = Step(0, Wish(commands.RegisterUser, 0, "secret", "first", "owner", False, ()))
     for after, what in [first, *plan]:
         now += after
         command: Command | None = None
@@ -194,7 +194,7 @@ def _command(wish: Wish, state: User, now: int, begun: int) -> Command:
     return made[wish.kind]
 
 
-def _happen(fact: Fact, state: User, begun: int) -> tuple[Event, ...]:  # noqa: PLR0911 - one case a fact
+def _happen(fact: Fact, state: User, begun: int) -> tuple[Event, ...]:
     chosen = session_id(max(1, begun - fact.session))
     session = state.sessions.get(chosen)
     match fact.kind, state.status:
