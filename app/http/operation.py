@@ -1,5 +1,7 @@
 """Operations: is the process there, is it ready, what does it count, which version is it."""
 
+from typing import Final
+
 import msgspec
 from litestar import Controller, Response, get
 from litestar.openapi.datastructures import ResponseSpec
@@ -9,6 +11,9 @@ from app.http.problems import AnyRequest, refusals
 from app.metrics import CONTENT_TYPE
 from app.readiness import Check, checks
 from app.version import VERSION
+
+_FIGURES: Final = CONTENT_TYPE.removesuffix("; charset=utf-8")
+"""Litestar adds that to every text."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -64,7 +69,7 @@ class OperationController(Controller):
     )
     async def show_metrics(self, request: AnyRequest) -> Response[bytes]:
         """The text format."""
-        return Response(service_of(request).metrics.render(), media_type=CONTENT_TYPE)
+        return Response(service_of(request).metrics.render(), media_type=_FIGURES)
 
     @get("/version", operation_id="showVersion", summary="Release and log", responses=refusals())
     async def show_version(self, request: AnyRequest) -> Version:

@@ -11,9 +11,9 @@ import pytest
 
 from app.http.application import application
 from app.http.description import describe
-from app.http.operation import VERSION
 from app.http.problem import BY_CODE
 from app.settings import load
+from app.version import VERSION
 from tests.running import settings
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "openapi.json"
