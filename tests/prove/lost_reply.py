@@ -1,0 +1,77 @@
+"""The answer to a COMMIT is lost: nobody is told that his own name is taken, nothing is doubled.
+
+Security rule 26.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from tests.prove.client import Client, a_source
+from tests.prove.load import Ledger, check_tokens, log_in, register
+from tests.prove.proxy import BREAKS, Break, Proxy
+from tests.prove.stored import check_store, lose_the_last_registration
+from tests.prove.tally import Tally
+from tests.running import running_all, settings
+
+PROPERTY: Final = "a COMMIT without an answer: success or 503, nothing lost or doubled"
+SIZE: Final = 200
+STEP: Final = 50
+SHORT: Final = 12
+STORES: Final = ("postgresql",)
+TOGETHER: Final = 4
+"""Commands that wait together, so that batches are cut and not commands alone."""
+BREACHES: Final = 4
+
+
+def prove(url: str, count: int) -> Tally:
+    """Lose `count` answers, by each way of losing them in turn."""
+    tally, ledger = Tally(), Ledger()
+    trusting, doubted = Tally(), Ledger()
+    parts = urlsplit(url)
+    with Proxy(str(parts.hostname), parts.port or 5432) as proxy:
+        address = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"
+        query = "sslmode=disable&gssencmode=disable"
+        proxied = urlunsplit(parts._replace(netloc=address, query=query))
+        given = settings(proxied), settings(proxied, TEST_TRUST_ERRORS="1")
+        with running_all(*given) as (server, trusts):
+            asyncio.run(_lose(server.port, proxy, ledger, count, tally, BREAKS))
+            asyncio.run(_lose(trusts.port, proxy, doubted, BREACHES, trusting, ("unanswered",)))
+    for each in ledger.unexpected:
+        tally.wrong(each)
+    ledger.report(tally)
+    taken = any(each.startswith("/register: 409") for each in doubted.unexpected)
+    tally.control("an error that is trusted", noticed=taken)
+    # The other server's people are in the same store.
+    ledger.names |= doubted.names
+    ledger.logins += doubted.logins
+    check_store(url, ledger, tally)
+    lose_the_last_registration(url, ledger, tally)
+    return tally
+
+
+async def _lose(
+    port: int,
+    proxy: Proxy,
+    ledger: Ledger,
+    count: int,
+    tally: Tally,
+    breaks: tuple[Break, ...],
+) -> None:
+    clients = [Client(port, a_source()) for _ in range(TOGETHER)]
+    user_key = ""
+    while not user_key:
+        user_key = await register(clients[0], ledger) or ""
+    for each in range(count):
+        before = proxy.breaks
+        proxy.arm(breaks[each % len(breaks)])
+        if each // len(breaks) % 2:
+            await asyncio.gather(*(log_in(client, ledger, user_key) for client in clients))
+        else:
+            await asyncio.gather(*(register(client, ledger) for client in clients))
+        tally.expect(proxy.breaks == before + 1, "no COMMIT was cut")
+        tally.tried += 1
+    await check_tokens(port, ledger, {*ledger.sessions}, tally)
+    await asyncio.gather(*(client.close() for client in clients))

@@ -1,0 +1,182 @@
+"""A wire to PostgreSQL that breaks at the worst moment: when COMMIT was sent, and not yet answered.
+
+It reads as much of the protocol as it takes to find a COMMIT, by itself or as a prepared
+statement. Knows nothing of who talks over it. PostgreSQL 18, Frontend/Backend Protocol, 54.7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import threading
+from contextlib import suppress
+from typing import Final, Literal, Self
+
+Break = Literal["unsent", "unanswered", "late"]
+"""COMMIT never arrives; it arrives and the answer is lost; it arrives after the caller is gone."""
+
+BREAKS: Final[tuple[Break, ...]] = ("unsent", "unanswered", "late")
+LATE_S: Final = 0.2
+_TYPED: Final = struct.Struct("!cI")
+_LENGTH: Final = struct.Struct("!I")
+_READ: Final = 65_536
+
+
+class Wire:
+    """What one client sent: whole messages, and whether they are a COMMIT."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._begun = False
+        self._statements: dict[bytes, bytes] = {}
+        self._commit = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[bytes, bool]]:
+        """Take in bytes; each whole message, and whether it is a COMMIT that awaits its answer."""
+        self._buffer += data
+        found = []
+        while message := self._next():
+            kind, body = message[:1], message[5:]
+            if not self._begun:
+                self._begun = message[4:6] == b"\x00\x03"  # a startup message of version 3
+                found.append((message, False))
+            elif self._commit:
+                self._commit += message
+                if kind == b"S":
+                    found.append((bytes(self._commit), True))
+                    self._commit.clear()
+            elif kind == b"B" and self._is_commit(self._statements.get(body.split(b"\0")[1], b"")):
+                self._commit += message
+            else:
+                if kind == b"P":
+                    name, query = body.split(b"\0")[:2]
+                    self._statements[name] = query
+                found.append((message, kind == b"Q" and self._is_commit(body)))
+        return found
+
+    def _next(self) -> bytes | None:
+        size = 4 if not self._begun else 5
+        if len(self._buffer) < size:
+            return None
+        if self._begun:
+            length = 1 + _TYPED.unpack_from(self._buffer)[1]
+        else:
+            length = _LENGTH.unpack_from(self._buffer)[0]
+        if len(self._buffer) < length:
+            return None
+        message = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return message
+
+    @staticmethod
+    def _is_commit(query: bytes) -> bool:
+        return query.rstrip(b"\0; \n").upper() == b"COMMIT"
+
+
+class Proxy:
+    """Listens on a port of its own, in a thread of its own, and passes everything on.
+
+    `arm` makes the next COMMIT on any connection the last thing that is heard on it.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = host, port
+        self._armed: Break | None = None
+        self.breaks = 0
+        self.commits = 0
+        self.port = 0
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def arm(self, how: Break) -> None:
+        """Break the connection of the next COMMIT."""
+        self._armed = how
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._connected, "127.0.0.1", 0)
+        )
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        self._loop.run_forever()
+        server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(task)
+        self._loop.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            from_server, to_server = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.close()
+            return
+        back = asyncio.create_task(_pump(from_server, writer))
+        try:
+            how = await self._pass_on(reader, to_server)
+            if how is not None:
+                back.cancel()
+                await asyncio.gather(back, return_exceptions=True)
+                await self._break(how, from_server, to_server, writer)
+            else:
+                to_server.close()
+                await back
+        except OSError:
+            pass
+        finally:
+            back.cancel()
+            for each in (writer, to_server):
+                each.close()
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, to_server: asyncio.StreamWriter
+    ) -> tuple[Break, bytes] | None:
+        """Until the client leaves, or a COMMIT is to be broken: how, and the COMMIT."""
+        wire = Wire()
+        while data := await reader.read(_READ):
+            for message, is_commit in wire.feed(data):
+                self.commits += is_commit
+                if is_commit and self._armed is not None:
+                    how, self._armed = self._armed, None
+                    self.breaks += 1
+                    return how, message
+                to_server.write(message)
+            await to_server.drain()
+        return None
+
+    async def _break(
+        self,
+        how: tuple[Break, bytes],
+        from_server: asyncio.StreamReader,
+        to_server: asyncio.StreamWriter,
+        to_client: asyncio.StreamWriter,
+    ) -> None:
+        kind, message = how
+        if kind == "late":
+            to_client.close()
+            await asyncio.sleep(LATE_S)
+        if kind != "unsent":
+            to_server.write(message)
+            await to_server.drain()
+            await from_server.read(_READ)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(_READ):
+            writer.write(data)
+            await writer.drain()
+        writer.close()

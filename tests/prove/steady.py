@@ -1,0 +1,107 @@
+"""What repeats writes nothing, and a login is one transaction: the store's own counters tell.
+
+On SQLite the commits in the write-ahead log and every byte of the files; on PostgreSQL which
+transactions the rows of this database were written by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from tests.prove.client import Client
+from tests.prove.load import Ledger, log_in, refresh, register
+from tests.prove.tally import Tally
+from tests.running import running, settings
+from tests.store.intruding import SQLITE
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+PROPERTY: Final = "a steady /refresh writes nothing, /authenticate is one transaction"
+SIZE: Final = 1_000
+STEP: Final = 500
+SHORT: Final = 50
+STORES: Final = ("sqlite", "postgresql")
+EVERY: Final = 10
+"""Refreshes between two logins."""
+
+_WAL_HEADER: Final = struct.Struct("!8I")
+_FRAME_HEADER: Final = struct.Struct("!6I")
+_TABLES: Final = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+_WRITERS: Final = "SELECT xmin::text, xmax::text FROM {table}"
+
+
+def prove(url: str, count: int) -> Tally:
+    """Refresh `count` times on a server with nothing else to do, and log in now and then."""
+    tally = Tally()
+    look = _sqlite if url.startswith(SQLITE) else _postgresql
+    with running(settings(url)) as server:
+        asyncio.run(_refresh(server.port, url, look, count, tally))
+    return tally
+
+
+async def _refresh(
+    port: int,
+    url: str,
+    look: Callable[[str], tuple[Hashable, set[Hashable]]],
+    count: int,
+    tally: Tally,
+) -> None:
+    ledger = Ledger()
+    async with Client(port) as client:
+        user_key = await register(client, ledger) or ""
+        for each in range(count):
+            if each % EVERY == 0:
+                _, before = look(url)
+                token = await log_in(client, ledger, user_key) or ""
+                moved, after = look(url)
+                tally.expect(
+                    len(after - before) == 1,
+                    f"/authenticate wrote in {len(after - before)} transactions",
+                )
+                # The first use of a token is recorded, once.
+                tally.expect(await refresh(client, ledger, token), "a new session didn't refresh")
+                used, _ = look(url)
+                tally.control("a use that is recorded", noticed=used != moved)
+            tally.expect(await refresh(client, ledger, token), "a steady session didn't refresh")
+            still, _ = look(url)
+            tally.expect(still == used, "a steady /refresh changed the store")
+            tally.tried += 1
+
+
+def _sqlite(url: str) -> tuple[Hashable, set[Hashable]]:
+    """Every byte of the database and its log; and the commits in the log, by their place."""
+    path = Path(url.removeprefix(SQLITE))
+    main, wal = path.read_bytes(), Path(f"{path}-wal").read_bytes()
+    return (main, wal), set(_commits(wal))
+
+
+def _commits(wal: bytes) -> list[tuple[int, int]]:
+    """Which commits end where in a write-ahead log (SQLite file format, 4.2)."""
+    header = _WAL_HEADER.unpack_from(wal)
+    page, salts = header[2], header[4:6]
+    size = _FRAME_HEADER.size + page
+    found = []
+    for offset in range(_WAL_HEADER.size, len(wal) - size + 1, size):
+        frame = _FRAME_HEADER.unpack_from(wal, offset)
+        if frame[2:4] != salts:
+            break
+        if frame[1]:
+            found.append((salts[0], offset))
+    return found
+
+
+def _postgresql(url: str) -> tuple[Hashable, set[Hashable]]:
+    """Which transactions wrote or locked every row of every table."""
+    rows: list[tuple[object, ...]] = []
+    with psycopg.connect(url, autocommit=True) as connection:
+        for (table,) in connection.execute(_TABLES).fetchall():
+            found = connection.execute(_WRITERS.format(table=table).encode()).fetchall()
+            rows += sorted((table, *each) for each in found)
+    return tuple(rows), {row[1] for row in rows}
