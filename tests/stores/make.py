@@ -1,0 +1,226 @@
+"""A program: writes a small store of each kind, to be kept for ever.
+
+    python -m tests.stores.make tests/stores/vX_Y
+
+Everything that commands can bring about is in it; what was true of it is written beside it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import argon2
+import msgspec
+
+from app.eventstore.log import read_head, read_range, verify_chain
+from app.store import open_store, storage_of
+from app.vault import KEY_BYTES, Vault
+from app.writer import Wish, Writer
+from domain import commands
+from domain.aggregate import USER
+from domain.policy import Policy
+from domain.stream import CLI, Meta, Recorded, actor_of, is_user_stream
+from tests.postgres import PostgresServer
+from tests.store.wishing import end, fail, log_in, permit, register, use, user_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from app.store import Store
+    from domain.user import User
+
+PEOPLE: Final = {
+    "ada": "Ada.Lovelace",
+    "ben": "ben@example.org",
+    "chloe": "Chloë",
+    "darya": "Дарья",
+    "emi": "恵美",
+    "fa": "\uff26\uff41",
+    "grace": "GRACE",
+    "hal": "hal-9000",
+    "ines": "Inês_d'Almeida",
+    "jo": "j",
+    "kim": "k" * 128,
+    "machine": "batch.jobs",
+}
+"""Who is in a kept store: by label, what each typed."""
+
+_UNWANTED: Final = ("\\", "SET ", "SELECT pg_catalog.set_config", "--")
+
+
+class Person(msgspec.Struct, frozen=True):
+    """What is true of one user of a kept store."""
+
+    user_key: str
+    user_id: str
+    user_secret: str
+    status: str
+    permissions: tuple[str, ...]
+    sessions: tuple[str, ...]
+    version: int
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What is true of a kept store; `chain` is the head's, in hexadecimal."""
+
+    log_id: str
+    position: int
+    chain: str
+    topics: dict[str, int]
+    snapshots: int
+    people: dict[str, Person]
+
+
+def secret_of(label: str) -> str:
+    """The user_secret of somebody in a kept store."""
+    return f"the secret of {label}"
+
+
+def fill(store: Store) -> None:
+    """Bring about everything that commands can, in batches as a service would."""
+    hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    writer = Writer(store.log, store.vault, store.ring, Policy(session_cap=3))
+    admin = actor_of(user_key("ada"))
+    _commit(
+        writer,
+        (register(each, name, hasher.hash(secret_of(each))) for each, name in PEOPLE.items()),
+    )
+    _commit(writer, [_as(CLI, permit("ada", "admin"))])
+    _commit(
+        writer,
+        [
+            log_in("ada", "ada 1"),
+            log_in("ada", "ada 2", "page"),
+            log_in("ben", "ben 1"),
+            log_in("chloe", "chloe 1"),
+            log_in("chloe", "chloe 2"),
+            log_in("machine", "machine 1", "client_credentials"),
+            _as(admin, permit("ben", "users:read", "users:write", "events:read")),
+            _as(admin, permit("emi", "tokens:introspect")),
+        ],
+    )
+    _commit(
+        writer,
+        [
+            use("ada", "ada 1"),
+            use("ada", "ada 2"),
+            use("ada", "ada 2", "elsewhere"),
+            use("ben", "ben 1"),
+            end("chloe", "chloe 1"),
+            _as(admin, end("chloe", "chloe 2", "end_all")),
+            _as(admin, end("ben", "ben 1", "admin")),
+            fail("darya"),
+            _as(admin, permit("emi")),
+            _granting("ben", admin),
+            _withdrawing("ben", admin),
+        ],
+    )
+    for number in range(40):
+        _commit(writer, [log_in("machine", f"busy {number}")])
+
+
+def describe(store: Store) -> Expected:
+    """What is true of a store, as the release that wrote it says."""
+    with store.storage.snapshot() as rows:
+        position = verify_chain(rows, store.ring.log)
+        head = read_head(rows)
+        history = [each.recorded() for each in read_range(rows, 0, position)]
+        snapshots = rows.fetch("SELECT count(*) FROM snapshots")[0][0]
+    assert isinstance(snapshots, int)
+    users = {label: _folded(history, user_key(label)) for label in PEOPLE}
+    return Expected(
+        store.log_id,
+        position,
+        head.chain.hex(),
+        dict(sorted(Counter(each.event.name for each in history).items())),
+        snapshots,
+        {
+            label: Person(
+                user_key(label),
+                name,
+                secret_of(label),
+                users[label].status,
+                users[label].permissions,
+                tuple(users[label].sessions),
+                users[label].version,
+            )
+            for label, name in PEOPLE.items()
+        },
+    )
+
+
+def write(directory: Path, url: str) -> None:
+    """Fill a new store at a URL, and keep its master key and what is true of it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    master = secrets.token_bytes(KEY_BYTES)
+    (directory / "master_key.txt").write_bytes(base64.b64encode(master) + b"\n")
+    store = open_store(storage_of(url), Vault(master), "ES256")
+    fill(store)
+    expected = msgspec.json.format(msgspec.json.encode(describe(store)), indent=2)
+    (directory / "expected.json").write_bytes(expected + b"\n")
+    store.storage.close()
+
+
+def dump_of(server: PostgresServer, url: str) -> str:
+    """A database as plain SQL that any driver loads, of any release of PostgreSQL."""
+    done = subprocess.run(
+        [
+            server._programs() / "pg_dump",
+            *("--inserts", "--no-owner", "--no-privileges", "--no-comments", url),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    lines = done.stdout.splitlines()
+    return "\n".join(each for each in lines if each and not each.startswith(_UNWANTED)) + "\n"
+
+
+def main(directory: Path) -> None:
+    """Write both kinds; refuses to write over a kept one."""
+    if directory.exists():
+        sys.exit(f"{directory} is there already: a kept store is never made again.")
+    file = directory / "sqlite" / "gatebook.db"
+    write(file.parent, f"sqlite:///{file}")
+    assert not file.with_name("gatebook.db-wal").exists()
+    file.with_name("gatebook.db.lock").unlink()
+    with PostgresServer() as server:
+        url = server.create_database()
+        write(directory / "postgresql", url)
+        (directory / "postgresql" / "dump.sql").write_text(dump_of(server, url))
+
+
+def _commit(writer: Writer, batch: Iterable[Wish]) -> None:
+    for answer in writer.commit(list(batch)):
+        if isinstance(answer, Exception):
+            raise answer
+
+
+def _folded(history: list[Recorded], stream: str) -> User:
+    assert is_user_stream(stream)
+    return USER.fold(each for each in history if each.stream == stream)
+
+
+def _as(actor: str, wish: Wish) -> Wish:
+    return Wish(wish.command, msgspec.structs.replace(wish.meta, actor=actor))
+
+
+def _granting(who: str, actor: str) -> Wish:
+    command = commands.GrantPermissions(user_key(who), ("keys:read",))
+    return Wish(command, Meta(actor, hashlib.sha256(b"grant").hexdigest()[:32]))
+
+
+def _withdrawing(who: str, actor: str) -> Wish:
+    command = commands.WithdrawPermissions(user_key(who), ("users:write",))
+    return Wish(command, Meta(actor, hashlib.sha256(b"withdraw").hexdigest()[:32]))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,223 @@
+"""Every store that a release has written opens with today's code, and says what it said then."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import argon2
+import msgspec
+import psycopg
+import pytest
+
+from app.eventstore import snapshot
+from app.eventstore.log import read_head, read_range, verify_chain
+from app.store import open_store, storage_of
+from app.tokens.key_ring import KeyRing
+from app.vault import (
+    PERSON,
+    PERSON_KEYS,
+    Vault,
+    Wrapped,
+    name_mac,
+    open_sealed,
+)
+from app.writer import Wish, Writer
+from domain import commands
+from domain.aggregate import USER, aggregate_of
+from domain.events import KeyAlgorithm
+from domain.policy import Policy
+from domain.sealed import Clear
+from domain.stream import Meta, actor_of, is_user_stream, user_key_of
+from domain.user_id import prepare
+from projections.registry import PROJECTIONS
+from projections.storage_sqlite import SqliteStorage
+from projections.user_directory import CREDENTIAL_BY_NAME, CredentialRow
+from tests.projections.conftest import empty_views
+from tests.projections.history import fill, whole
+from tests.store.conftest import MASTER
+from tests.store.wishing import seeded
+from tests.stores import make
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from app.store import Store
+    from domain.stream import Recorded
+    from projections.storage import Rows
+
+HERE: Final = Path(__file__).parent
+ALGORITHM: Final[KeyAlgorithm] = "ES256"
+KEPT: Final = sorted(each.parent for each in HERE.glob("v*/*/expected.json"))
+
+Kept = tuple["Store", make.Expected]
+
+
+def database_of(kept: Path, request: pytest.FixtureRequest) -> str:
+    """The URL of a copy."""
+    if kept.name == "sqlite":
+        tmp_path: Path = request.getfixturevalue("tmp_path")
+        shutil.copyfile(kept / "gatebook.db", tmp_path / "gatebook.db")
+        return f"sqlite:///{tmp_path}/gatebook.db"
+    url: str = request.getfixturevalue("postgres_url")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute((kept / "dump.sql").read_bytes())
+    return url
+
+
+@pytest.fixture(params=KEPT, ids=lambda each: "-".join(each.parts[-2:]))
+def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
+    directory: Path = request.param
+    master = base64.b64decode((directory / "master_key.txt").read_bytes())
+    expected = msgspec.json.decode((directory / "expected.json").read_bytes(), type=make.Expected)
+    store = open_store(storage_of(database_of(directory, request)), Vault(master), ALGORITHM)
+    yield store, expected
+    store.storage.close()
+
+
+def history_of(rows: Rows) -> list[Recorded]:
+    return [each.recorded() for each in read_range(rows, 0, 10**6)]
+
+
+def person_key(store: Store, rows: Rows, user_key: str) -> bytes:
+    ((_, master_id, blob),) = rows.fetch(PERSON_KEYS % "?", (user_key,))
+    assert isinstance(blob, bytes)
+    return store.vault.unwrap_user_key(user_key, PERSON, Wrapped(str(master_id), blob))
+
+
+def test_there_is_a_store_of_each_kind_from_every_release() -> None:
+    releases = {each.parent.name for each in KEPT}
+    assert {each.parent.name for each in HERE.glob("v*/*")} == releases >= {"v0_1"}
+    assert {(each.parent.name, each.name) for each in KEPT} == {
+        (release, kind) for release in releases for kind in ("sqlite", "postgresql")
+    }
+
+
+def test_a_kept_log_is_whole(kept: Kept) -> None:
+    store, expected = kept
+    with store.storage.snapshot() as rows:
+        assert verify_chain(rows, store.ring.log) == expected.position
+        head = read_head(rows)
+    assert (head.log_id, head.chain.hex()) == (expected.log_id, expected.chain)
+
+
+def test_every_kept_event_is_read_and_folded(kept: Kept) -> None:
+    store, expected = kept
+    with store.storage.snapshot() as rows:
+        history = history_of(rows)
+    assert Counter(each.event.name for each in history) == Counter(expected.topics)
+    for stream in {each.stream for each in history}:
+        of_stream = [each for each in history if each.stream == stream]
+        assert aggregate_of(stream).fold(of_stream).version == len(of_stream)
+    for person in expected.people.values():
+        user = USER.fold(each for each in history if each.stream == person.user_key)
+        assert user.status == person.status
+        assert user.permissions == person.permissions
+        assert tuple(user.sessions) == person.sessions
+        assert user.version == person.version
+
+
+def test_every_kept_sealed_value_opens(kept: Kept) -> None:
+    store, expected = kept
+    names = {each.user_key: each.user_id for each in expected.people.values()}
+    opened = Counter[str]()
+    with store.storage.snapshot() as rows:
+        keys = {user_key: person_key(store, rows, user_key) for user_key in names}
+        for each in history_of(rows):
+            at = (each.event.name, each.version)
+            if isinstance(each.meta.origin, bytes):
+                owner = keys[user_key_of(each.meta.actor) or each.stream]
+                assert open_sealed(owner, each.meta.origin, each.stream, "@origin", at=at)
+                opened["@origin"] += 1
+            for field, by in each.event.seals.items():
+                if by == "person":
+                    blob = getattr(each.event, field)
+                    name = open_sealed(keys[each.stream], blob, each.stream, field, at=at)
+                    assert name == names[each.stream]
+                    opened[field] += 1
+    assert opened["user_id"] == len(names)
+    assert opened["@origin"]
+
+
+def test_kept_snapshots_are_used_and_right(kept: Kept) -> None:
+    store, expected = kept
+    with store.storage.snapshot() as rows:
+        streams = [str(row[0]) for row in rows.fetch("SELECT DISTINCT stream FROM snapshots")]
+        assert len(streams) == expected.snapshots > 0
+        keys = {each: person_key(store, rows, each) for each in streams}
+        states = snapshot.newest(rows, keys)
+        history = history_of(rows)
+    for stream, state in states.items():
+        of_stream = [each for each in history if each.stream == stream]
+        assert USER.fold(of_stream[state.version :], state) == USER.fold(of_stream)
+
+
+def test_kept_views_are_what_a_fresh_fold_gives(kept: Kept, tmp_path: Path) -> None:
+    store, _ = kept
+    fresh = SqliteStorage(tmp_path / "fresh.db")
+    fresh.prepare()
+    with store.storage.snapshot() as rows, empty_views(fresh) as empty:
+        history = history_of(rows)
+        for projection in PROJECTIONS:
+            fill(empty, projection, history)
+            found = whole(rows, projection.name)
+            assert found
+            assert found == whole(empty, projection.name)
+        assert set(rows.fetch("SELECT position FROM views")) == {(len(history),)}
+    fresh.close()
+
+
+def test_whoever_is_in_a_kept_store_gets_in(kept: Kept) -> None:
+    store, expected = kept
+    writer = Writer(store.log, store.vault, store.ring, Policy())
+    for label, person in expected.people.items():
+        with store.storage.snapshot() as rows:
+            mac = name_mac(store.ring, prepare(person.user_id))
+            row = CredentialRow.of(rows.fetch(CREDENTIAL_BY_NAME, (mac,))[0])
+        assert row.user_key == person.user_key
+        assert row.credential_version is not None
+        assert row.secret_hash is not None
+        wrapped = Wrapped(str(row.credential_master_id), row.credential_wrapped or b"")
+        key = store.vault.unwrap_user_key(row.user_key, row.credential_version, wrapped)
+        hashed = open_sealed(key, row.secret_hash, row.user_key, "secret_hash")
+        assert argon2.PasswordHasher().verify(hashed, person.user_secret)
+        session = f"{seeded(label).hex()[:22]}"
+        meta = Meta(actor_of(row.user_key), "0" * 32, Clear('["192.0.2.1",null]'))
+        start = commands.StartSession(row.user_key, session, "secret", row.secret_version)
+        first = commands.RecordUse(row.user_key, session, 1, "first")
+        answers = writer.commit([Wish(start, meta), Wish(first, meta), Wish(first, meta)])
+        assert [len(each) for each in answers if not isinstance(each, Exception)] == [2, 1, 0]
+        assert not isinstance(answers[0], Exception)
+        assert answers[0][0].version == person.version + 1
+    with store.storage.snapshot() as rows:
+        assert verify_chain(rows, store.ring.log) == expected.position + 3 * len(expected.people)
+
+
+def test_a_kept_name_stays_taken(kept: Kept) -> None:
+    store, expected = kept
+    writer = Writer(store.log, store.vault, store.ring, Policy())
+    for person in expected.people.values():
+        command = commands.RegisterUser("uk_new", Clear(person.user_id.upper()), Clear("hash"))
+        (answer,) = writer.commit([Wish(command, Meta("anonymous", "0" * 32))])
+        assert getattr(answer, "code", None) == "user_id_taken"
+
+
+def test_a_kept_signing_key_signs(kept: Kept) -> None:
+    store, _ = kept
+    ring = KeyRing(store)
+    signer = ring.signer(2**62)
+    assert signer.kid in ring.verifying
+    assert [each["kid"] for each in ring.published(2**62)] == [signer.kid]
+
+
+def test_today_s_release_writes_a_store_that_could_be_kept(
+    tmp_path: Path, database_url: str
+) -> None:
+    make.write(tmp_path, database_url)
+    expected = msgspec.json.decode((tmp_path / "expected.json").read_bytes(), type=make.Expected)
+    assert expected.snapshots > 0
+    assert all(is_user_stream(each.user_key) for each in expected.people.values())
+    assert base64.b64decode((tmp_path / "master_key.txt").read_bytes()) != MASTER
