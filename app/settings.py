@@ -286,8 +286,8 @@ def _across(values: Mapping[str, Value], wrong: set[str]) -> list[SettingFault]:
         faults.append(
             SettingFault(
                 "GATEBOOK_ISSUER",
-                f"must be set, since {values['host']!s}:{values['port']!s} is not a fixed address of "
-                "this machine alone. Set it to the URL that clients use, such as "
+                f"must be set, since {values['host']!s}:{values['port']!s} is not a fixed address "
+                "of this machine alone. Set it to the URL that clients use, such as "
                 "https://auth.example.org.",
             )
         )
