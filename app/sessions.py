@@ -7,6 +7,7 @@ record is recorded before the answer. Knows no HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -18,11 +19,14 @@ from app.opening import Opener, wrapped_key
 from app.vault import Wrapped
 from domain import commands
 from domain.commands import UseReason
-from domain.errors import InvalidToken
+from domain.errors import InvalidToken, Unavailable
 from domain.policy import Policy
 from domain.refresh_token import RefreshToken, is_genuine, parse
 from domain.stream import actor_of
 from projections.token_lookup import TokenRow
+
+MAX_TRIES: Final = 8
+"""How often a use is looked at again because others were recorded in between."""
 
 
 class Bearer(msgspec.Struct, frozen=True):
@@ -61,17 +65,12 @@ class Sessions:
         """A new access token for a refresh token, and whose; raises `InvalidToken`."""
         token = self._genuine(text)
         row = await self._current(token)
-        reason = self._worth_recording(row, token, caller)
-        if reason is not None:
-            use = commands.RecordUse(row.user_key, token.session_id, token.generation, reason)
-            meta = caller.meta(actor_of(row.user_key))
-            if not await self._dispatcher.dispatch(use, meta):
-                row = await self._current(token)
-                reason = self._worth_recording(row, token, caller)
-                if reason is not None:
-                    use = msgspec.structs.replace(use, reason=reason)
-                    await self._dispatcher.dispatch(use, meta)
-        return self._issue(row), row.user_key
+        for _ in range(MAX_TRIES):
+            reason = self._worth_recording(row, token, caller)
+            if reason is None or await self._recorded(row, token, reason, caller):
+                return self._issue(row), row.user_key
+            row = await self._current(token)
+        raise Unavailable
 
     async def revoke(self, text: str, caller: Caller) -> None:
         """End the session of a refresh token, of any of its generations; else do nothing."""
@@ -105,6 +104,15 @@ class Sessions:
             row.registered_at,
             claims.exp * 1_000_000,
         )
+
+    async def _recorded(
+        self, row: TokenRow, token: RefreshToken, reason: UseReason, caller: Caller
+    ) -> bool:
+        """Whether the use is in the log now; not when another one came in between."""
+        use = commands.RecordUse(
+            row.user_key, token.session_id, token.generation, reason, row.last_used_at
+        )
+        return bool(await self._dispatcher.dispatch(use, caller.meta(actor_of(row.user_key))))
 
     def _genuine(self, text: str) -> RefreshToken:
         token = parse(text)

@@ -53,11 +53,16 @@ class StartSession(UserCommand, frozen=True):
 
 
 class RecordUse(UserCommand, frozen=True):
-    """Record a use of a refresh token that was found good, for a reason."""
+    """Record a use of a refresh token that was found good, for a reason.
+
+    `seen_at` is the last recorded use (µs) that the reason was found against: when there is a
+    later one, the reason has to be found again. None holds in any case.
+    """
 
     session_id: str
     generation: int
     reason: UseReason
+    seen_at: int | None = None
 
 
 class EndSession(UserCommand, frozen=True):

@@ -37,7 +37,7 @@ def decide(user: User, command: commands.Command, policy: Policy, now: int) -> E
         case commands.WithdrawPermissions(_, permissions):
             return _set_permissions(user, set(user.permissions) - set(permissions))
         case commands.RecordFailedLogins(_, count, first_at, last_at):
-            if user.status == "unknown":
+            if user.status not in {"active", "disabled"}:
                 return ()
             return (events.UserLoginFailed(count, first_at, last_at),)
         case _:
@@ -106,7 +106,9 @@ def _record_use(user: User, command: commands.RecordUse, policy: Policy, now: in
             wanted = session.used_generation < command.generation
         case "due":
             wanted = now - session.last_used_at >= policy.use_interval
-        case "elsewhere" | "every":
+        case "elsewhere":
+            wanted = command.seen_at in {None, session.last_used_at}
+        case "every":
             wanted = True
     return (events.RefreshTokenUsed(command.session_id, command.generation),) if wanted else ()
 

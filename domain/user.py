@@ -92,7 +92,13 @@ def _changes(user: User, recorded: Recorded, event: events.Event) -> dict[str, o
         case events.UserEnabled():
             return {"status": "active"}
         case events.UserErased():
-            return {"status": "erased", "permissions": (), "sessions": {}}
+            return {
+                "status": "erased",
+                "user_id": b"",
+                "secret_hash": b"",
+                "permissions": (),
+                "sessions": {},
+            }
         case _:
             return {}
 

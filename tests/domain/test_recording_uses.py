@@ -48,6 +48,12 @@ def test_a_use_from_elsewhere_and_in_a_full_audit_is_always_recorded(reason: Use
     given(*SESSION, USED).when(use(reason)).then(USED).when(use(reason)).then(USED)
 
 
+def test_parallel_uses_from_one_new_place_are_recorded_once() -> None:
+    elsewhere = commands.RecordUse(ADA, ONE, 1, "elsewhere", seen_at=T0 + 7)
+    told = given(*SESSION, T0 + 7, USED)
+    told.when(elsewhere, T0 + 8).then(USED).when(elsewhere, T0 + 9).nothing()
+
+
 @pytest.mark.parametrize(
     ("idle", "due"), [(30 * DAY, DAY), (10 * DAY, DAY), (5 * DAY, DAY // 2), (DAY, DAY // 10)]
 )
