@@ -1,0 +1,331 @@
+"""The benchmarks' arithmetic, their load generators, and that each runs from end to end.
+
+How fast anything is, is looked at by people: nothing here depends on it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import msgspec
+import pytest
+from litestar.testing import TestClient
+
+from tests.benchmarks import bench_authenticate, bench_refresh, client, empty, machine, wrk
+from tests.benchmarks.__main__ import Report, main, measure_tokens, write
+from tests.benchmarks.asking import ask, compact, count_events
+from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
+from tests.benchmarks.figures import ratios, summary
+from tests.benchmarks.load import LoadError, Tally, Target
+from tests.benchmarks.processes import serving
+from tests.benchmarks.processor import Stat, cpu_seconds, parse, ticks
+
+TINY = Size(turns=2, seconds=0.2, warm_up=0.1)
+WRK_SAID = """\
+Running 1s test @ http://127.0.0.1:8000/refresh
+  1 threads and 64 connections
+Requests/sec:   2000.00
+tally: requests=2010 microseconds=1005000 status={status} connect={connect} read=0 write=0 timeout=0
+"""
+
+
+def a_comparison(target: float = 0.5) -> Comparison:
+    bare = [Turn(100, 20), Turn(200, 10), Turn(400, 40)]
+    measured = [Turn(50, 40, 5), Turn(120, 40, 7), Turn(160, 50, 6)]
+    size = Size(turns=3, seconds=1, warm_up=0)
+    return compare(
+        "A thing",
+        conditions="in the sun",
+        unit="request",
+        size=size,
+        names=("bare", "service"),
+        turns=(bare, measured),
+        target=target,
+    )
+
+
+def test_a_summary_holds_the_middle_and_the_spread() -> None:
+    even = summary([4.0, 1.0, 3.0, 10.0])
+    assert (even.n, even.median, even.least, even.most) == (4, 3.5, 1.0, 10.0)
+    assert even.values == (4.0, 1.0, 3.0, 10.0)
+    assert summary([4.0, 1.0, 3.0]).median == 3.0
+    with pytest.raises(ValueError, match="no figures"):
+        summary([])
+
+
+def test_ratios_are_taken_turn_by_turn() -> None:
+    found = ratios([1.0, 30.0, 4.0], [2.0, 10.0, 16.0])
+    assert found.values == (0.5, 3.0, 0.25)
+    assert found.median == 0.5  # that of the medians would be 0.4
+    with pytest.raises(ValueError, match="zip"):
+        ratios([1.0], [1.0, 2.0])
+
+
+def test_a_comparison_divides_rates_one_way_and_processor_time_the_other() -> None:
+    found = a_comparison()
+    assert found.rate_ratio.values == (0.5, 0.6, 0.4)
+    assert found.cpu_ratio.values == (0.5, 0.25, 0.8)
+    assert found.bare.rate.median == 200
+    assert found.measured.cpu_us.median == 40
+    assert found.bare.database_us is None
+    assert found.measured.database_us is not None
+    assert found.measured.database_us.median == 6
+
+
+def test_a_target_is_reached_by_the_median_ratio() -> None:
+    assert a_comparison(0.5).reached
+    assert not a_comparison(0.51).reached
+    rows = {line.strip().split("   ")[0]: line for line in a_comparison(0.51).lines()}
+    row = rows["ratio of requests/s"]
+    assert row.split()[3:6] == ["0.500", "0.400", "0.600"]
+    assert row.endswith("target 0.51: NOT reached")
+    assert rows["and PostgreSQL's: µs a request"].split()[-3:] == ["6.0", "5.0", "7.0"]
+
+
+def test_the_sides_take_turns_after_warming_up() -> None:
+    taken: list[tuple[str, float]] = []
+
+    def side(name: str, seconds: float) -> Turn:
+        taken.append((name, seconds))
+        return Turn(len(taken), 1)
+
+    size = Size(turns=2, seconds=5, warm_up=1)
+    bare, measured = alternate(size, lambda s: side("A", s), lambda s: side("B", s))
+    assert taken == [("A", 1), ("B", 1), ("A", 5), ("B", 5), ("A", 5), ("B", 5)]
+    assert [turn.rate for turn in bare] == [3, 5]
+    assert [turn.rate for turn in measured] == [4, 6]
+
+
+def test_the_processor_time_of_a_process_is_read_past_any_name() -> None:
+    line = "42 (a) b (c) S 7 42 42 0 -1 4194560 9 8 0 0 100 20 3 4 20 0 1 0 55 66 77\n"
+    assert parse(line) == Stat(parent=7, ticks=127)
+
+
+def test_the_processor_time_of_a_tree_is_that_of_all_below() -> None:
+    stats = {1: Stat(0, 1000), 10: Stat(1, 1), 11: Stat(10, 2), 12: Stat(11, 4), 20: Stat(1, 8)}
+    assert ticks(10, stats) == 7
+    assert ticks(12, stats) == 4
+
+
+def test_processor_time_of_children_counts_when_they_live_and_when_they_are_gone() -> None:
+    # Each uses 0.1 s of the processor, however long that takes it.
+    work = "import time\nwhile time.process_time() < 0.1: pass\n"
+    before = cpu_seconds(os.getpid())
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{work}print(flush=True)\ninput()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        living = cpu_seconds(os.getpid()) - before
+        of_child = cpu_seconds(child.pid)
+        child.communicate(b"\n")
+    gone = cpu_seconds(os.getpid()) - before
+    assert of_child >= 0.09
+    assert living >= of_child - 0.02  # a tick is 0.01 s
+    assert gone >= living
+    with pytest.raises(RuntimeError, match="gone"):
+        cpu_seconds(child.pid)
+
+
+def test_the_machine_is_described() -> None:
+    assert machine.cpu_model("processor : 0\nmodel name\t: A Chip 3 \nflags : x\n") == "A Chip 3"
+    assert machine.cpu_model("nothing") == ""
+    here = machine.look_round()
+    assert {"litestar", "uvicorn", "msgspec", "cryptography", "argon2-cffi", "SQLite"} <= set(
+        here.versions
+    )
+    assert here.python.startswith("CPython 3.")
+    idle = msgspec.structs.replace(here, cores=2, load_average=(0.5, 9.0, 9.0))
+    busy = msgspec.structs.replace(here, cores=2, load_average=(0.6, 0.0, 0.0))
+    assert not any("WARNING" in line for line in idle.lines())
+    assert any("WARNING" in line for line in busy.lines())
+
+
+def test_events_are_counted_over_their_types() -> None:
+    metrics = (
+        "# TYPE gatebook_events_total counter\n"
+        'gatebook_events_total{type="user.registered"} 64.0\n'
+        'gatebook_events_total{type="session.started"} 1.0e+03\n'
+        'gatebook_events_created{type="user.registered"} 1.7e+09\n'
+        'gatebook_requests_total{route="/refresh"} 5.0\n'
+    )
+    assert count_events(metrics) == 1064
+
+
+def test_what_wrk_says_is_read() -> None:
+    assert wrk.parse(WRK_SAID.format(status=0, connect=0)) == Tally(2010, 1.005)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (WRK_SAID.format(status=3, connect=0), "3 of 2010 answers were not 2xx"),
+        (WRK_SAID.format(status=0, connect=2), "connect 2"),
+        ("unable to connect\n", "told nothing"),
+        (WRK_SAID.format(status=0, connect=0).replace("=2010", "=0"), "nothing was answered"),
+    ],
+)
+def test_a_run_of_wrk_that_does_not_count_says_why(said: str, why: str) -> None:
+    with pytest.raises(LoadError, match=why):
+        wrk.parse(said)
+
+
+def test_wrk_is_given_the_bodies_as_they_are() -> None:
+    body = compact(user_secret='a "quoted" \\ ]] end')
+    lua = wrk.script(Target(1, "/refresh", (body, b"{}"), 4))
+    assert f"  [==[{body.decode()}]==],\n  [==[{{}}]==],\n}}" in lua
+    assert "requests[i] = wrk.format(" in lua
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers each body with what it asks for, and keeps it."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # header and body leave together
+    asked: list[bytes]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.append(body)
+        self.send_response(int(body))
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"done")
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+@contextmanager
+def answering() -> Iterator[tuple[int, list[bytes]]]:
+    """A server that answers, and what it was asked."""
+    asked: list[bytes] = []
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), type("Handler", (Answers,), {"asked": asked})
+    ) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield server.server_address[1], asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_client_sends_the_bodies_in_turn_and_counts_whole_answers() -> None:
+    with answering() as (port, asked):
+        tally = client.run(Target(port, "/", (b"200", b"201"), 1), 0.3)
+    assert tally.seconds > 0
+    assert 2 <= tally.requests <= len(asked) <= tally.requests + 1
+    assert asked == [(b"200", b"201")[i % 2] for i in range(len(asked))]
+
+
+@pytest.mark.parametrize("status", [b"404", b"500", b"301"])
+def test_the_client_fails_a_run_with_an_answer_that_is_not_2xx(status: bytes) -> None:
+    with answering() as (port, _), pytest.raises(LoadError, match=status.decode()):
+        client.run(Target(port, "/", (b"200", status), 2), 30)
+
+
+def test_the_client_fails_a_run_whose_connection_breaks() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            connection, _ = server.accept()
+            connection.recv(1)
+            connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        target = Target(server.getsockname()[1], "/", (b"{}",), 1)
+        with pytest.raises(LoadError, match="broke"):
+            client.run(target, 30)
+        thread.join()
+    with pytest.raises(LoadError, match="could not be made"):
+        client.run(target, 30)
+
+
+def test_an_answer_is_whole_when_its_body_is() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
+    assert client.answer_size(head[:-1]) is None
+    assert client.answer_size(head) == client.answer_size(head + b"0123") == len(head) + 10
+    with pytest.raises(LoadError, match="no length"):
+        client.answer_size(b"HTTP/1.1 200 OK\r\n\r\ncontent-length: 3\r\n")
+
+
+def test_the_empty_handler_answers_a_token_of_the_size_asked_for() -> None:
+    with TestClient(empty.application(20)) as server:
+        answer = server.post("/refresh", json={"refresh_token": "any"})
+        refused = server.post("/refresh", json={})
+    assert answer.status_code == 200
+    assert answer.content == compact(access_token="x" * 20)
+    assert refused.status_code == 400
+
+
+def test_an_answer_that_is_a_refusal_is_no_answer() -> None:
+    with answering() as (port, _):
+        assert ask(port, "/", b"200") == b"done"
+        with pytest.raises(LoadError, match="was answered 503"):
+            ask(port, "/", b"503")
+
+
+def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
+    program = ("-c", "print('no place to listen')")
+    with (
+        pytest.raises(RuntimeError, match="did not start") as failed,
+        serving(program, {}, tmp_path / "log"),
+    ):
+        pass
+    assert "no place to listen" in "".join(failed.value.__notes__)
+
+
+def test_refresh_is_measured_from_end_to_end(tmp_path: Path) -> None:
+    found = bench_refresh.on_sqlite(client.GENERATOR, TINY, connections=4)
+    assert found.target == 0.45
+    assert "4 connections" in found.conditions
+    assert len(found.rate_ratio.values) == 2
+    assert min(*found.bare.rate.values, *found.measured.rate.values) > 0
+    report = Report(machine.look_round(), "a client", quick=True, comparisons=[found])
+    write(report, tmp_path / "report.json")
+    read = msgspec.json.decode((tmp_path / "report.json").read_bytes(), type=Report)
+    assert read == report
+
+
+def test_authenticate_is_measured_from_end_to_end() -> None:
+    cheap = {
+        "GATEBOOK_HASH_MEMORY_KIB": "8",
+        "GATEBOOK_HASH_TIME": "1",
+        "GATEBOOK_HASH_THREADS": "3",
+    }
+    found = bench_authenticate.measure(client.GENERATOR, TINY, connections=4, users=4, more=cheap)
+    assert found.target == 0.9
+    assert "3 hash threads on both sides, m=8 KiB t=1 p=1" in found.conditions
+    assert min(*found.bare.rate.values, *found.measured.rate.values) > 0
+    assert found.measured.database_us is None
+
+
+def test_tokens_are_measured_for_each_algorithm(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tests.benchmarks.bench_tokens.CALLS", {"ES256": 1, "EdDSA": 1, "RS256": 1})
+    costs = measure_tokens(2)
+    assert len(costs) == 6
+    assert costs["ES256 sign"]["bare cryptography"].n == 2
+    assert "gatebook, whole token" in capsys.readouterr().out
+
+
+def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["refresh", "speed"])
+    assert ended.value.code == 2
+    assert "speed: there are refresh, authenticate, tokens" in capsys.readouterr().err

@@ -1,0 +1,83 @@
+"""What a benchmark asks of the service before and after it measures: users, tokens, counters.
+
+Plain requests, one connection each, none of them timed. Knows the service's HTTP alone.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+from tests.benchmarks.load import LoadError
+
+_TIMEOUT_S: Final = 60.0
+_AT_ONCE: Final = 4
+_EVENTS: Final = re.compile(r"^gatebook_events_total\{[^}]*\} ([0-9.e+]+)$", re.MULTILINE)
+
+
+class User(NamedTuple):
+    """A registered user's credentials."""
+
+    user_key: str
+    user_secret: str
+
+    @property
+    def body(self) -> bytes:
+        """What `/authenticate` is sent."""
+        return compact(user_key=self.user_key, user_secret=self.user_secret)
+
+
+def compact(**members: str) -> bytes:
+    """A JSON object without a space too many."""
+    return json.dumps(members, separators=(",", ":")).encode()
+
+
+def ask(port: int, path: str, body: bytes | None = None) -> bytes:
+    """POST a body, or GET; raises `LoadError` for any answer but 2xx."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
+    try:
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        connection.request("GET" if body is None else "POST", path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+    finally:
+        connection.close()
+    if answer.status // 100 != 2:
+        raise LoadError(f"{path} was answered {answer.status}: {content!r}")
+    return content
+
+
+def register(port: int, count: int) -> list[User]:
+    """Make users, with names and secrets of one length, so that their tokens have one too."""
+
+    def one(number: int) -> User:
+        secret = f"correct horse battery {number:06}"
+        body = compact(user_id=f"user{number:06}", user_secret=secret)
+        return User(json.loads(ask(port, "/register", body))["user_key"], secret)
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        return list(threads.map(one, range(count)))
+
+
+def authenticate(port: int, users: list[User]) -> list[str]:
+    """Start a session of each; the refresh tokens."""
+
+    def one(user: User) -> str:
+        token: str = json.loads(ask(port, "/authenticate", user.body))["refresh_token"]
+        return token
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        return list(threads.map(one, users))
+
+
+def events_written(port: int) -> int:
+    """How many events the process has written since it started."""
+    return count_events(ask(port, "/metrics").decode())
+
+
+def count_events(metrics: str) -> int:
+    """Add up the service's counters of events, in Prometheus' text format."""
+    return sum(int(float(number)) for number in _EVENTS.findall(metrics))

@@ -1,0 +1,43 @@
+"""Load on one path of a server: what is asked, what came of it, and who can ask.
+
+A load generator sends the bodies in turn, over connections that stay open, each with one request
+at a time. Knows nothing of the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+
+class LoadError(Exception):
+    """A run that doesn't count: an answer other than 2xx, or a connection that broke."""
+
+
+class Target(NamedTuple):
+    """JSON bodies to be posted to a path of a server on this machine."""
+
+    port: int
+    path: str
+    bodies: tuple[bytes, ...]
+    connections: int
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """How many requests were answered, in how many seconds."""
+
+    requests: int
+    seconds: float
+
+
+Generate = Callable[[Target, float], Tally]
+"""Loads a target for about so many seconds; raises `LoadError`."""
+
+
+class Generator(NamedTuple):
+    """A load generator, and what it calls itself."""
+
+    name: str
+    generate: Generate

@@ -1,0 +1,87 @@
+"""Where a benchmark ran: the machine, how busy it was, and the versions of all that is measured.
+
+Knows nothing of the benchmarks.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sqlite3
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+_PACKAGES: Final = (
+    "litestar",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "msgspec",
+    "cryptography",
+    "argon2-cffi",
+    "argon2-cffi-bindings",
+    "psycopg",
+)
+_BUSY: Final = 0.25
+"""Of the cores, by the load average of the last minute."""
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """What figures depend on; `load_average` is over 1, 5 and 15 minutes before the start."""
+
+    cpu: str
+    cores: int
+    system: str
+    python: str
+    versions: dict[str, str]
+    load_average: tuple[float, float, float]
+
+    @property
+    def busy(self) -> bool:
+        """Whether others use so much of it that figures will be noisy."""
+        return self.load_average[0] > _BUSY * self.cores
+
+    def lines(self) -> list[str]:
+        """Say it, with a warning on a busy machine."""
+        load = " ".join(f"{each:.2f}" for each in self.load_average)
+        lines = [
+            f"machine   {self.cpu}, {self.cores} cores, {self.system}",
+            f"python    {self.python}",
+            "versions  " + ", ".join(f"{name} {each}" for name, each in self.versions.items()),
+            f"load      {load} at the start (average over 1, 5 and 15 minutes)",
+        ]
+        if self.busy:
+            lines.append("WARNING   The machine is busy: every figure is noisy, the ratios least.")
+        return lines
+
+
+def look_round() -> Machine:
+    """Describe this machine as it is now."""
+    return Machine(
+        cpu=cpu_model(_cpuinfo()) or platform.processor() or platform.machine(),
+        cores=os.cpu_count() or 1,
+        system=platform.platform(),
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        versions={
+            **{name: version(name) for name in _PACKAGES},
+            "SQLite": sqlite3.sqlite_version,
+        },
+        load_average=os.getloadavg(),
+    )
+
+
+def cpu_model(cpuinfo: str) -> str:
+    """Find the processor's name in /proc/cpuinfo; empty when it isn't told there."""
+    found = re.search(r"^model name\s*: *(.+)$", cpuinfo, re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def _cpuinfo() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,74 @@
+"""How much processor time a process and its children have used, as Linux counts it in /proc.
+
+Knows nothing of what they do.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
+_PROC: Final = Path("/proc")
+
+
+class Stat(NamedTuple):
+    """What counts here of one process; `ticks` are its own and those of children that ended."""
+
+    parent: int
+    ticks: int
+
+
+def parse(text: str) -> Stat:
+    """Read the content of /proc/PID/stat (proc_pid_stat(5)).
+
+    The name, in brackets, may hold spaces and brackets itself; fields 4 (ppid) and 14 to 17
+    (utime, stime, cutime, cstime) come after the last bracket.
+    """
+    fields = text.rpartition(")")[2].split()
+    return Stat(int(fields[1]), sum(map(int, fields[11:15])))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor seconds of a process, its children, their children, and so on, dead ones too.
+
+    A process that ends adds what it used to its parent's, so the sum never goes back. Raises
+    RuntimeError when the process is gone.
+    """
+    stats = _all()
+    if pid not in stats:
+        message = f"process {pid} is gone"
+        raise RuntimeError(message)
+    return ticks(pid, stats) / _TICKS_A_SECOND
+
+
+class Meter:
+    """Processor seconds of a process and all below it, from now on."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before = cpu_seconds(pid)
+
+    def used(self) -> float:
+        """What was used till now; at least one tick, as nothing costs nothing."""
+        return max(cpu_seconds(self._pid) - self._before, 1 / _TICKS_A_SECOND)
+
+
+def ticks(root: int, stats: dict[int, Stat]) -> int:
+    """What a process and all below it have used."""
+    tree = {root}
+    while more := {pid for pid, stat in stats.items() if stat.parent in tree} - tree:
+        tree |= more
+    return sum(stats[pid].ticks for pid in tree)
+
+
+def _all() -> dict[int, Stat]:
+    stats: dict[int, Stat] = {}
+    for directory in _PROC.iterdir():
+        if directory.name.isdecimal():
+            try:
+                stats[int(directory.name)] = parse((directory / "stat").read_text())
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended meanwhile
+    return stats

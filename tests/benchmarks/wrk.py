@@ -1,0 +1,112 @@
+"""Load from wrk, a program in C that costs little beside a server in Python.
+
+Knows nothing of the service.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.benchmarks.load import Generator, LoadError, Tally
+
+if TYPE_CHECKING:
+    from tests.benchmarks.load import Target
+
+# Requests are made once, for all of the run. wrk counts answers of 400 and more by itself; a
+# function that looked at each answer would cost as much as sending it.
+_SCRIPT: Final = """\
+local bodies = {{
+{bodies}
+}}
+local requests, turn = {{}}, 0
+wrk.headers["Content-Type"] = "application/json"
+
+function init(arguments)
+  for i, body in ipairs(bodies) do
+    requests[i] = wrk.format("POST", wrk.path, wrk.headers, body)
+  end
+end
+
+function request()
+  turn = turn % #requests + 1
+  return requests[turn]
+end
+
+function done(summary, latency, each)
+  local failed = summary.errors
+  io.write(string.format(
+    "tally: requests=%d microseconds=%d status=%d connect=%d read=%d write=%d timeout=%d\\n",
+    summary.requests, summary.duration, failed.status, failed.connect, failed.read, failed.write,
+    failed.timeout))
+end
+"""
+_TALLY: Final = re.compile(r"^tally: (.+)$", re.MULTILINE)
+_VERSION: Final = re.compile(r"^wrk (\S+)", re.MULTILINE)
+
+
+def find() -> Generator | None:
+    """Give wrk with its version; None when it isn't installed."""
+    program = shutil.which("wrk")
+    if program is None:
+        return None
+    said = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stdout
+    found = _VERSION.search(said)
+
+    def load(target: Target, seconds: float) -> Tally:
+        return run(program, target, seconds)
+
+    return Generator(f"wrk {found[1] if found else 'of unknown version'}", load)
+
+
+def run(program: str, target: Target, seconds: float) -> Tally:
+    """Run it with one thread, for whole seconds; raises `LoadError`."""
+    with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory:
+        path = Path(directory, "load.lua")
+        path.write_text(script(target))
+        done = subprocess.run(
+            [
+                program,
+                "--threads=1",
+                f"--connections={target.connections}",
+                f"--duration={max(1, round(seconds))}s",
+                "--timeout=30s",
+                f"--script={path}",
+                f"http://127.0.0.1:{target.port}{target.path}",
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise LoadError(f"wrk ended with {done.returncode}: {done.stderr or done.stdout}")
+    return parse(done.stdout)
+
+
+def script(target: Target) -> str:
+    """Write the Lua that posts the bodies in turn and tells what came of it."""
+    quoted = (f"  [==[{body.decode()}]==]," for body in target.bodies)
+    return _SCRIPT.format(bodies="\n".join(quoted))
+
+
+def parse(output: str) -> Tally:
+    """Read what the script told; raises `LoadError` for anything but answers of 2xx."""
+    found = _TALLY.search(output)
+    if found is None:
+        raise LoadError(f"wrk told nothing: {output!r}")
+    told = {name: int(number) for name, _, number in (x.partition("=") for x in found[1].split())}
+    requests, microseconds, status = (
+        told.pop(name) for name in ("requests", "microseconds", "status")
+    )
+    if status:
+        raise LoadError(f"{status} of {requests} answers were not 2xx")
+    if broken := [f"{name} {number}" for name, number in told.items() if number]:
+        raise LoadError(f"connections broke ({', '.join(broken)})")
+    if not requests:
+        raise LoadError("nothing was answered")
+    return Tally(requests, microseconds / 1_000_000)
