@@ -26,7 +26,7 @@ MASTER: Final = bytes(range(32))
 """The master key of every server started here."""
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
-_SERVING: Final = re.compile(rb'"url": "http://127\.0\.0\.1:([0-9]+)".*"event": "serving"')
+_SERVING: Final = re.compile(rb"http://127\.0\.0\.1:([0-9]+)")
 _ROOT: Final = Path(__file__).parent.parent
 
 
@@ -120,7 +120,7 @@ class Server:
     def _listen(self, stream: IO[bytes]) -> None:
         for line in stream:
             self._lines.append(line)
-            if self._port is None and (found := _SERVING.search(line)):
+            if self._port is None and b"serving" in line and (found := _SERVING.search(line)):
                 self._port = int(found[1])
                 self._known.set()
         self._known.set()

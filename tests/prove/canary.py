@@ -20,7 +20,7 @@ from urllib.parse import quote
 from tests.prove.client import Answer, Client, Cut, a_source
 from tests.prove.tally import Tally
 from tests.running import running, settings
-from tests.store.intruding import dump, intrude
+from tests.store.intruding import SQLITE, dump, intrude
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PROPERTY: Final = "canaries through every endpoint are in no output and not at rest"
 SIZE: Final = 40
 STEP: Final = 20
-SHORT: Final = 2
+SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")
 
 PATHS: Final = ("/register", "/authenticate", "/userkey", "/refresh", "/revoke", "/me")
@@ -80,7 +80,8 @@ def disguises(canary: str) -> Iterable[bytes]:
 def prove(url: str, count: int) -> Tally:
     """Let a flock of canaries out `count` times, then search everything once."""
     tally, flock = Tally(), Flock()
-    with running(settings(url, HASH_MEMORY_KIB="64")) as server:
+    log_format = "json" if url.startswith(SQLITE) else "console"
+    with running(settings(url, LOG_FORMAT=log_format)) as server:
         metrics = asyncio.run(_let_out(server.port, url, flock, count, tally))
         at_rest = dump(url)
         tally.expect(server.stop() == 0, "the server did not stop in order")
@@ -128,8 +129,10 @@ async def _let_out(port: int, url: str, flock: Flock, count: int, tally: Tally) 
             await planter.use_rightly(tally)
             await planter.use_wrongly()
             await planter.send_nonsense()
-            await planter.provoke_a_fault(url, tally)
         tally.tried += 1
+    async with Planter(port, flock) as planter:
+        await planter.provoke_a_fault(url, tally)
+        await planter.use_rightly(tally)
     async with Client(port) as client:
         return (await client.get("/metrics")).body
 
