@@ -9,10 +9,14 @@ import rich_click as click
 from app.cli import output
 from app.cli.access import read_settings
 from app.http.application import application
+from app.http.description import describe
 
 
 @click.command("openapi")
 def command() -> None:
-    """Print the OpenAPI description, as the service has it at /schema/openapi.json."""
-    schema = application(read_settings().settings).openapi_schema.to_schema()
+    """Print the OpenAPI description.
+
+    It is what the service has at /schema/openapi.json.
+    """
+    schema = describe(application(read_settings().settings))
     output.data([json.dumps(schema, indent=2)])

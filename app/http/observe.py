@@ -49,6 +49,10 @@ class Observed:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        method = noted["method"] if noted["method"] in _METHODS else "OTHER"
+        if method == "HEAD":
+            # Answered as GET (RFC 9110 §9.3.2); the server drops the body, by its own scope.
+            noted = {**noted, "method": "GET"}
         noted["request_id"] = request_id = new_request_id()
         noted["service"] = self.service
         status = 500
@@ -67,10 +71,9 @@ class Observed:
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            await self._app(noted, receive, sending)  # type: ignore[arg-type]
         finally:
             route = noted.get("path_template") or "unmatched"
-            method = noted["method"] if noted["method"] in _METHODS else "OTHER"
             self._count(route, method, status)
             duration = (time.perf_counter() - started) * 1000
             self._log(request_id, method, route, status, duration, noted.get("user_key"))

@@ -6,7 +6,7 @@ Knows Litestar's own exceptions, which never reach a client as they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from litestar import Request, Response
@@ -33,6 +33,11 @@ _DETAIL = {
     405: "This path doesn't take that method. See the Allow header.",
     413: "The body is longer than 16 KiB.",
 }
+
+OF_A_BODY: Final = ("invalid_request", "too_large", "unsupported_media_type")
+"""What whoever sends a body may hear."""
+OF_THE_STORE: Final = ("overloaded", "unavailable")
+"""What whoever needs the store, or a hash, may hear."""
 
 AnyRequest = Request[Any, Any, State]
 

@@ -7,7 +7,7 @@ from litestar.params import JSONBody
 from app.accounts import Tokens
 from app.http.auth import caller_of, note_user, service_of
 from app.http.body import StrictRequest
-from app.http.problems import refusals
+from app.http.problems import OF_A_BODY, OF_THE_STORE, refusals
 from domain.errors import Fault, InvalidRequest
 
 
@@ -51,15 +51,7 @@ class SessionController(Controller):
         operation_id="authenticate",
         summary="Authenticate: key and secret for tokens",
         status_code=200,
-        responses=refusals(
-            "invalid_request",
-            "invalid_credentials",
-            "too_large",
-            "unsupported_media_type",
-            "too_many_attempts",
-            "overloaded",
-            "unavailable",
-        ),
+        responses=refusals("invalid_credentials", "too_many_attempts", *OF_A_BODY, *OF_THE_STORE),
     )
     async def authenticate(self, data: JSONBody[KeyAndSecret], request: StrictRequest) -> Tokens:
         """Start a session with a refresh token of its own."""
@@ -73,14 +65,7 @@ class SessionController(Controller):
         operation_id="refresh",
         summary="Refresh: a new access token",
         status_code=200,
-        responses=refusals(
-            "invalid_request",
-            "invalid_token",
-            "too_large",
-            "unsupported_media_type",
-            "overloaded",
-            "unavailable",
-        ),
+        responses=refusals("invalid_token", *OF_A_BODY, *OF_THE_STORE),
     )
     async def refresh(self, data: JSONBody[RefreshRequest], request: StrictRequest) -> AccessToken:
         """A new access token of the refresh token's session."""
@@ -97,9 +82,7 @@ class SessionController(Controller):
         operation_id="revoke",
         summary="Revoke: end the session of a refresh token",
         status_code=200,
-        responses=refusals(
-            "invalid_request", "too_large", "unsupported_media_type", "overloaded", "unavailable"
-        ),
+        responses=refusals(*OF_A_BODY, *OF_THE_STORE),
     )
     async def revoke(self, data: JSONBody[RefreshToken], request: StrictRequest) -> Empty:
         """End the session; the answer is the same for a token that nobody knows."""

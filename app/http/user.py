@@ -6,7 +6,7 @@ from litestar.params import JSONBody
 
 from app.http.auth import bearer_of, caller_of, note_user, service_of
 from app.http.body import StrictRequest
-from app.http.problems import refusals
+from app.http.problems import OF_A_BODY, OF_THE_STORE, refusals
 from app.timestamps import rfc3339
 
 
@@ -44,15 +44,12 @@ class UserController(Controller):
         operation_id="register",
         summary="Register: a name and a secret for a key",
         responses=refusals(
-            "invalid_request",
             "unacceptable_secret",
             "registration_closed",
             "user_id_taken",
-            "too_large",
-            "unsupported_media_type",
             "too_many_attempts",
-            "overloaded",
-            "unavailable",
+            *OF_A_BODY,
+            *OF_THE_STORE,
         ),
     )
     async def register(self, data: JSONBody[NameAndSecret], request: StrictRequest) -> UserKey:
@@ -67,15 +64,7 @@ class UserController(Controller):
         operation_id="findUserKey",
         summary="Find the key again: for someone who lost it",
         status_code=200,
-        responses=refusals(
-            "invalid_request",
-            "invalid_credentials",
-            "too_large",
-            "unsupported_media_type",
-            "too_many_attempts",
-            "overloaded",
-            "unavailable",
-        ),
+        responses=refusals("invalid_credentials", "too_many_attempts", *OF_A_BODY, *OF_THE_STORE),
     )
     async def find_user_key(self, data: JSONBody[NameAndSecret], request: StrictRequest) -> UserKey:
         """The key of the user with this name and secret."""
@@ -89,7 +78,7 @@ class UserController(Controller):
         operation_id="showMe",
         summary="The holder of the access token",
         security=[{"accessToken": []}],
-        responses=refusals("invalid_token", "overloaded", "unavailable"),
+        responses=refusals("invalid_token", *OF_THE_STORE),
     )
     async def show_me(self, request: StrictRequest) -> Me:
         """Who the bearer is, and what this token may do now."""

@@ -14,6 +14,14 @@ def test_health_says_that_the_process_answers(api) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/version", "/.well-known/jwks.json"])
+def test_head_is_answered_as_get_without_the_body(server, path: str) -> None:
+    got, headed = server.ask("GET", path), server.ask("HEAD", path)
+    assert (headed.status, headed.body) == (200, b"")
+    for name in ("content-type", "content-length", "cache-control"):
+        assert headed.headers[name] == got.headers[name]
+
+
 def test_readiness_names_every_check(api) -> None:
     answer = api.get("/readyz")
     assert answer.status_code == 200
