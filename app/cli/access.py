@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -19,6 +19,7 @@ from app import logs, master_key
 from app.bootstrap import open_vault
 from app.settings import MASK, Loaded, SettingFault, Settings, SettingsError, load
 from app.store import Store, UnusableStore, open_store, storage_of
+from app.vault import Vault
 from domain.errors import Damage, Unavailable
 from projections.storage import Storage, StorageError
 
@@ -67,13 +68,23 @@ def open_with(settings: Settings, *, make: bool) -> Iterator[Store]:
     if path is not None and not make and not path.exists():
         msg = f"There is no store at {str(path)!r}. `gatebook serve` makes one."
         raise Unavailable(msg)
-    storage = storage_of(settings.database_url)
+    vault = open_vault(settings)
+    with closing_storage(settings.database_url) as storage:
+        yield _open(storage, vault, settings, make=make)
+
+
+@contextmanager
+def closing_storage(url: str) -> Iterator[Storage]:
+    """A storage, closed in the end; what it raises says nothing of the URL's password."""
+    storage = storage_of(url)
     try:
-        yield _open(storage, settings, make=make)
+        yield storage
     except StorageError as error:
-        raise type(error)(without_password(str(error), settings.database_url)) from None
+        text = " ".join(without_password(str(error), url).split()).removesuffix(".")
+        raise type(error)(text) from None
     finally:
-        _close(storage)
+        with suppress(StorageError):  # it was lost before
+            storage.close()
 
 
 def makes_key(settings: Settings) -> bool:
@@ -94,8 +105,7 @@ def without_password(text: str, url: str) -> str:
     return text
 
 
-def _open(storage: Storage, settings: Settings, *, make: bool) -> Store:
-    vault = open_vault(settings)
+def _open(storage: Storage, vault: Vault, settings: Settings, *, make: bool) -> Store:
     if not make:
         with storage.transaction() as rows:
             there = rows.has_table("store")
@@ -108,10 +118,3 @@ def _open(storage: Storage, settings: Settings, *, make: bool) -> Store:
         raise
     except Damage as error:
         raise UnusableStore(error.detail) from error
-
-
-def _close(storage: Storage) -> None:
-    try:
-        storage.close()
-    except StorageError:
-        return  # it was lost before

@@ -16,7 +16,7 @@ from app.audit import Wanted
 from app.cli import failure, output
 from app.cli.access import Access, check_release, makes_key, open_with, read_settings
 from app.cli.holding import holder
-from app.cli.pooler import lends_transactions
+from app.cli.pooler import check_pooler
 from app.cli.users import PAGE, directory_of
 from app.eventstore.log import read_head, read_stream
 from app.readiness import store_checks
@@ -93,17 +93,11 @@ def examine() -> Iterator[Finding]:
         pid = holder(path)
         serving = f"process {pid} serves this store" if pid else "no process serves this store"
         yield Finding("ok", "service", serving)
-    elif lends_transactions(settings.database_url):
-        yield Finding(
-            "fail",
-            "pooler",
-            "the pooler lends a connection for one transaction only",
-            "Set it to session mode, or name the server itself in GATEBOOK_DATABASE_URL.",
-        )
+    check_pooler(settings)
     with open_with(settings, make=False) as store:
         yield Finding("ok", "master key", "opens every key of the store")
         for check in store_checks(store, bootstrap.now()):
-            mend = "" if check.ok else _MEND[check.name]
+            mend = "" if check.ok else _MEND.get(check.name, "Look at the log of the service.")
             yield Finding("ok" if check.ok else "fail", check.name, check.detail, mend)
         yield from _durability(settings, store)
         yield from _signing(settings, store)

@@ -15,6 +15,7 @@ import msgspec
 import rich_click as click
 
 _ESCAPES: Final = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_MOST: Final = 16_384
 _SUSPICIOUS: Final = re.compile(r"[^\x20-\x7e]")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -54,7 +55,7 @@ def columns(*cells: tuple[str, int]) -> str:
 def read_secret(*, from_stdin: bool) -> str:
     """A new secret: from stdin without its line end, or asked for twice on a terminal."""
     if from_stdin:
-        given = sys.stdin.buffer.read().removesuffix(b"\n").removesuffix(b"\r")
+        given = sys.stdin.buffer.read(_MOST).removesuffix(b"\n").removesuffix(b"\r")
         try:
             return given.decode()
         except UnicodeDecodeError:

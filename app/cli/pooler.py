@@ -6,14 +6,25 @@ doesn't say what it is, but it can't hide that two clients meet the same backend
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Final
 
-from app.store import storage_of
+from app.cli.access import closing_storage
+from app.settings import SettingFault, Settings, SettingsError
 from projections.storage import Storage, Value
 
 ROUNDS: Final = 3
 _BACKEND: Final = "SELECT pg_backend_pid()"
+
+
+def check_pooler(settings: Settings) -> None:
+    """Refuse such a pooler; raises `SettingsError`, and what the storage raises."""
+    if settings.sqlite_path is None and lends_transactions(settings.database_url):
+        problem = (
+            "leads through a pooler that lends a connection for one transaction only, where time "
+            "limits don't hold. Set it to session mode (pgbouncer: pool_mode = session), or name "
+            "the server itself."
+        )
+        raise SettingsError(SettingFault("GATEBOOK_DATABASE_URL", problem))
 
 
 def lends_transactions(url: str) -> bool:
@@ -23,7 +34,7 @@ def lends_transactions(url: str) -> bool:
     when they lend the backend that was given back last, as they do unless told otherwise.
     Raises what the storage raises.
     """
-    with closing(storage_of(url)) as one, closing(storage_of(url)) as other:
+    with closing_storage(url) as one, closing_storage(url) as other:
         seen = {_backend(one)}
         for _ in range(ROUNDS):
             with other.snapshot() as rows:

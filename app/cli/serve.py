@@ -11,10 +11,9 @@ from app import bootstrap, logs, master_key, server
 from app.cli import failure
 from app.cli.access import Access, check_release, makes_key, open_with, read_settings
 from app.cli.holding import held
-from app.cli.pooler import lends_transactions
+from app.cli.pooler import check_pooler
 from app.cli.users import directory_of
 from app.http.application import application
-from app.settings import SettingFault, SettingsError
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
@@ -46,18 +45,12 @@ def command(ctx: click.Context, host: str | None, port: str | None, workers: str
 
 def _prepare(settings: Settings) -> None:
     """Make the store if need be, before anything listens, and say what there is to know."""
+    check_pooler(settings)
     made = makes_key(settings)
     with open_with(settings, make=True) as store:
         access = Access(settings, store)
         with store.storage.snapshot() as rows:
             users = directory_of(access).page(rows, 0, 1, bootstrap.now()).items
-    if settings.sqlite_path is None and lends_transactions(settings.database_url):
-        problem = (
-            "leads through a pooler that lends a connection for one transaction only, where time "
-            "limits don't hold. Set it to session mode (pgbouncer: pool_mode = session), or name "
-            "the server itself."
-        )
-        raise SettingsError(SettingFault("GATEBOOK_DATABASE_URL", problem))
     if made:
         _say(
             "A master key was made. Without it the store can't be read: keep a copy elsewhere.",
