@@ -43,7 +43,7 @@ class Limits(msgspec.Struct, frozen=True):
     queued_body_bytes: int = 65_536
     head_s: float = 5.0
     body_s: float = 10.0
-    idle_s: int = 75
+    idle_s: float = 75.0
     """Longer than what proxies keep an idle connection, so that they close it and not we."""
     linger_s: float = 1.0
     stall_s: float = 30.0
@@ -80,8 +80,8 @@ _LONG_BODY = Refusal(
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with limits; `guarded` makes the class that uvicorn is given.
 
-    A request that comes in one packet is looked at as bytes, once, and touches no timer of ours:
-    one a connection is armed when something is awaited, and looked at again when it fires.
+    There is one timer a connection. A wait only notes when it ends; the timer looks at that when
+    it fires, every few seconds, so that a request starts and stops none.
     """
 
     __slots__ = (
@@ -135,7 +135,6 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: most often one whole request, which takes the short way."""
-        self._unset_keepalive_if_required()
         if self._reading == _NOTHING and len(data) <= self._most and data[0] > _FIRST_OF_CONNECT:
             self._feed(data)
             return
@@ -179,6 +178,20 @@ class GuardedProtocol(HttpToolsProtocol):
         if not cycle.response_complete:
             cycle.more_body = False
             cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """An answer is written: the next request's turn, or a while of silence.
+
+        In place of what is inherited, which starts and stops a timer for each request.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._reading == _NOTHING:
+            self._await_within(self.limits.idle_s)
 
     def pause_writing(self) -> None:
         """The client doesn't read as fast as is written: it gets a while to catch up."""
@@ -360,7 +373,6 @@ class GuardedProtocol(HttpToolsProtocol):
         Closing at once beside unread bytes makes the system reset the connection, and the client
         would lose the answer.
         """
-        self._unset_keepalive_if_required()
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -376,8 +388,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._arm()
 
     def _arm(self) -> None:
-        self._timer_at = self._deadline
-        self._timer = self.loop.call_at(self._deadline, self._look)
+        # Never later than the shortest wait that begins at any moment: so no timer is moved.
+        self._timer_at = min(self._deadline, self.loop.time() + self.limits.head_s)
+        self._timer = self.loop.call_at(self._timer_at, self._look)
 
     def _look(self) -> None:
         self._timer = None

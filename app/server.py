@@ -113,7 +113,6 @@ def configuration(app: ASGI3Application, settings: Settings, limits: Limits) -> 
         forwarded_allow_ips=list(settings.trusted_proxies),
         workers=1,
         backlog=BACKLOG,
-        timeout_keep_alive=limits.idle_s,
         timeout_graceful_shutdown=limits.drain_s,
     )
     config.load()

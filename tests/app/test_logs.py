@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import warnings
+from typing import Literal
 
 import pytest
 import structlog
@@ -38,7 +39,7 @@ def _restore():
 class Written:
     """What was logged since, through a stream with the layers that stderr has."""
 
-    def __init__(self, log_format: str) -> None:
+    def __init__(self, log_format: Literal["console", "json"]) -> None:
         self._bytes = io.BytesIO()
         stream = io.TextIOWrapper(self._bytes, encoding="utf-8")
         self._stream = stream
@@ -206,7 +207,7 @@ def test_a_user_key_is_no_secret(as_json):
 def test_what_looks_like_a_secret_is_masked_wherever_it_stands(written, text):
     """Security rule 19."""
     log = structlog.get_logger()
-    log.info(f"before {text}")
+    log.info("before " + text)  # noqa: G003 - as careless code would
     log.info("x", note=f"before {text}", several=[text], nested={"note": {"deep": (text,)}})
     log.info("x", thing=Exception(text), raw=text.encode())
     logging.getLogger("litestar").warning("before %s", text)

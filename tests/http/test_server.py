@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import pytest
@@ -180,7 +181,7 @@ class Running:
                 return self.log[-1]
         raise AssertionError(f"no {event} in {self.log}")
 
-    def serving(self, workers: int = 1) -> Running:
+    def serving(self, workers: int = 1) -> Self:
         for _ in range(workers):
             self.port = int(self.wait_for("serving")["url"].rpartition(":")[2])
         return self
@@ -207,7 +208,7 @@ class Running:
         self.process.send_signal(sig)
         return self.end()
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -629,7 +630,7 @@ def test_an_answer_may_take_longer_than_any_deadline(hasty):
             client.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
             assert ended(client)
         hasty.ask(b"GET /release HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        assert json_of(read_answer(slow)) == "slow"
+        assert read_answer(slow).endswith(b'\r\n\r\n"slow"')
 
 
 def test_a_client_that_doesnt_read_its_answer_is_cut_off(hasty):
@@ -704,11 +705,10 @@ def test_told_to_stop_it_answers_what_is_open_ends_streams_and_exits_0(sig):
 
 
 def test_a_request_that_never_ends_is_left_after_a_while_and_the_code_is_0():
-    with Running(limits={"drain_s": 1}) as server:
-        with server.serving().connect() as client:
-            client.sendall(b"GET /deaf HTTP/1.1\r\nHost: a\r\n\r\n")
-            first_of(client)
-            assert server.stop() == 0
+    with Running(limits={"drain_s": 1}) as server, server.serving().connect() as client:
+        client.sendall(b"GET /deaf HTTP/1.1\r\nHost: a\r\n\r\n")
+        first_of(client)
+        assert server.stop() == 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -728,7 +728,7 @@ def test_a_second_signal_doesnt_wait(workers):
         # The end of the stream shows that the process of both has taken the first signal.
         assert read_all(stream).endswith(b"0\r\n\r\n")
         assert server.stop() == 1
-        assert {"stopped"} & {record["event"] for record in server.log}
+        assert False in [r["drained"] for r in server.log if r["event"] == "stopped"]
 
 
 def test_an_app_that_doesnt_stop_is_left_in_time():
