@@ -8,13 +8,16 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 from tests.benchmarks.load import LoadError
 
 _TIMEOUT_S: Final = 60.0
+_LOOK_S: Final = 0.05
 _AT_ONCE: Final = 4
+_NOTHING_QUEUED: Final = re.compile(r"^gatebook_hash_queue 0\.0$", re.MULTILINE)
 _EVENTS: Final = re.compile(r"^gatebook_events_total\{[^}]*\} ([0-9.e+]+)$", re.MULTILINE)
 
 
@@ -71,6 +74,17 @@ def authenticate(port: int, users: list[User]) -> list[str]:
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         return list(threads.map(one, users))
+
+
+def wait_until_hashed(port: int, user: User) -> None:
+    """Return when none of the logins that came before is left; raises `LoadError`."""
+    until = time.monotonic() + _TIMEOUT_S
+    while not _NOTHING_QUEUED.search(ask(port, "/metrics").decode()):
+        if time.monotonic() > until:
+            raise LoadError("the service still hashes")
+        time.sleep(_LOOK_S)
+    # First come, first served: this one is answered after those that have begun.
+    authenticate(port, [user])
 
 
 def events_written(port: int) -> int:

@@ -74,9 +74,8 @@ def measure(
                     error.add_note(_WHEN_BUSY)
                     raise
                 used = meter.used()
-                # First come, first served: once this one is answered, nothing that the turn left
-                # behind is in the way of the next.
-                asking.authenticate(service.port, known[:1])
+                # What the turn left behind must not be in the way of the next.
+                asking.wait_until_hashed(service.port, known[0])
                 return Turn(tally.requests / tally.seconds, used / tally.requests * 1e6)
 
             turns = alternate(size, bare, measured)
