@@ -1,0 +1,79 @@
+"""The documentation as files: which pages there are, their fences, headings and links.
+
+Knows nothing of what the pages say.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+DOCS: Final = ROOT / "docs"
+PAGES: Final = (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
+
+_FENCE: Final = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING: Final = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
+_FILE: Final = re.compile(r"`((?:app|domain|projections|tests)/[\w/.-]+)(?:::(\w+))?`")
+
+
+class Fence(NamedTuple):
+    """A fenced block: its language, its text, and the line on which it begins."""
+
+    language: str
+    text: str
+    line: int
+
+
+class Named(NamedTuple):
+    """A file of the source that a page names, and a function in it, or the empty text."""
+
+    path: str
+    function: str
+
+
+def read(page: Path) -> str:
+    """What a page says."""
+    return page.read_text(encoding="utf-8")
+
+
+def name(page: Path) -> str:
+    """A page's path in the project."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def fences(page: Path) -> list[Fence]:
+    """The fenced blocks, in order."""
+    text = read(page)
+    return [
+        Fence(found[1], found[2], text.count("\n", 0, found.start()) + 1)
+        for found in _FENCE.finditer(text)
+    ]
+
+
+def prose(page: Path) -> str:
+    """The page without its fenced blocks."""
+    return _FENCE.sub("", read(page))
+
+
+def links(page: Path) -> list[str]:
+    """Where its links lead."""
+    return _LINK.findall(prose(page))
+
+
+def anchors(page: Path) -> set[str]:
+    """The names under which its headings can be linked."""
+    return {anchor(heading) for heading in _HEADING.findall(prose(page))}
+
+
+def anchor(heading: str) -> str:
+    """The name of one heading, as the common hosts of such pages make it."""
+    kept = "".join(each for each in heading.lower() if each.isalnum() or each in " -_")
+    return kept.replace(" ", "-")
+
+
+def files_named(page: Path) -> list[Named]:
+    """The files of the source that it names, as `path/file.py` or `path/file.py::function`."""
+    return [Named(*found) for found in _FILE.findall(prose(page))]

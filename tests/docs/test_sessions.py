@@ -1,0 +1,103 @@
+"""Every session that a page shows runs, against a real service, and answers what the page says."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import DOCS, PAGES, Fence, fences, name
+from tests.docs.session import ADDRESS, Step, differences, steps
+from tests.postgres import PostgresServer
+
+ON_POSTGRES = DOCS / "how-to" / "run-on-postgresql.md"
+DATABASE = "postgresql://gatebook:choose-another@localhost/gatebook"
+SHOWN = {page for page in PAGES if any(each.language == "sh" for each in fences(page))}
+RUN = {"sh", "text", "python", "sql"}
+
+
+@pytest.fixture
+def port() -> int:
+    """A free port that no outgoing connection of anybody's takes meanwhile."""
+    for _ in range(100):
+        found = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", found))
+            except OSError:
+                continue
+            return found
+    pytest.fail("no port is free")
+
+
+@pytest.fixture
+def curl() -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("There is no curl here: the sessions of the documentation were NOT tried.")
+
+
+def said(page: Path, directory: Path, port: int, more: Mapping[str, str] | None = None) -> str:
+    """What the page says otherwise than it is; the empty text when nothing."""
+    stands_for = {ADDRESS: f"127.0.0.1:{port}", **(more or {})}
+    found = steps(fences(page), directory, {"GATEBOOK_PORT": str(port)}, stands_for)
+    return "\n".join(differences(found))
+
+
+@pytest.mark.parametrize("page", sorted(SHOWN - {ON_POSTGRES}), ids=name)
+def test_what_a_page_shows_is_so(page: Path, tmp_path: Path, port: int, curl: None) -> None:
+    assert said(page, tmp_path, port) == ""
+
+
+@pytest.fixture
+def postgres_of_our_own() -> Iterator[PostgresServer]:
+    """One whose roles nobody else sees."""
+    with PostgresServer() as server:
+        yield server
+
+
+def test_what_the_page_of_postgresql_shows_is_so(
+    postgres_of_our_own: PostgresServer, tmp_path: Path, port: int
+) -> None:
+    for statement in (each for each in fences(ON_POSTGRES) if each.language == "sql"):
+        for line in statement.text.splitlines():
+            postgres_of_our_own.psql(line)
+    there = DATABASE.replace("localhost", f"127.0.0.1:{postgres_of_our_own.port}")
+    assert said(ON_POSTGRES, tmp_path, port, {DATABASE: there}) == ""
+
+
+def test_every_fence_is_of_a_kind_that_is_tried() -> None:
+    for page in PAGES:
+        assert {each.language for each in fences(page)} <= RUN, name(page)
+    assert DOCS.parent / "README.md" in SHOWN
+
+
+@pytest.mark.parametrize(
+    ("printed", "status", "expected", "wrong"),
+    [
+        ("uk_" + 26 * "b" + "\n", 0, "uk_" + 26 * "a" + "\n", False),
+        ("uk_" + 25 * "b" + "\n", 0, "uk_" + 26 * "a" + "\n", True),
+        ("{}\n", 0, "{ }\n", True),
+        ("{}\n", 1, "{}\n", True),
+        ("{}\n", 0, None, False),
+        ("a 1.0 b\n", 0, "a … b\n", False),
+        ("a 1.0 c\n", 0, "a … b\n", True),
+    ],
+)
+def test_a_difference_is_seen(
+    printed: str, status: int, expected: str | None, *, wrong: bool
+) -> None:
+    step = Step(Fence("sh", "true\n", 1), printed, status, expected)
+    assert bool(list(differences([step]))) is wrong
+
+
+def test_a_text_stands_for_one_value_all_over_a_page() -> None:
+    shown, one, other = ("uk_" + 26 * each + "\n" for each in "abc")
+    first, same, another = (
+        Step(Fence("sh", "true\n", 1), printed, 0, shown) for printed in (one, one, other)
+    )
+    assert list(differences([first, same])) == []
+    assert len(list(differences([first, another]))) == 1
