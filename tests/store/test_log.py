@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, pairwise
 from typing import TYPE_CHECKING
@@ -76,6 +78,24 @@ def test_nobody_commits_while_another_appends(
         pass
     with other.log.append() as append:
         assert append.head.position == len(records(store))
+
+
+def test_a_lock_file_guards_every_write_and_every_checkpoint(
+    tmp_path: Path, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_sqlite, "LOCK_DEADLINE", 0.05)
+    storage = SqliteStorage(tmp_path / "gatebook.db")
+    store = open_store(storage, vault, "ES256")
+    held = os.open(tmp_path / "gatebook.db.lock", os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    for act in (storage.transaction().__enter__, storage.discard, storage.close):
+        with pytest.raises(Lost, match="another process"):
+            act()
+    assert (tmp_path / "gatebook.db-wal").stat().st_size
+    os.close(held)
+    assert len(records(store)) == 3
+    storage.close()
+    assert not (tmp_path / "gatebook.db-wal").exists()
 
 
 def test_without_the_lock_a_reader_of_the_log_misses_events(postgres_url: str) -> None:
@@ -197,6 +217,7 @@ def test_another_key_doesn_t_verify(store: Store) -> None:
 
 
 _COPY = "SELECT position, stream, version, 'forged', schema, time, clear, sealed, chain FROM events"
+_NEXT = _COPY.replace("position", "position + 1", 1)
 _UPSERT = "ON CONFLICT (position) DO UPDATE SET topic = 'forged'"
 FORBIDDEN = {
     "sqlite": [
@@ -210,6 +231,9 @@ FORBIDDEN = {
         f"INSERT INTO events {_COPY.replace('position', 'position + 5', 1)} WHERE position = 3",
         f"INSERT INTO events {_COPY.replace('position', 'position + 1', 1)} WHERE position = 3",
         f"INSERT INTO events {_COPY.replace('position', 'NULL', 1)} WHERE position = 3",
+        f"INSERT INTO events {_NEXT.replace('version', 'version + 2')} WHERE position = 3",
+        f"INSERT INTO events {_NEXT.replace('version', '0')} WHERE position = 3",
+        f"INSERT INTO events {_NEXT.replace('stream, version', '7, 2')} WHERE position = 3",
     ],
     "postgresql": [
         "UPDATE events SET time = time",

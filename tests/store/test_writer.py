@@ -258,10 +258,10 @@ def test_a_command_whose_view_refuses_it_leaves_its_session_out_everywhere(
 ) -> None:
     writer.commit([register("ada"), register("bob")])
     with intrude(database_url) as intruder:
-        intruder.refuse("token_lookup_v1", "session_id", session_id("p"))
+        intruder.refuse("token_lookup_v1", "session_id", session_id("bob", "p"))
         answers = writer.commit([log_in("ada", "a"), log_in("bob", "p"), log_in("bob", "b")])
     assert kinds(answers) == [2, InternalError, 2]
-    assert not [each for each in records(store) if session_id("p").encode() in each.clear]
+    assert not [each for each in records(store) if session_id("bob", "p").encode() in each.clear]
     with store.storage.snapshot() as rows:
         head = rows.fetch("SELECT max(position) FROM events")[0]
         assert rows.fetch("SELECT DISTINCT position FROM views") == [head]

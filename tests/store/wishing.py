@@ -33,9 +33,9 @@ def user_key(label: str) -> str:
     return format_user_key(seeded(label))
 
 
-def session_id(label: str) -> str:
-    """The session_id of a session that a test names."""
-    return format_session_id(seeded(label))
+def session_id(who: str, label: str) -> str:
+    """The session_id of somebody's session that a test names."""
+    return format_session_id(seeded(f"{who} {label}"))
 
 
 def meta(actor: str = ANONYMOUS, request: str = "") -> Meta:
@@ -53,21 +53,21 @@ def register(who: str, name: str | None = None, secret_hash: str = HASH) -> Wish
 def log_in(who: str, session: str, by: LoggedInBy = "secret", *, secret_version: int = 1) -> Wish:
     """Begin a session."""
     key = user_key(who)
-    command = commands.StartSession(key, session_id(session), by, secret_version)
+    command = commands.StartSession(key, session_id(who, session), by, secret_version)
     return Wish(command, meta(actor_of(key), f"log in {session}"))
 
 
 def use(who: str, session: str, reason: commands.UseReason = "first") -> Wish:
     """Use a session's first refresh token."""
     key = user_key(who)
-    command = commands.RecordUse(key, session_id(session), 1, reason)
+    command = commands.RecordUse(key, session_id(who, session), 1, reason)
     return Wish(command, meta(actor_of(key), f"use {session}"))
 
 
 def end(who: str, session: str, why: RevokedWhy = "owner") -> Wish:
     """End a session."""
     key = user_key(who)
-    command = commands.EndSession(key, session_id(session), why)
+    command = commands.EndSession(key, session_id(who, session), why)
     return Wish(command, meta(actor_of(key), f"end {session}"))
 
 
