@@ -31,7 +31,11 @@ _RUN: Final = """\
 exec {python} -m app.cli "$@"
 """
 _PRELUDE: Final = """\
-_stop() { [ -z "${_pid-}" ] || { kill -INT $_pid; wait $_pid || { echo "it ended with $?"; exit 1; }; }; }
+_stop() {
+    [ -n "${_pid-}" ] || return 0
+    kill -INT $_pid
+    wait $_pid || { echo "the service ended with $?"; exit 1; }
+}
 _serve() {
     _stop
     rm -f .talk
@@ -64,7 +68,22 @@ _SHAPES: Final = {
     "cut_token": r"\bgbr_\w+…",
     "anything": "…",
 }
-_BECOMES: Final = {"cut_token": r"gbr_\w+", "anything": r"[^\n]*?"}
+"""What is another one each time, as a page shows it."""
+_SAME: Final = {
+    "user_key": _SHAPES["user_key"],
+    "time": _SHAPES["time"],
+    "key_id": r"[\w-]{43}",
+    "session_id": r"[\w-]{22}",
+}
+"""As it is then; the same all over a page."""
+_ANY: Final = {
+    "request_id": _SHAPES["request_id"],
+    "master_id": _SHAPES["master_id"],
+    "seconds": _SHAPES["seconds"],
+    "program": _SHAPES["program"],
+    "cut_token": r"gbr_\w+",
+    "anything": r"[^\n]*?",
+}
 _SHAPE: Final = re.compile("|".join(f"(?P<{name}>{shape})" for name, shape in _SHAPES.items()))
 
 
@@ -187,10 +206,10 @@ def _pattern(expected: str) -> tuple[str, list[str]]:
     for found in _SHAPE.finditer(expected):
         kind = str(found.lastgroup)
         pattern += re.escape(expected[end : found.start()])
-        if kind in _BECOMES:
-            pattern += _BECOMES[kind]
-        else:
-            pattern += f"({_SHAPES[kind]})"
+        if kind in _SAME:
+            pattern += f"({_SAME[kind]})"
             shown.append(found[0])
+        else:
+            pattern += _ANY[kind]
         end = found.end()
     return pattern + re.escape(expected[end:]), shown
