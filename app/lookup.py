@@ -11,8 +11,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+import structlog
+
 from app.eventstore.log import Head
-from domain.errors import Unavailable
+from domain.errors import InternalError, Unavailable
 from projections.storage import Lost, Row, Storage, Value
 from projections.storage_sqlite import SqliteStorage
 from projections.token_lookup import LOOK_UP, LOOK_UP_MANY, TokenRow
@@ -28,6 +30,9 @@ IN_FLIGHT: Final = 2
 _MOMENT: Final = """
 SELECT s.generation, s.log_id, e.position, e.time, NULL
 FROM store s LEFT JOIN events e ON e.position = (SELECT max(position) FROM events)"""
+
+
+_logger = structlog.get_logger("gatebook.lookup")
 
 
 class Lookup(Protocol):
@@ -153,10 +158,17 @@ class PostgresLookup(_ByKey):
                 sessions, self._sessions = self._sessions, {}
                 others, self._others = self._others, []
                 self._wanted.clear()
-                if sessions:
-                    await self._serve_sessions(reader, sessions)
-                for sql, key, future in others:
-                    await _serve(reader, sql, key, future)
+                try:
+                    if sessions:
+                        await self._serve_sessions(reader, sessions)
+                    for sql, key, future in others:
+                        await _serve(reader, sql, key, future)
+                except Exception:
+                    # A worker that ended would leave every later look-up without an answer.
+                    _logger.exception("look_up_failed")
+                    waiting = [each for futures in sessions.values() for each in futures]
+                    _fail([*waiting, *(future for _, _, future in others)])
+                    await reader.close()
         finally:
             await reader.close()
 
@@ -212,6 +224,12 @@ async def _serve(reader: _Reader, sql: str, key: Value, future: Future) -> None:
         return
     if not future.done():
         future.set_result(found[0] if found else None)
+
+
+def _fail(futures: Sequence[Future]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(InternalError())
 
 
 def _give_up(future: Future) -> None:
