@@ -80,7 +80,10 @@ def open_store(storage: Storage, vault: Vault, algorithm: Algorithm) -> Store:
         _make(storage, vault, SigningKey.generate(algorithm))
     with storage.snapshot() as found:
         _check(found)
-        ring = vault.load_ring(found)
+        try:
+            ring = vault.load_ring(found)
+        except Damage as error:
+            raise UnusableStore(error.detail) from error
         log_id = read_head(found).log_id
     return Store(storage, EventLog(storage, ring.log), vault, ring, log_id)
 

@@ -91,7 +91,8 @@ class SqliteStorage:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.path = path
+        # One file, one lock, by whatever name it is reached.
+        self.path = path.resolve()
         self._synchronous = synchronous
         self._clock = clock
         self._sleep = sleep

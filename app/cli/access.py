@@ -18,9 +18,9 @@ import msgspec
 from app import logs, master_key
 from app.bootstrap import open_vault
 from app.settings import MASK, Loaded, SettingFault, Settings, SettingsError, load
-from app.store import Store, UnusableStore, open_store, storage_of
+from app.store import Store, open_store, storage_of
 from app.vault import Vault
-from domain.errors import Damage, Unavailable
+from domain.errors import Unavailable
 from projections.storage import Storage, StorageError
 
 _URL: Final = "GATEBOOK_DATABASE_URL"
@@ -112,9 +112,4 @@ def _open(storage: Storage, vault: Vault, settings: Settings, *, make: bool) -> 
         if not there:
             msg = "There is no store in this database. `gatebook serve` makes one."
             raise Unavailable(msg)
-    try:
-        return open_store(storage, vault, settings.signing_algorithm)
-    except UnusableStore:
-        raise
-    except Damage as error:
-        raise UnusableStore(error.detail) from error
+    return open_store(storage, vault, settings.signing_algorithm)

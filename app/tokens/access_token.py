@@ -65,7 +65,7 @@ def sign(claims: Claims, key: SigningKey) -> str:
     return (signed + b"." + base64url.encode(key.sign(signed))).decode("ascii")
 
 
-def verify(  # noqa: PLR0913 - all of them decide, so none has a place to hide
+def verify(
     token: str,
     *,
     keys: Mapping[str, VerifyingKey],

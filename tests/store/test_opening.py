@@ -13,7 +13,6 @@ from app.vault import Vault
 from domain.errors import Damage
 from projections.storage import Lost, NotDurable
 from projections.storage_sqlite import SqliteStorage
-from tests.postgres import PostgresServer
 from tests.store import processes
 from tests.store.conftest import MASTER
 from tests.store.intruding import intrude
@@ -164,12 +163,21 @@ def test_postgresql_that_answers_before_the_disk_is_refused(
         storage.close()
 
 
-def test_postgresql_without_fsync_is_refused(vault: Vault) -> None:
-    """Security rule 23."""
-    with PostgresServer(settings={"fsync": "off"}) as server:
-        storage = storage_of(server.create_database())
-        with pytest.raises(NotDurable, match="fsync=off"):
-            open_store(storage, vault, "ES256")
+def test_postgresql_without_fsync_is_refused(postgres: Postgres, vault: Vault) -> None:
+    """Security rule 23; a database that answers as such a server does: one takes long to start."""
+    url = postgres.create_database()
+    with intrude(url) as intruder:
+        ((name,),) = intruder.run("SELECT current_database()")
+        intruder.run("CREATE SCHEMA shadow")
+        intruder.run(
+            "CREATE FUNCTION shadow.current_setting(name text) RETURNS text LANGUAGE sql AS "
+            "$$ SELECT CASE name WHEN 'fsync' THEN 'off' "
+            "ELSE pg_catalog.current_setting(name) END $$"
+        )
+        intruder.run(f'ALTER DATABASE "{name}" SET search_path = shadow, pg_catalog')
+    with pytest.raises(NotDurable, match="fsync=off"):
+        open_store(storage_of(url), vault, "ES256")
+    postgres.discard_database(url)
 
 
 def test_a_server_that_isn_t_there_is_lost(vault: Vault, tmp_path: Path) -> None:
@@ -188,3 +196,14 @@ def test_what_was_answered_is_there_after_opening_again(
     store.storage.close()
     with opened().storage.snapshot() as rows:
         assert rows.fetch("SELECT count(*) FROM user_directory_v1") == [(1,)]
+
+
+def test_a_file_reached_by_two_names_has_one_lock(tmp_path: Path, vault: Vault) -> None:
+    there = SqliteStorage(tmp_path / "gatebook.db")
+    open_store(there, vault, "ES256")
+    (tmp_path / "other.db").symlink_to(tmp_path / "gatebook.db")
+    linked = SqliteStorage(tmp_path / "other.db")
+    with linked.transaction():
+        assert not (tmp_path / "other.db.lock").exists()
+    there.close()
+    linked.close()
