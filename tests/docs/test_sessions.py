@@ -49,7 +49,8 @@ def said(page: Path, directory: Path, port: int, more: Mapping[str, str] | None 
 
 @pytest.mark.parametrize("page", sorted(SHOWN - {ON_POSTGRES}), ids=name)
 def test_what_a_page_shows_is_so(page: Path, tmp_path: Path, port: int, curl: None) -> None:
-    assert said(page, tmp_path, port) == ""
+    wrong = said(page, tmp_path, port)
+    assert not wrong, wrong
 
 
 @pytest.fixture
@@ -66,7 +67,8 @@ def test_what_the_page_of_postgresql_shows_is_so(
         for line in statement.text.splitlines():
             postgres_of_our_own.psql(line)
     there = DATABASE.replace("localhost", f"127.0.0.1:{postgres_of_our_own.port}")
-    assert said(ON_POSTGRES, tmp_path, port, {DATABASE: there}) == ""
+    wrong = said(ON_POSTGRES, tmp_path, port, {DATABASE: there})
+    assert not wrong, wrong
 
 
 def test_every_fence_is_of_a_kind_that_is_tried() -> None:

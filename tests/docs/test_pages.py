@@ -1,0 +1,119 @@
+"""The pages: fresh, complete, and true about the files, tests and pages that they name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.http.problem import BY_CODE
+from app.settings import PREFIX, SETTINGS
+from domain.catalogue import EVENTS
+from tests.docs.generate import PAGES as GENERATED
+from tests.docs.generate import REFERENCE, WITHOUT_EFFECT, commands, figures
+from tests.docs.pages import DOCS, PAGES, ROOT, anchors, files_named, links, name, prose, read
+
+RULES = DOCS / "explanation" / "security-rules.md"
+FOR_WHOM = re.compile(r"\bFor (?:every|some|who|an? )")
+OUTSIDE = ("http://", "https://")
+RULE = re.compile(r"^\*\*(\d+)\.\*\* ", re.MULTILINE)
+TOLD = re.compile(r"[Ss]ecurity rules? (\d+(?:(?:, | and | to )\d+)*)")
+
+
+@pytest.mark.parametrize("page", GENERATED)
+def test_a_generated_page_is_fresh(page: str) -> None:
+    """`python -m tests.docs.generate` writes it anew."""
+    assert (REFERENCE / page).read_text(encoding="utf-8") == GENERATED[page]()
+
+
+def test_every_setting_event_problem_command_and_figure_is_on_a_page() -> None:
+    said = "\n".join(read(page) for page in PAGES)
+    wanted = {
+        *(each.name for each in SETTINGS),
+        *EVENTS,
+        *BY_CODE,
+        *(" ".join(("gatebook", *path)) for path, _ in commands()),
+        *(figure for figure, *_ in figures()),
+    }
+    assert {each for each in wanted if f"`{each}" not in said} == set()
+
+
+def test_a_page_names_no_setting_that_there_is_not() -> None:
+    real = {name for each in SETTINGS for name in (each.name, each.file_name)}
+    for page in PAGES:
+        named = set(re.findall(rf"\b{PREFIX}[A-Z_]+[A-Z]\b", read(page)))
+        assert named - real <= {"GATEBOOK_CLIENT", "GATEBOOK_TEST"}, name(page)
+
+
+def test_settings_without_effect_are_those_that_nothing_reads() -> None:
+    source = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "app").rglob("*.py")
+        if path.name != "settings.py"
+    )
+    unread = {each.name for each in SETTINGS if not re.search(rf"\.{each.field}\b", source)}
+    assert unread == set(WITHOUT_EFFECT)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in links(page):
+        if link.startswith(OUTSIDE):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    for named in files_named(page):
+        path = ROOT / named.path
+        assert path.exists(), named.path
+        if named.function:
+            assert f"def {named.function}(" in read(path), named
+
+
+def test_every_page_is_on_the_map() -> None:
+    home = DOCS / "README.md"
+    decisions = DOCS / "adr" / "README.md"
+    listed = {
+        (source.parent / link.partition("#")[0]).resolve()
+        for source in (home, decisions)
+        for link in links(source)
+        if not link.startswith(OUTSIDE)
+    }
+    assert set(PAGES) - listed <= {home}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "adr"], ids=name)
+def test_a_page_says_first_whom_it_is_for(page: Path) -> None:
+    if page == ROOT / "README.md":
+        assert read(page).startswith("# Gatebook\n\nGatebook is ")
+    else:
+        title, paragraph = re.split(r"\n\n", prose(page), maxsplit=2)[:2]
+        assert re.fullmatch(r"# .+", title)
+        assert FOR_WHOM.match(paragraph), paragraph
+
+
+def rules_told() -> Iterator[tuple[int, str]]:
+    """Each rule that a test's docstring names, with the file."""
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for found in TOLD.findall(path.read_text(encoding="utf-8")):
+            first, *rest = (int(each) for each in re.findall(r"\d+", found))
+            for rule in range(first, rest[0] + 1) if " to " in found else (first, *rest):
+                yield rule, name(path)
+
+
+def test_security_rules_are_tested_where_the_page_says() -> None:
+    _, *parts = RULE.split(prose(RULES).partition("\n## Bugs")[0])
+    told = set(rules_told())
+    assert [int(number) for number in parts[::2]] == list(range(1, 31))
+    for number, text in zip(map(int, parts[::2]), parts[1::2], strict=True):
+        files = set(re.findall(r"`(tests/[\w/.]+)`", text))
+        assert files or "*To come:*" in text, number
+        assert {file for file in files if (number, file) not in told} == set(), number
+        assert files or number not in {rule for rule, _ in told}, number
