@@ -41,6 +41,8 @@ async def checks(service: Service) -> list[Check]:
             found = await asyncio.to_thread(store_checks, service.store, now())
     except TimeoutError:
         found = [Check("store", ok=False, detail="did not answer in time")]
+    if service.stopping.is_set():
+        found.append(Check("serving", ok=False, detail="the service is stopping"))
     try:
         kid = service.keys.signer(now()).kid
         return [*found, Check("keys", ok=True, detail=f"{kid} signs")]

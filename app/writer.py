@@ -226,6 +226,8 @@ class Writer:
 
     def _decide(self, draft: _Draft, wish: Wish) -> Answer:
         stream = wish.command.stream
+        if wish.cancelled:
+            return Unavailable()
         if stream in draft.broken:
             return draft.broken[stream]
         try:

@@ -147,6 +147,12 @@ class SqliteStorage:
         try:
             if not self.path.exists():
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+                # The file's name has to survive a loss of power as well as what is in it.
+                directory = os.open(self.path.parent, os.O_RDONLY)
+                try:
+                    os.fsync(directory)
+                finally:
+                    os.close(directory)
         except OSError as error:
             raise Lost(str(error)) from error
 
