@@ -18,7 +18,8 @@ import structlog
 import uvicorn
 from uvicorn.lifespan.on import LifespanOn
 
-from app.protocol import Limits, guarded
+from app.limits import Limits
+from app.protocol import guarded
 from app.settings import SettingFault, SettingsError
 from app.supervisor import Supervisor
 from domain.errors import GatebookError, InternalError, Unavailable

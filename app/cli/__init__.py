@@ -15,6 +15,8 @@ from typing import Final
 import rich_click as click
 from click.exceptions import Abort, Exit
 
+from app.version import VERSION
+
 COMMANDS: Final = {
     "serve": "Run the service.",
     "demo": "Show it all on a throw-away service.",
@@ -70,7 +72,7 @@ class Commands(click.RichGroup):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="gatebook", message="%(package)s %(version)s")
+@click.version_option(VERSION, message="gatebook %(version)s")
 def cli() -> None:
     """Gatebook: an authentication service whose database is its audit log.
 

@@ -21,7 +21,7 @@ import msgspec
 import pytest
 
 from app import logs
-from app.protocol import Limits
+from app.limits import Limits
 from app.server import listen, serve
 from app.settings import SettingsError, load
 from domain.errors import Unavailable
