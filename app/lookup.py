@@ -99,8 +99,8 @@ class SqliteLookup(_ByKey):
 
     async def _one(self, sql: str, key: Value) -> Row | None:
         try:
-            found = self._storage.reader().execute(sql, (key,)).fetchall()
-        except (self._storage.errors, Lost) as error:
+            found = self._storage.look_up(sql, (key,))
+        except Lost as error:
             raise Unavailable from error
         return found[0] if found else None
 

@@ -1,7 +1,8 @@
 """PostgreSQL: any number of service processes and hosts, one append lock.
 
 The lock is a transaction's advisory lock; the server frees it when its holder is gone, or says
-nothing for `LOCK_DEADLINE`. Writes are sent together, in a pipeline, never with the lock or the
+nothing for `LOCK_DEADLINE`; whoever waited that long in vain ends a holder that stopped inside a
+pipeline. Writes are sent together, in a pipeline, never with the lock or the
 commit in it. Knows no table.
 """
 
@@ -48,6 +49,15 @@ SESSION: Final = (
     f"SET idle_in_transaction_session_timeout={_MS}; SET TimeZone='UTC';"
     "SET default_transaction_isolation='read committed'"
 )
+_LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
+_END_SILENT_HOLDER: Final = f"""
+SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.classid = {APPEND_LOCK >> 32} AND l.objid = {APPEND_LOCK & 0xFFFFFFFF}
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND a.wait_event_type = 'Client' AND clock_timestamp() - a.state_change > interval '1 second'"""
+"""A holder that stopped inside a pipeline is neither idle nor in a statement, so that no time
+limit of its session ends it."""
 _CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _DURABLE: Final = "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
 _HAS_TABLE: Final = """
@@ -156,7 +166,7 @@ class PostgresStorage:
             connection = self._writer
             try:
                 connection.execute("BEGIN")
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
+                _take_lock(connection)
                 yield PostgresRows(connection)
             except psycopg.Error as error:
                 raise translated(error) from error
@@ -221,6 +231,17 @@ def connect(url: str) -> Connection:
         msg = f"PostgreSQL runs with fsync={fsync}, synchronous_commit={synchronous}"
         raise NotDurable(msg)
     return connection
+
+
+def _take_lock(connection: Connection) -> None:
+    """Wait for the append lock; in vain, end a holder that the server waits for, for the next."""
+    try:
+        connection.execute(_LOCK, (APPEND_LOCK,))
+    except (errors.LockNotAvailable, errors.QueryCanceled):
+        with suppress(psycopg.Error):
+            connection.execute("ROLLBACK")
+            connection.execute(_END_SILENT_HOLDER)
+        raise
 
 
 def translated(error: psycopg.Error) -> StorageError:

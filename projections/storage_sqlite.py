@@ -81,7 +81,6 @@ class SqliteStorage:
     """
 
     kind: Kind = "sqlite"
-    errors = sqlite3.Error
 
     def __init__(
         self,
@@ -98,7 +97,7 @@ class SqliteStorage:
         self._sleep = sleep
         self._writer: sqlite3.Connection | None = None
         self._thread_lock = threading.Lock()
-        self._readers: list[sqlite3.Connection] = []
+        self._readers: list[_Reader] = []
         self._local = threading.local()
         self._lock_file = -1
 
@@ -120,27 +119,38 @@ class SqliteStorage:
     @contextmanager
     def snapshot(self) -> Iterator[SqliteRows]:
         """One moment of the file, on this thread's reading connection."""
-        connection = self.reader()
-        try:
-            connection.execute("BEGIN")
-        except sqlite3.Error as error:
-            raise Lost(str(error)) from error
-        try:
-            yield SqliteRows(connection, self._clock)
-        finally:
-            connection.execute("COMMIT")
-
-    def reader(self) -> sqlite3.Connection:
-        """This thread's connection for reading; opened on first use."""
-        connection: sqlite3.Connection | None = getattr(self._local, "reader", None)
-        if connection is None:
+        reader = self._reading()
+        with reader.lock:
+            connection = reader.open()
             try:
-                connection = self._connect("ro")
+                connection.execute("BEGIN")
             except sqlite3.Error as error:
                 raise Lost(str(error)) from error
-            self._local.reader = connection
-            self._readers.append(connection)
-        return connection
+            try:
+                yield SqliteRows(connection, self._clock)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+
+    def look_up(self, sql: str, params: Sequence[Value]) -> list[Row]:
+        """One read on this thread's connection; raises `Lost`."""
+        reader = self._reading()
+        with reader.lock:
+            try:
+                return reader.open().execute(sql, params).fetchall()
+            except sqlite3.Error as error:
+                raise Lost(str(error)) from error
+
+    def _reading(self) -> _Reader:
+        reader: _Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            try:
+                reader = _Reader(self._connect("ro"))
+            except sqlite3.Error as error:
+                raise Lost(str(error)) from error
+            self._local.reader = reader
+            self._readers.append(reader)
+        return reader
 
     def prepare(self) -> None:
         """Create the file, readable by its owner alone, when it isn't there."""
@@ -164,7 +174,7 @@ class SqliteStorage:
                 self._writer = None
 
     def close(self) -> None:
-        """Close every connection; the writer last, so that it checkpoints."""
+        """Close every connection, once nobody reads; the writer last, so that it checkpoints."""
         for reader in self._readers:
             reader.close()
         self._readers.clear()
@@ -236,6 +246,28 @@ class SqliteStorage:
                 pause = min(pause * 2, 0.01)
             else:
                 return
+
+
+class _Reader:
+    """One thread's reading connection; `lock` keeps another thread from closing it meanwhile."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = connection
+
+    def open(self) -> sqlite3.Connection:
+        """The connection; raises `Lost` when the storage was closed."""
+        if self._connection is None:
+            msg = "the storage is closed"
+            raise Lost(msg)
+        return self._connection
+
+    def close(self) -> None:
+        """Close it, once its thread has read what it reads."""
+        with self.lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 def _translated(error: sqlite3.Error) -> StorageError:
