@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import signal
 import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, cast
 
 import msgspec
 
@@ -92,6 +93,7 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := set(given.names) - set(NAMES):
         parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(NAMES)}")
+    signal.signal(signal.SIGTERM, _end)
     done = True
     table: list[tuple[str, ...]] = [HEAD]
     with ExitStack() as stack:
@@ -109,6 +111,12 @@ def main() -> int:
                 table.append(_row(name, proof.PROPERTY, kind, tally, size))
     _print(table)
     return 0 if done else 1
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """Leave by the way that stops what was started."""
+    del frame
+    sys.exit(128 + number)
 
 
 def _try(
