@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import errno
+import gc
 import os
 import signal
 import socket
@@ -229,6 +230,9 @@ class Server(uvicorn.Server):
         except SystemExit:
             self._raise_failure()
             raise
+        # What is here now stays, so no later collection looks at it again.
+        gc.collect()
+        gc.freeze()
         urls = [_url(bound) for bound in sockets or ()]
         structlog.get_logger().info("serving", url=" ".join(urls), process=os.getpid())
         if self._ties is not None:
