@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "canaries through every endpoint are in no output and not at rest"
 SIZE: Final = 40
-STEP: Final = 20
+STEP: Final = 5
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PROPERTY: Final = "a /refresh or /me that begins after /revoke was answered is refused"
 SIZE: Final = 10_000
 STEP: Final = 1_000
-SHORT: Final = 150
+SHORT: Final = 300
 STORES: Final = ("sqlite", "postgresql")
 ACTORS: Final = 8
 BREACHES: Final = 16
