@@ -1,7 +1,7 @@
 """A wire to PostgreSQL that breaks at the worst moment: when COMMIT was sent, and not yet answered.
 
 It reads as much of the protocol as it takes to find a COMMIT, by itself or as a prepared
-statement. Knows nothing of who talks over it. PostgreSQL 18, Frontend/Backend Protocol, 54.7.
+statement. Knows nothing of who talks over it. PostgreSQL, «Message Formats».
 """
 
 from __future__ import annotations

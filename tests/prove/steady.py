@@ -83,7 +83,7 @@ def _sqlite(url: str) -> tuple[Hashable, set[Hashable]]:
 
 
 def _commits(wal: bytes) -> list[tuple[int, int]]:
-    """Which commits end where in a write-ahead log (SQLite file format, 4.2)."""
+    """Which commits end where in a write-ahead log (SQLite file format, 4.1)."""
     header = _WAL_HEADER.unpack_from(wal)
     page, salts = header[2], header[4:6]
     size = _FRAME_HEADER.size + page
