@@ -34,6 +34,9 @@ def obtain(settings: Settings) -> tuple[bytes, bytes | None]:
     if settings.master_key is not None:
         return settings.master_key, settings.master_key_previous
     path = key_path(settings)
+    if settings.sqlite_path is not None and settings.sqlite_path.is_dir():
+        fault = SettingFault("GATEBOOK_DATABASE_URL", "names a directory. Name a file in it.")
+        raise SettingsError(fault)
     if path is None:
         raise _refusal(
             "is not set, and is made by itself only on a loopback address with SQLite. "

@@ -139,7 +139,7 @@ class HashPool:
                 raise Overloaded(retry_after=max(1, math.ceil(wait - self._max_wait)))
             self._outstanding += 1
         try:
-            job = self._executor.submit(self._timed, work)
+            job = self._executor.submit(self._timed, work, self._clock())
         except RuntimeError:  # closed
             self._drop()
             raise Overloaded from None
@@ -151,10 +151,14 @@ class HashPool:
         with self._lock:
             self._outstanding -= 1
 
-    def _timed(self, work: Callable[[], T]) -> T:
+    def _timed(self, work: Callable[[], T], asked: float) -> T:
+        began = self._clock()
+        if began - asked > self._max_wait:
+            # The estimate was too low: the answer is as late as it may be already.
+            self._drop()
+            raise Overloaded
         with self._lock:
             self._busy += 1
-        began = self._clock()
         try:
             return work()
         finally:

@@ -48,11 +48,13 @@ def serve(
     settings: Settings,
     *,
     on_stop: Callable[[], None],
+    prepare: Callable[[], None] = lambda: None,
     on_failure: Callable[[Exception], int] | None = None,
     limits: Limits | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, and return the exit code: 0 when stopped that way.
 
+    `prepare` is called once, when the sockets are bound and nothing is accepted yet.
     `app_factory` is called in each process that serves, after the sockets are bound; so is
     `on_stop`, on the event loop, as soon as the process is told to stop: what would go on for
     ever must end then. Open requests are answered, for at most 7 s; a second signal doesn't wait
@@ -63,7 +65,8 @@ def serve(
     bounds = limits or Limits()
     try:
         sockets = listen(settings.host, settings.port)
-    except SettingsError as error:
+        prepare()
+    except Exception as error:  # noqa: BLE001 - every reason becomes an exit code
         return failed(error)
 
     def work(ties: Ties | None) -> int:

@@ -89,7 +89,11 @@ def open_store(storage: Storage, vault: Vault, algorithm: Algorithm) -> Store:
 
 
 def _check(rows: Rows) -> None:
-    stored = rows.fetch(_FORMAT)[0][0]
+    found = rows.fetch(_FORMAT)
+    if not found:
+        msg = "The store has lost its own row: it is damaged. Restore it from a copy."
+        raise UnusableStore(msg)
+    stored = found[0][0]
     if stored != schema.FORMAT:
         msg = f"The store has format {stored!r}, this release reads {schema.FORMAT}. Upgrade it."
         raise UnusableStore(msg)

@@ -65,6 +65,10 @@ class Commands(click.RichGroup):
         except Exception as error:
             from app.cli.failure import told  # noqa: PLC0415 - `--help` shouldn't wait for it
 
+            if isinstance(error, OSError) and error.filename is None:
+                _close_stdout()
+                click.echo(f"The answer can't be written: {error.strerror}", err=True)
+                ctx.exit(1)
             code = told(error)
             if code is None:
                 raise
@@ -98,6 +102,10 @@ def _flushed(code: int) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         _close_stdout()
+    except (OSError, ValueError) as error:
+        _close_stdout()
+        click.echo(f"The answer can't be written: {error}", err=True)
+        return 1
     return code
 
 

@@ -55,7 +55,7 @@ def describe(error: Exception) -> str | None:
         case NotDurable():
             return f"{error}.\nAn answered change could be lost there: set it up to be durable."
         case Lost():
-            return f"The store can't be reached: {error}.\nSee GATEBOOK_DATABASE_URL."
+            return f"The store can't be used now: {error}.\nRun: gatebook doctor"
         case OutcomeUnknown():
             return f"The store did not answer ({error}). Perhaps it was done: look, then repeat."
         case StorageError():

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @click.command("serve")
 @click.option("--host", help="The address to listen on.")
-@click.option("--port", help="The port to listen on; 0 takes any free one.")
+@click.option(
+    "--port", help="The port to listen on; 0 takes any free one, and needs GATEBOOK_ISSUER."
+)
 @click.option("--workers", help="How many processes serve; more than one needs PostgreSQL.")
 @click.pass_context
 def command(ctx: click.Context, host: str | None, port: str | None, workers: str | None) -> None:
@@ -39,12 +41,11 @@ def command(ctx: click.Context, host: str | None, port: str | None, workers: str
     check_release(settings)
     logs.configure(settings.log_format)
     with held(settings.sqlite_path):
-        _prepare(settings)
         ctx.exit(_serve(settings))
 
 
 def _prepare(settings: Settings) -> None:
-    """Make the store if need be, before anything listens, and say what there is to know."""
+    """Make the store if need be, before anything is accepted, and say what there is to know."""
     check_pooler(settings)
     made = makes_key(settings)
     with open_with(settings, make=True) as store:
@@ -75,7 +76,9 @@ def _serve(settings: Settings) -> int:
         for service in services:
             service.stopping.set()
 
-    return server.serve(app, settings, on_stop=stop, on_failure=_failed)
+    return server.serve(
+        app, settings, on_stop=stop, prepare=lambda: _prepare(settings), on_failure=_failed
+    )
 
 
 def _failed(error: Exception) -> int:

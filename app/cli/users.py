@@ -126,7 +126,7 @@ def _change(
         changed = asyncio.run(_done(which(administration)(user_key, permissions, command_line())))
         item = _find(access, user_key)
     name, held = item.user_id or user_key, ", ".join(item.permissions) or "nothing"
-    output.talk(f"{name} may{'' if changed else ' already'}: {held}")
+    output.talk(f"{'' if changed else 'Nothing to change. '}{name} has: {held}")
 
 
 async def _done(change: Awaitable[bool]) -> bool:

@@ -66,7 +66,6 @@ def application(
         if isinstance(observed.service, Service):
             observed.service.metrics.answered(route, method, status)
 
-    https = settings.issuer.startswith("https:")
-    observed = Observed(app.asgi_handler, request_log, count, https=https)
+    observed = Observed(app.asgi_handler, request_log, count, issuer=settings.issuer)
     app.asgi_handler = observed
     return app

@@ -5,6 +5,8 @@ Knows no rule: the use cases decide what a token is worth.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -29,9 +31,20 @@ def caller_of(request: Connection) -> Caller:
     agent = header(request, b"user-agent")
     return Caller(
         request.scope["request_id"],  # type: ignore[typeddict-item]
-        client[0] if client else None,
+        canonical(client[0]) if client else None,
         None if agent is None else agent.decode("latin-1"),
     )
+
+
+@lru_cache(maxsize=4096)
+def canonical(address: str) -> str | None:
+    """The one spelling of an address; None for what isn't one, as a proxy may pass it on."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return str(mapped or found)
 
 
 def note_user(request: Connection, user_key: str) -> None:

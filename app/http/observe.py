@@ -6,14 +6,18 @@ route.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http.problem import MEDIA_TYPE, headers_of, problem_of
 from app.identifiers import new_request_id
 from app.logs import RequestLog
+from domain.errors import Unavailable
 
 Count = Callable[[str, str, int], None]
 
@@ -36,11 +40,12 @@ class Observed:
 
     service: object = None
 
-    def __init__(self, app: ASGIApp, log: RequestLog, count: Count, *, https: bool) -> None:
+    def __init__(self, app: ASGIApp, log: RequestLog, count: Count, *, issuer: str) -> None:
         self._app = app
+        self._issuer = issuer
         self._log = log
         self._count = count
-        self._headers = [*_ALWAYS, _HSTS] if https else [*_ALWAYS]
+        self._headers = [*_ALWAYS, _HSTS] if issuer.startswith("https:") else [*_ALWAYS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -56,10 +61,12 @@ class Observed:
         noted["request_id"] = request_id = new_request_id()
         noted["service"] = self.service
         status = 500
+        started_answer = False
 
         async def sending(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started_answer
             if message["type"] == "http.response.start":
+                started_answer = True
                 status = message["status"]
                 said = {name for name, _ in message["headers"]}
                 message["headers"] = [
@@ -72,8 +79,28 @@ class Observed:
 
         try:
             await self._app(noted, receive, sending)  # type: ignore[arg-type]
+        except asyncio.CancelledError:
+            # The server stops, and this request kept it waiting too long.
+            if started_answer:
+                raise
+            await self._stop_waiting(request_id, sending)
         finally:
             route = noted.get("path_template") or "unmatched"
             self._count(route, method, status)
             duration = (time.perf_counter() - started) * 1000
             self._log(request_id, method, route, status, duration, noted.get("user_key"))
+
+    async def _stop_waiting(self, request_id: str, send: Send) -> None:
+        refusal = Unavailable("The service is stopping. Repeat the request.")
+        problem = problem_of(refusal, self._issuer, request_id)
+        body = msgspec.json.encode(problem)
+        headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body))}
+        headers |= headers_of(refusal)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": problem.status,
+                "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            }
+        )
+        await send({"type": "http.response.body", "body": body, "more_body": False})

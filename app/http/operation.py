@@ -58,7 +58,8 @@ class OperationController(Controller):
         found = await checks(service_of(request))
         ready = all(check.ok for check in found)
         body = Readiness("ready" if ready else "not ready", found)
-        return Response(body, status_code=200 if ready else 503)
+        headers = {} if ready else {"retry-after": "1"}
+        return Response(body, status_code=200 if ready else 503, headers=headers)
 
     @get(
         "/metrics",

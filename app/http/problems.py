@@ -46,7 +46,9 @@ def answer(request: AnyRequest, error: Exception) -> Response[Problem]:
     """The problem that a raised exception becomes; what nobody foresaw is logged and a 500."""
     headers: dict[str, str] = {}
     if isinstance(error, HTTPException):
-        headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
+        headers = {
+            k: _with_head(v) for k, v in (error.headers or {}).items() if k.lower() == "allow"
+        }
     refusal = _refusal(error)
     service = service_of(request)
     service.metrics.refused(refusal.code, getattr(refusal, "reason", None) or "")
@@ -71,6 +73,12 @@ def _refusal(error: Exception) -> GatebookError:
         cls: type[GatebookError] = _OF_STATUS.get(error.status_code, errors.InvalidRequest)
         return cls(_DETAIL.get(error.status_code, ""))
     return errors.InternalError()
+
+
+def _with_head(methods: str) -> str:
+    """HEAD is answered wherever GET is."""
+    named = methods.split(", ")
+    return ", ".join(sorted({*named, "HEAD"} if "GET" in named else named))
 
 
 def _faults(error: ValidationException) -> tuple[Fault, ...]:
