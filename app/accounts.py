@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from app.caller import Caller
 from app.dispatcher import Dispatcher
 from app.failed_logins import FailedLogins
+from app.hidden import Hidden
 from app.identifiers import new_session_id
 from app.issuing import Issuer, Session
 from app.lookup import Lookup
@@ -30,7 +29,7 @@ from domain.user_key import is_user_key
 from projections.user_directory import CredentialRow
 
 
-class Tokens(msgspec.Struct, frozen=True):
+class Tokens(Hidden, frozen=True):
     """What a login gives."""
 
     access_token: str
@@ -121,6 +120,7 @@ class Accounts:
 
     def _hash_of(self, row: CredentialRow | None) -> str | None:
         if row is None or row.status == "erased" or row.secret_hash is None:
+            self._opener.nobody()
             return None
         key = wrapped_key(row.credential_master_id, row.credential_wrapped, row.user_key)
         version = row.credential_version or 0
@@ -129,6 +129,8 @@ class Accounts:
     async def _session(self, row: CredentialRow, session_id: str, started_at: int) -> Session:
         """The new session, with the permissions that the user has now that it exists."""
         found = await self._lookup.session(session_id)
+        if found is not None:
+            await self._issuer.keys.at(found.store_generation)
         key = wrapped_key(row.person_master_id, row.person_wrapped, row.user_key)
         return Session(
             row.user_key,

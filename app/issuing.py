@@ -50,7 +50,8 @@ class Issuer:
             client_id=session.user_key,
             sid=session.session_id,
             user_id=session.user_id,
-            auth_time=session.started_at // SECOND,
+            # The log's clock may be ahead of this one.
+            auth_time=min(session.started_at // SECOND, second),
             scope=session.permissions,
         )
         return access_token.sign(claims, self.keys.signer(now))

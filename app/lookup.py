@@ -21,7 +21,7 @@ from projections.token_lookup import LOOK_UP, LOOK_UP_MANY, TokenRow
 from projections.user_directory import CREDENTIAL_BY_KEY, CREDENTIAL_BY_NAME, CredentialRow
 
 if TYPE_CHECKING:
-    from projections.storage_postgres import AsyncConnection
+    from projections.reader_postgres import AsyncConnection
 
 ANSWER_WITHIN: Final = 2.0
 """Seconds after which a look-up is given up."""
@@ -158,11 +158,17 @@ class PostgresLookup(_ByKey):
                 sessions, self._sessions = self._sessions, {}
                 others, self._others = self._others, []
                 self._wanted.clear()
+                sessions = {
+                    session_id: futures
+                    for session_id, futures in sessions.items()
+                    if not all(future.done() for future in futures)
+                }
                 try:
                     if sessions:
                         await self._serve_sessions(reader, sessions)
                     for sql, key, future in others:
-                        await _serve(reader, sql, key, future)
+                        if not future.done():
+                            await _serve(reader, sql, key, future)
                 except Exception:
                     # A worker that ended would leave every later look-up without an answer.
                     _logger.exception("look_up_failed")
@@ -194,17 +200,22 @@ class _Reader:
         self._connection: AsyncConnection | None = None
 
     async def fetch(self, sql: str, params: Sequence[Value | list[str]]) -> list[Row]:
-        """Read, once more on a new connection when the old one broke; raises `Lost`."""
-        from projections import storage_postgres  # noqa: PLC0415 - an extra
+        """Read, once more on a new connection when the old one broke; raises `Lost`.
 
+        Not once more after `ANSWER_WITHIN`: whoever asked has given up.
+        """
+        from projections import reader_postgres  # noqa: PLC0415 - an extra
+
+        clock = asyncio.get_running_loop().time
+        started = clock()
         fresh = self._connection is None
         try:
             if self._connection is None:
-                self._connection = await storage_postgres.connect_reader(self._url)
-            return await storage_postgres.fetch_reader(self._connection, sql, params)
+                self._connection = await reader_postgres.connect(self._url, ANSWER_WITHIN)
+            return await reader_postgres.fetch(self._connection, sql, params, ANSWER_WITHIN)
         except Lost:
             await self.close()
-            if fresh:
+            if fresh or clock() - started >= ANSWER_WITHIN:
                 raise
             return await self.fetch(sql, params)
 

@@ -126,7 +126,7 @@ def _write_first(rows: Transaction, vault: Vault, log_id: str, key: SigningKey) 
     meta = Meta(SYSTEM, new_request_id())
     wishes: tuple[commands.Command, ...] = (
         commands.OpenLog(log_id),
-        commands.AddSigningKey(key.kid, key.algorithm, key.public_jwk()),
+        commands.AddSigningKey(key.kid, key.algorithm, key.verifying_key.members()),
     )
     recorded: list[Recorded] = []
     for command in wishes:

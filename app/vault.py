@@ -86,6 +86,9 @@ class Ring(NamedTuple):
     network: bytes
     log: bytes
 
+    def __repr__(self) -> str:
+        return "Ring(…)"
+
 
 class MasterKey:
     """32 bytes that wrap other keys and do nothing else; its `repr` shows its id only."""
@@ -103,11 +106,11 @@ class MasterKey:
     def wrap(self, label: str, key: bytes) -> Wrapped:
         """The key under this one, bound to what it is for."""
         nonce = secrets.token_bytes(_NONCE)
-        return Wrapped(self.id, _FORMAT + nonce + self._aead.encrypt(nonce, key, label.encode()))
+        return Wrapped(self.id, _FORMAT + nonce + self._aead.encrypt(nonce, key, _label(label)))
 
     def unwrap(self, label: str, blob: bytes) -> bytes:
         """The key again; raises `InvalidTag` when it isn't one of ours for that label."""
-        return self._aead.decrypt(blob[1 : 1 + _NONCE], blob[1 + _NONCE :], label.encode())
+        return self._aead.decrypt(blob[1 : 1 + _NONCE], blob[1 + _NONCE :], _label(label))
 
 
 class Vault:
@@ -186,8 +189,8 @@ def seal(key: bytes, place: Place, text: str) -> bytes:
 def seal_bytes(key: bytes, place: Place, value: bytes) -> bytes:
     """As `seal`, of bytes."""
     nonce = secrets.token_bytes(_NONCE)
-    header = b"%d %d %s\n" % (place.version, place.schema, place.topic.encode())
-    return _FORMAT + header + nonce + AESGCM(key).encrypt(nonce, value, _additional(place))
+    ciphertext = AESGCM(key).encrypt(nonce, value, _additional(place))
+    return _header(place) + nonce + ciphertext
 
 
 def open_sealed(
@@ -208,7 +211,8 @@ def open_sealed_bytes(
         head, _, rest = blob[1:].partition(b"\n")
         version, schema, topic = head.split(b" ")
         place = Place(stream, int(version), topic.decode(), int(schema), field)
-        if blob[:1] != _FORMAT or (at is not None and at != (place.topic, place.version)):
+        elsewhere = at is not None and at != (place.topic, place.version)
+        if elsewhere or not blob.startswith(_header(place)):
             raise ValueError
         return AESGCM(key).decrypt(rest[:_NONCE], rest[_NONCE:], _additional(place))
     except (InvalidTag, ValueError) as error:
@@ -260,8 +264,17 @@ def seal_event(
     return Sealing(event, meta, credential)
 
 
+def _header(place: Place) -> bytes:
+    """What stands before a blob's ciphertext, in its one spelling."""
+    return b"%s%d %d %s\n" % (_FORMAT, place.version, place.schema, place.topic.encode())
+
+
 def _additional(place: Place) -> bytes:
-    return msgspec.json.encode(place)
+    return _FORMAT + msgspec.json.encode(place)
+
+
+def _label(label: str) -> bytes:
+    return _FORMAT + label.encode()
 
 
 def _derive(key: bytes, label: bytes) -> bytes:

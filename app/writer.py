@@ -39,7 +39,7 @@ from domain.stream import Meta, Recorded, is_user_stream, user_key_of
 from domain.user import User
 from domain.user_id import prepare
 from projections.registry import apply_inline, unknown_views
-from projections.storage import Lost, OutcomeUnknown, Rows, Value
+from projections.storage import Lost, NotDurable, OutcomeUnknown, Rows, Value
 
 Answer = tuple[Recorded, ...] | Exception
 """The events that a command led to, or why it led to none."""
@@ -139,6 +139,9 @@ class Writer:
             except Exception as error:  # noqa: BLE001 - whatever it was, the batch isn't stored
                 self._forget()
                 failure = error
+        if isinstance(failure, NotDurable):
+            _logger.error("store_not_durable", detail=str(failure))
+            return [Unavailable() for _ in batch]
         if isinstance(failure, (Lost, _InDoubt)):
             _logger.warning("store_unavailable", detail=str(failure))
             return [Unavailable() for _ in batch]
@@ -229,7 +232,7 @@ class Writer:
         if wish.cancelled:
             return Unavailable()
         if stream in draft.broken:
-            return draft.broken[stream]
+            return _again(draft.broken[stream])
         try:
             return self._draw_up(draft, wish, stream)
         except GatebookError as refusal:
@@ -343,6 +346,11 @@ def _taken(rows: Rows, macs: list[bytes]) -> set[bytes]:
     wanted = padded(macs, b"")
     found = rows.fetch(NAMES_TAKEN % ", ".join("?" * len(wanted)), wanted)
     return {row[0] for row in found if isinstance(row[0], bytes)}
+
+
+def _again(error: Exception) -> Exception:
+    """Another one of the same: each caller raises its own."""
+    return type(error)(*error.args)
 
 
 def _name(wish: Wish) -> str:

@@ -24,8 +24,8 @@ ORIGIN: Final = "@origin"
 class StoredForm(NamedTuple):
     """What the log keeps of an event besides its place and time.
 
-    `clear` is JSON `{"actor", "request_id", "data"}`; `sealed` is a MessagePack map from member
-    to blob, or None when there is nothing personal.
+    `clear` is JSON `{"v", "actor", "request_id", "data"}`; `sealed` is a MessagePack map from
+    member to blob, or None when there is nothing personal.
     """
 
     topic: str
@@ -34,7 +34,16 @@ class StoredForm(NamedTuple):
     sealed: bytes | None
 
 
+ENVELOPE: Final = 1
+"""The version of what stands around an event's data; a newer one is for a newer release."""
+
+
+class _Version(msgspec.Struct, frozen=True):
+    v: int
+
+
 class _Clear(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    v: int
     actor: str
     request_id: str
     data: dict[str, object]
@@ -42,6 +51,7 @@ class _Clear(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _encode_json = msgspec.json.Encoder().encode
 _encode_msgpack = msgspec.msgpack.Encoder().encode
+_decode_version = msgspec.json.Decoder(_Version).decode
 _decode_clear = msgspec.json.Decoder(_Clear).decode
 _decode_sealed = msgspec.msgpack.Decoder(dict[str, bytes]).decode
 
@@ -64,7 +74,7 @@ def encode(event: Event, meta: Meta) -> StoredForm:
     return StoredForm(
         event.name,
         event.schema,
-        _encode_json(_Clear(meta.actor, meta.request_id, data)),
+        _encode_json(_Clear(ENVELOPE, meta.actor, meta.request_id, data)),
         _encode_msgpack(blobs) if blobs else None,
     )
 
@@ -80,7 +90,7 @@ def decode(stream: str, version: int, position: int, time: int, form: StoredForm
         msg = f"event {form.topic} version {form.schema} at position {position}"
         raise UnknownEvent(msg)
     try:
-        clear = _decode_clear(form.clear)
+        clear = _envelope(form.clear, position)
         blobs: dict[str, bytes] = _decode_sealed(form.sealed) if form.sealed is not None else {}
         origin = blobs.pop(ORIGIN, None)
         payload = upcast(form.topic, form.schema, cls.schema, _whole(clear.data, blobs), UPCASTS)
@@ -93,6 +103,20 @@ def decode(stream: str, version: int, position: int, time: int, form: StoredForm
     return Recorded(
         stream, version, position, time, Meta(clear.actor, clear.request_id, origin), event
     )
+
+
+def _envelope(content: bytes, position: int) -> _Clear:
+    try:
+        clear = _decode_clear(content)
+        newer = clear.v > ENVELOPE
+    except msgspec.ValidationError:
+        newer = _decode_version(content).v > ENVELOPE
+        if not newer:
+            raise
+    if newer:
+        msg = f"an event in a newer envelope at position {position}"
+        raise UnknownEvent(msg)
+    return clear
 
 
 def _whole(data: dict[str, object], blobs: dict[str, bytes]) -> dict[str, object]:

@@ -34,16 +34,18 @@ class SigningKeys(msgspec.Struct, frozen=True):
     keys: dict[str, SigningKeyState] = {}
 
     def signer(self, now: int) -> SigningKeyState | None:
-        """The key that signs at `now`: the one activated last, of those not taken away."""
+        """The key that signs at `now`: the one activated last, of those not taken away.
+
+        By a clock that is behind the log's, where none is active yet, the first that will be.
+        """
         able = [
-            key
+            (key.active_from, key)
             for key in self.keys.values()
-            if key.active_from is not None
-            and key.active_from <= now
-            and key.retired_at is None
-            and not key.withdrawn
+            if key.active_from is not None and key.retired_at is None and not key.withdrawn
         ]
-        return max(able, key=lambda key: key.active_from or 0, default=None)
+        active = [each for each in able if each[0] <= now]
+        chosen = max(active, key=_since) if active else min(able, key=_since, default=None)
+        return None if chosen is None else chosen[1]
 
     def published(self, now: int) -> tuple[SigningKeyState, ...]:
         """The keys that verifiers need at `now`: next, active, and retired not long ago."""
@@ -95,3 +97,7 @@ def _changed(ring: SigningKeys, kid: str, **changes: object) -> dict[str, Signin
     if key is None:
         return ring.keys
     return {**ring.keys, kid: msgspec.structs.replace(key, **changes)}
+
+
+def _since(each: tuple[int, SigningKeyState]) -> int:
+    return each[0]

@@ -2,7 +2,7 @@
 
 One pure function for each (name, version): it takes the payload of that version, as a dict of
 its stored members (sealed ones as bytes), and returns that of the next. No event has a second
-version yet.
+version yet. A sealed member keeps its name for ever: its blob is bound to it.
 """
 
 from __future__ import annotations

@@ -98,6 +98,8 @@ def main() -> int:
 
 
 def _flushed(code: int) -> int:
+    if sys.stdout is None:  # closed before we came
+        return code
     try:
         sys.stdout.flush()
     except BrokenPipeError:

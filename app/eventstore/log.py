@@ -24,6 +24,10 @@ _INSERT: Final = f"""
 INSERT INTO events ({_COLUMNS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""  # noqa: S608
 _STREAM: Final = f"""
 SELECT {_COLUMNS} FROM events WHERE stream = ? AND version > ? ORDER BY version"""  # noqa: S608
+_PROVED: Final = f"""
+SELECT {", ".join("e." + each for each in _COLUMNS.split(", "))}, e.chain, p.chain
+FROM events e LEFT JOIN events p ON p.position = e.position - 1
+WHERE e.stream = ? ORDER BY e.version"""  # noqa: S608
 _RANGE: Final = f"""
 SELECT {_COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
 _CHAINED: Final = f"""
@@ -88,6 +92,18 @@ class EventLog:
         """A write transaction under the append lock, at the newest head."""
         with self.storage.transaction() as rows:
             yield Append(rows, read_head(rows), self._chain_key)
+
+    def read_proved(self, rows: Rows, stream: str) -> list[Record]:
+        """A stream's events, each proved to be ours by its chain; raises `Damage`."""
+        proved = []
+        for *columns, chain, before in rows.fetch(_PROVED, (stream,)):
+            record = record_from(columns)
+            link = before if isinstance(before, bytes) else GENESIS
+            if chain != record.chained(self._chain_key, link):
+                msg = f"The event at position {record.position} was not written by this service."
+                raise Damage(msg)
+            proved.append(record)
+        return proved
 
     def holds(self, record: Record) -> bool:
         """Whether exactly this record is stored, asked under the append lock.

@@ -6,6 +6,7 @@ nothing else. Sealed with the person's key, bound to its place. Knows no rule.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -15,14 +16,23 @@ import msgspec
 from app.eventstore.log import padded
 from app.vault import Place, open_sealed_bytes, seal_bytes
 from domain.errors import Damage
-from domain.user import User
+from domain.user import Session, User
 from projections.storage import Rows
 
 EVERY: Final = 100
 """Events of a stream between two snapshots."""
 
-TOPIC: Final = "snapshot.user.1"
-"""Names the shape of the state; a new shape is a new topic, and old snapshots are passed over."""
+
+def shape_of(*classes: type[msgspec.Struct]) -> str:
+    """A short name for the members of these Structs: another one when a member changes."""
+    members = [
+        [(field.name, str(field.type)) for field in msgspec.structs.fields(cls)] for cls in classes
+    ]
+    return hashlib.sha256(msgspec.json.encode(members)).hexdigest()[:16]
+
+
+TOPIC: Final = f"snapshot.user.{shape_of(User, Session)}"
+"""Names the shape of the state: snapshots of another one are passed over."""
 
 _INSERT: Final = "INSERT INTO snapshots (stream, version, topic, state) VALUES (?, ?, ?, ?)"
 _DROP: Final = "DELETE FROM snapshots WHERE stream = ?"

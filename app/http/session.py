@@ -5,33 +5,34 @@ from litestar import Controller, post
 from litestar.params import JSONBody
 
 from app.accounts import Tokens
+from app.hidden import Hidden
 from app.http.auth import caller_of, note_user, service_of
 from app.http.body import StrictRequest
 from app.http.problems import OF_A_BODY, OF_THE_STORE, refusals
 from domain.errors import Fault, InvalidRequest
 
 
-class KeyAndSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class KeyAndSecret(Hidden, frozen=True, forbid_unknown_fields=True):
     """A user's key and secret."""
 
     user_key: str
     user_secret: str
 
 
-class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RefreshRequest(Hidden, frozen=True, forbid_unknown_fields=True):
     """A refresh token, and whether it is to be changed."""
 
     refresh_token: str
     rotate: bool = False
 
 
-class RefreshToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RefreshToken(Hidden, frozen=True, forbid_unknown_fields=True):
     """A refresh token."""
 
     refresh_token: str
 
 
-class AccessToken(msgspec.Struct, frozen=True):
+class AccessToken(Hidden, frozen=True):
     """A new access token."""
 
     access_token: str

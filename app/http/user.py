@@ -4,13 +4,14 @@ import msgspec
 from litestar import Controller, get, post
 from litestar.params import JSONBody
 
+from app.hidden import Hidden
 from app.http.auth import bearer_of, caller_of, note_user, service_of
 from app.http.body import StrictRequest
 from app.http.problems import OF_A_BODY, OF_THE_STORE, refusals
 from app.timestamps import rfc3339
 
 
-class NameAndSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NameAndSecret(Hidden, frozen=True, forbid_unknown_fields=True):
     """A name and its secret."""
 
     user_id: str

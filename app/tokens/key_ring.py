@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from app.eventstore.log import read_head, read_stream
+from app.eventstore.log import read_head
 from app.store import Store
 from app.tokens.signing import SigningKey, VerifyingKey
 from app.vault import RING_KEYS, Wrapped
@@ -76,14 +76,16 @@ class KeyRing:
 
     def published(self, now: int) -> list[dict[str, str]]:
         """The public keys that verifiers need at `now`, as JWKs."""
-        return [dict(key.public_jwk) for key in self._state.keys.published(now)]
+        published = self._state.keys.published(now)
+        return [self._state.public[key.kid].public_jwk() for key in published]
 
 
 def _read(store: Store) -> RingState:
     with store.storage.snapshot() as rows:
         generation = read_head(rows).generation
         wrong = unknown_views(rows)
-        history = [record.recorded() for record in read_stream(rows, SIGNING_KEYS)]
+        # A row that we didn't write may not become a key that we trust.
+        history = [record.recorded() for record in store.log.read_proved(rows, SIGNING_KEYS)]
         wrapped = rows.fetch(RING_KEYS)
     if wrong is not None:
         raise Unavailable(wrong)
@@ -95,7 +97,7 @@ def _read(store: Store) -> RingState:
             der = store.vault.unwrap_ring_key(str(name), Wrapped(str(master_id), blob))
             private[kid] = SigningKey.from_pkcs8(keys.keys[kid].algorithm, der)
     public = {
-        key.kid: VerifyingKey.from_jwk(key.public_jwk)
+        key.kid: VerifyingKey.of(key.kid, key.algorithm, key.public_jwk)
         for key in keys.keys.values()
         if not key.withdrawn
     }

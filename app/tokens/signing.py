@@ -104,6 +104,15 @@ class VerifyingKey:
             "use": "sig",
         }
 
+    def members(self) -> dict[str, str]:
+        """Give the members that make the key, and nothing that follows from them (RFC 7638)."""
+        return _required_members(self._public)
+
+    @classmethod
+    def of(cls, kid: str, algorithm: Algorithm, members: Mapping[str, str]) -> VerifyingKey:
+        """Read a key from its `members`; raises `Damage` when `kid` or algorithm isn't theirs."""
+        return cls.from_jwk({**members, "kid": kid, "alg": algorithm, "use": "sig"})
+
     def verify(self, data: bytes, signature: bytes) -> bool:
         """Tell whether `signature`, as a JWS holds it, is this key's over `data`."""
         public = self._public

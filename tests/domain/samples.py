@@ -17,7 +17,13 @@ from domain.stream import ANONYMOUS, CLI, SYSTEM, Meta
 from tests.domain.specification import ADA, T0
 
 SESSION = "2Qb7yLr0pXc4WmVt9KdZa1"
-KID = "FvBxW7hQ2nZ0mC5tYp9sKd3uE8rJ6aLg1iXoTqNbMcA"
+KID = "W1gWBY4CG_Sq1NS8Yse-L9q7AYE4eyI3w6sf6iNbZNw"
+JWK = {
+    "kty": "EC",
+    "crv": "P-256",
+    "x": "I6uFegbhKDXaro8Ly3uRwpqHwXi0-azGcUzX1WabHog",
+    "y": "QgvfyYUrwqoyB-b6MVJ9-oh6meQ1ZLf4ofBuI8bDYCY",
+}
 LOG_ID = "5hQ0zX8vBn2Kd7Wc4LyRt1"
 REQUEST = "4f6c1d0e9b8a47d2a3c5e6f708192a3b"
 PERSONAL = b"\x01" + bytes(range(64))
@@ -44,7 +50,7 @@ SAMPLES: tuple[tuple[Event, Meta], ...] = (
     (events.UserEnabled(), Meta(CLI, REQUEST)),
     (events.UserErased(), Meta(f"user:{ADA}", REQUEST)),
     (
-        events.SigningKeyAdded(KID, "ES256", {"kty": "EC", "crv": "P-256", "x": "eA", "y": "eQ"}),
+        events.SigningKeyAdded(KID, "ES256", JWK),
         Meta(SYSTEM, REQUEST),
     ),
     (events.SigningKeyActivated(KID, T0 + 600_000_000), Meta(SYSTEM, REQUEST)),

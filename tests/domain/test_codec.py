@@ -75,7 +75,7 @@ def test_any_event_comes_back_and_to_the_same_bytes(event: Event, meta: Meta) ->
 def test_a_stored_form_is_named_and_versioned(event: Event, meta: Meta) -> None:
     form = encode(event, meta)
     assert (form.topic, form.schema) == (event.name, event.schema)
-    assert list(msgspec.json.decode(form.clear)) == ["actor", "request_id", "data"]
+    assert list(msgspec.json.decode(form.clear)) == ["v", "actor", "request_id", "data"]
 
 
 @each_sample
@@ -93,9 +93,30 @@ def test_where_there_is_nothing_personal_nothing_is_sealed() -> None:
     assert encode(events.UserDisabled(), Meta(SYSTEM, "", b"\x01")).sealed is not None
 
 
+@pytest.mark.parametrize(
+    "clear",
+    [
+        b'{"v":2,"actor":"system","request_id":"ab","data":{}}',
+        b'{"v":2,"actor":"system","request_id":"ab","data":{},"trace":"t"}',
+    ],
+)
+def test_a_newer_envelope_is_for_a_newer_release(clear: bytes) -> None:
+    with pytest.raises(UnknownEvent):
+        read(StoredForm("user.disabled", 1, clear, None))
+
+
+def test_a_sealed_member_has_one_name() -> None:
+    """Its blob is bound to the name, so the name is the attribute's and never changes."""
+    for event in EVENTS.values():
+        names = {field.name: field.encode_name for field in msgspec.structs.fields(event)}
+        assert all(names[field] == field for field in event.seals)
+
+
 def test_known_bytes_stay_as_they_are() -> None:
     form = encode(events.SigningKeyActivated("k", T0), Meta(SYSTEM, "ab"))
-    clear = b'{"actor":"system","request_id":"ab","data":{"kid":"k","from":1795500000000000}}'
+    clear = (
+        b'{"v":1,"actor":"system","request_id":"ab","data":{"kid":"k","from":1795500000000000}}'
+    )
     assert form == StoredForm("signing_key.activated", 1, clear, None)
 
 

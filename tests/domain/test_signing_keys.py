@@ -133,3 +133,11 @@ def test_a_withdrawn_key_is_neither_used_nor_published() -> None:
 def test_an_event_of_no_known_key_changes_no_key(event: Event) -> None:
     assert ring(*active("a"), event).keys == ring(*active("a")).keys
     assert ring(*active("a"), event).version == 3
+
+
+def test_a_clock_behind_the_log_s_signs_with_the_first_key() -> None:
+    keys = ring(
+        events.SigningKeyAdded("a", "ES256", {}),
+        events.SigningKeyActivated("a", T0),
+    )
+    assert signer(keys, T0 - DAY) == "a"

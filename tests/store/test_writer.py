@@ -295,7 +295,7 @@ def write_past_the_code(store: Store, topic: str, schema: int, clear: bytes) -> 
         append.rows.commit()
 
 
-WELL = b'{"actor":"system","request_id":"0","data":{}}'
+WELL = b'{"v":1,"actor":"system","request_id":"0","data":{}}'
 UNREADABLE = {
     "an unknown topic": ("user.renamed", 1, WELL, Unavailable),
     "a newer schema": ("user.disabled", 2, WELL, Unavailable),
