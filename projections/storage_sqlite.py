@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,11 @@ from projections.storage import (
     Value,
 )
 
+READ_PATIENCE: Final = 0.25
+"""Seconds that a reader waits for the file: a look-up happens on the event loop."""
+
 _FULL: Final = 2
+_CLOSED: Final = "the storage is closed"
 _LOST: Final = ("locked", "unable to open", "disk I/O", "readonly", "full", "busy")
 
 
@@ -98,6 +102,8 @@ class SqliteStorage:
         self._writer: sqlite3.Connection | None = None
         self._thread_lock = threading.Lock()
         self._readers: list[_Reader] = []
+        self._readers_lock = threading.Lock()
+        self._closed = False
         self._local = threading.local()
         self._lock_file = -1
 
@@ -113,8 +119,7 @@ class SqliteStorage:
             try:
                 yield SqliteRows(connection, self._clock)
             finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                self._roll_back(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[SqliteRows]:
@@ -129,8 +134,7 @@ class SqliteStorage:
             try:
                 yield SqliteRows(connection, self._clock)
             finally:
-                if connection.in_transaction:
-                    connection.execute("COMMIT")
+                reader.end()
 
     def look_up(self, sql: str, params: Sequence[Value]) -> list[Row]:
         """One read on this thread's connection; raises `Lost`."""
@@ -144,16 +148,20 @@ class SqliteStorage:
     def _reading(self) -> _Reader:
         reader: _Reader | None = getattr(self._local, "reader", None)
         if reader is None:
-            try:
-                reader = _Reader(self._connect("ro"))
-            except sqlite3.Error as error:
-                raise Lost(str(error)) from error
+            with self._readers_lock:
+                self._check_open()
+                reader = _Reader(lambda: self._connect("ro"))
+                self._readers.append(reader)
             self._local.reader = reader
-            self._readers.append(reader)
         return reader
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Lost(_CLOSED)
 
     def prepare(self) -> None:
         """Create the file, readable by its owner alone, when it isn't there."""
+        self._check_open()
         try:
             if not self.path.exists():
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -169,37 +177,66 @@ class SqliteStorage:
     def discard(self) -> None:
         """Close the writing connection, under the lock: closing may checkpoint."""
         with self._locked():
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
+            self._drop_writer()
 
     def close(self) -> None:
-        """Close every connection, once nobody reads; the writer last, so that it checkpoints."""
-        for reader in self._readers:
+        """Close every connection, once nobody reads; the writer last, so that it checkpoints.
+
+        Whoever comes later is told `Lost`; closing again does nothing.
+        """
+        with self._readers_lock:
+            self._closed = True
+            readers, self._readers = self._readers, []
+        for reader in readers:
             reader.close()
-        self._readers.clear()
-        self._local = threading.local()
-        self.discard()
-        if self._lock_file >= 0:
-            os.close(self._lock_file)
-            self._lock_file = -1
+        with self._turn() as deadline:
+            try:
+                if self._writer is not None:
+                    with self._file_lock(deadline):
+                        self._drop_writer()
+            finally:
+                if self._lock_file >= 0:
+                    os.close(self._lock_file)
+                    self._lock_file = -1
+
+    def _drop_writer(self) -> None:
+        """Under the lock."""
+        connection, self._writer = self._writer, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        """Under the lock; a connection that can't is given up, which rolls back as well."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._drop_writer()
 
     def _writing(self) -> sqlite3.Connection:
+        """Under the lock, which a connection that was not set up needs too to be closed."""
         if self._writer is None:
             try:
                 connection = self._connect("rw")
-                mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-                connection.execute(f"PRAGMA synchronous={self._synchronous}")
-                connection.execute("PRAGMA secure_delete=ON")
-                level = connection.execute("PRAGMA synchronous").fetchone()[0]
+                try:
+                    self._set_up(connection)
+                except BaseException:
+                    connection.close()
+                    raise
             except sqlite3.Error as error:
                 raise Lost(str(error)) from error
-            if mode != "wal" or (level < _FULL and self._synchronous == "FULL"):
-                connection.close()
-                msg = f"{self.path} can't be kept durable (journal {mode}, synchronous {level})"
-                raise NotDurable(msg)
             self._writer = connection
         return self._writer
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        connection.execute(f"PRAGMA synchronous={self._synchronous}")
+        connection.execute("PRAGMA secure_delete=ON")
+        level = connection.execute("PRAGMA synchronous").fetchone()[0]
+        if mode != "wal" or (level < _FULL and self._synchronous == "FULL"):
+            msg = f"{self.path} can't be kept durable (journal {mode}, synchronous {level})"
+            raise NotDurable(msg)
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(
@@ -208,23 +245,35 @@ class SqliteStorage:
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
-            timeout=LOCK_DEADLINE,
+            timeout=LOCK_DEADLINE if mode == "rw" else READ_PATIENCE,
         )
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        with self._turn() as deadline:
+            self._check_open()
+            with self._file_lock(deadline):
+                yield
+
+    @contextmanager
+    def _turn(self) -> Iterator[float]:
+        """Among this process's threads; gives when the wait for the file's lock ends."""
         deadline = time.monotonic() + LOCK_DEADLINE
         if not self._thread_lock.acquire(timeout=LOCK_DEADLINE):
             msg = "another thread holds the append lock"
             raise Lost(msg)
         try:
-            self._take_file_lock(deadline)
-            try:
-                yield
-            finally:
-                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+            yield deadline
         finally:
             self._thread_lock.release()
+
+    @contextmanager
+    def _file_lock(self, deadline: float) -> Iterator[None]:
+        self._take_file_lock(deadline)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
     def _take_file_lock(self, deadline: float) -> None:
         if self._lock_file < 0:
@@ -244,6 +293,8 @@ class SqliteStorage:
                     raise Lost(msg) from None
                 self._sleep(pause)
                 pause = min(pause * 2, 0.01)
+            except OSError as error:
+                raise Lost(str(error)) from error
             else:
                 return
 
@@ -251,23 +302,42 @@ class SqliteStorage:
 class _Reader:
     """One thread's reading connection; `lock` keeps another thread from closing it meanwhile."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self.lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = connection
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = None
+        self._closed = False
 
     def open(self) -> sqlite3.Connection:
-        """The connection; raises `Lost` when the storage was closed."""
+        """The connection; raises `Lost` when there is none to be had."""
+        if self._closed:
+            raise Lost(_CLOSED)
         if self._connection is None:
-            msg = "the storage is closed"
-            raise Lost(msg)
+            try:
+                self._connection = self._connect()
+            except sqlite3.Error as error:
+                raise Lost(str(error)) from error
         return self._connection
 
+    def end(self) -> None:
+        """End a snapshot; nothing was written, so a connection that can't end it is given up."""
+        try:
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            self._drop()
+
     def close(self) -> None:
-        """Close it, once its thread has read what it reads."""
+        """Close it for good, once its thread has read what it reads."""
         with self.lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._closed = True
+            self._drop()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
 
 
 def _translated(error: sqlite3.Error) -> StorageError:
