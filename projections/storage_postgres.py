@@ -2,8 +2,8 @@
 
 The lock is a transaction's advisory lock; the server frees it when its holder is gone, or says
 nothing for `LOCK_DEADLINE`; whoever waited that long in vain ends a holder that stopped inside a
-pipeline. Writes are sent together, in a pipeline, never with the lock or the
-commit in it. Knows no table.
+pipeline. Writes are sent together, in a pipeline, never with the lock or the commit in it. Knows
+no table.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import errors, pq
@@ -33,7 +33,6 @@ APPEND_LOCK: Final = 0x67617465626F6F6B
 """The advisory lock's number: «gatebook» in ASCII."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 CONNECT: Final = {
     "connect_timeout": 2,
@@ -59,7 +58,14 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 """A holder that stopped inside a pipeline is neither idle nor in a statement, so that no time
 limit of its session ends it."""
 _CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-_DURABLE: Final = "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
+_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_SERVER: Final = (
+    "SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('synchronous_commit')"
+)
+STANDBY: Final = (
+    "PostgreSQL answers as a standby, which is behind: "
+    "add target_session_attrs=read-write to the URL"
+)
 _HAS_TABLE: Final = """
 SELECT 1 FROM pg_catalog.pg_tables
 WHERE schemaname = ANY (current_schemas(false)) AND tablename = ?"""
@@ -142,6 +148,27 @@ class PostgresRows:
             raise translated(error) from error
 
 
+class _Slot:
+    """A connection with the lock of the thread that uses it."""
+
+    def __init__(self, busy: str) -> None:
+        self.busy = busy
+        self.lock = threading.Lock()
+        self.connection: Connection | None = None
+
+    def close(self) -> None:
+        """Close the connection; the lock is held."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
+
+    def drop(self) -> None:
+        """Close the connection unless somebody uses it, who finds out by himself."""
+        if self.lock.acquire(blocking=False):
+            self.close()
+            self.lock.release()
+
+
 class PostgresStorage:
     """A database: one connection writes, one reads, each behind a lock of its own."""
 
@@ -149,87 +176,89 @@ class PostgresStorage:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._writer: Connection | None = None
-        self._reader: Connection | None = None
-        self._write_lock = threading.Lock()
-        self._read_lock = threading.Lock()
+        self._writer = _Slot("another thread holds the append lock")
+        self._reader = _Slot("another thread reads")
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresRows]:
         """`BEGIN`, then the append lock, each in a statement of its own."""
-        if not self._write_lock.acquire(timeout=LOCK_DEADLINE):
-            msg = "another thread holds the append lock"
-            raise Lost(msg)
-        try:
-            if self._writer is None or self._writer.closed:
-                self._writer = connect(self.url)
-            connection = self._writer
-            try:
-                connection.execute("BEGIN")
-                _take_lock(connection)
-                yield PostgresRows(connection)
-            except psycopg.Error as error:
-                raise translated(error) from error
-            finally:
-                self._writer = _settled(connection)
-        finally:
-            self._write_lock.release()
+        with self._begun(self._writer, "BEGIN") as connection:
+            _take_lock(connection)
+            yield PostgresRows(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[PostgresRows]:
         """One moment of the database."""
-        if not self._read_lock.acquire(timeout=LOCK_DEADLINE):
-            msg = "another thread reads"
-            raise Lost(msg)
-        try:
-            if self._reader is None or self._reader.closed:
-                self._reader = connect(self.url)
-            connection = self._reader
-            try:
-                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                yield PostgresRows(connection)
-            except psycopg.Error as error:
-                raise translated(error) from error
-            finally:
-                self._reader = _settled(connection)
-        finally:
-            self._read_lock.release()
+        with self._begun(self._reader, _SNAPSHOT) as connection:
+            yield PostgresRows(connection)
 
     def prepare(self) -> None:
         """Nothing: the database is there, or connecting says so."""
 
     def discard(self) -> None:
-        """Close the writing connection."""
-        with self._write_lock:
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
+        """Close both connections; the reading one unless somebody reads through it."""
+        with self._writer.lock:
+            self._writer.close()
+        self._reader.drop()
 
     def close(self) -> None:
-        """Close both connections."""
+        """Close both connections, once nobody uses them."""
         self.discard()
-        with self._read_lock:
-            if self._reader is not None:
-                self._reader.close()
-                self._reader = None
+        with self._reader.lock:
+            self._reader.close()
+
+    @contextmanager
+    def _begun(self, slot: _Slot, begin: LiteralString) -> Iterator[Connection]:
+        """A transaction; when its connection is lost at work, the other is dropped too."""
+        if not slot.lock.acquire(timeout=LOCK_DEADLINE):
+            raise Lost(slot.busy)
+        try:
+            try:
+                yield self._begin(slot, begin)
+            except psycopg.Error as error:
+                raise translated(error) from error
+            finally:
+                slot.connection = _settled(slot.connection)
+        except Lost:
+            (self._reader if slot is self._writer else self._writer).drop()
+            raise
+        finally:
+            slot.lock.release()
+
+    def _begin(self, slot: _Slot, begin: LiteralString) -> Connection:
+        """Begin on the connection that is there, or a new one when it broke while idle."""
+        if slot.connection is not None:
+            with suppress(psycopg.Error):
+                slot.connection.execute(begin)
+                return slot.connection
+            slot.close()
+        slot.connection = connect(self.url)
+        slot.connection.execute(begin)
+        return slot.connection
 
 
 def connect(url: str) -> Connection:
-    """A connection with our time limits, to a server that keeps what it answers for.
+    """A connection with our time limits; raises `Lost` when there is none or only a standby.
 
-    Raises `Lost` when there is none to be had, `NotDurable` for `fsync` or `synchronous_commit`
-    off.
+    Raises `NotDurable` for `fsync` or `synchronous_commit` off.
     """
     try:
         connection = psycopg.connect(url, autocommit=True, **CONNECT)  # type: ignore[arg-type]
-        connection.execute(SESSION)
-        fsync, synchronous = connection.execute(_DURABLE).fetchall()[0]
     except psycopg.Error as error:
         raise Lost(str(error)) from error
-    if fsync != "on" or synchronous == "off":
+    try:
+        connection.execute(SESSION)
+        standby, fsync, synchronous = connection.execute(_SERVER).fetchall()[0]
+        if standby:
+            raise Lost(STANDBY)
+        if fsync != "on" or synchronous == "off":
+            msg = f"PostgreSQL runs with fsync={fsync}, synchronous_commit={synchronous}"
+            raise NotDurable(msg)
+    except BaseException as error:
         connection.close()
-        msg = f"PostgreSQL runs with fsync={fsync}, synchronous_commit={synchronous}"
-        raise NotDurable(msg)
+        if isinstance(error, psycopg.Error):
+            raise Lost(str(error)) from error
+        raise
     return connection
 
 
@@ -253,12 +282,14 @@ def translated(error: psycopg.Error) -> StorageError:
     return Refused(str(error))
 
 
-def _settled(connection: Connection) -> Connection | None:
+def _settled(connection: Connection | None) -> Connection | None:
     """The connection out of any transaction, or None when it can't be used again.
 
     After a failure it can't: a pipeline that broke off leaves the driver believing in prepared
     statements that the server never had.
     """
+    if connection is None:
+        return None
     status = connection.info.transaction_status
     if status == pq.TransactionStatus.INTRANS:
         with suppress(psycopg.Error):
@@ -268,24 +299,3 @@ def _settled(connection: Connection) -> Connection | None:
         return connection
     connection.close()
     return None
-
-
-async def connect_reader(url: str) -> AsyncConnection:
-    """A connection for look-ups on an event loop, with shorter limits; raises `Lost`."""
-    try:
-        connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **CONNECT)  # type: ignore[arg-type]
-        await connection.execute("SET statement_timeout=1500; SET TimeZone='UTC'")
-    except (psycopg.Error, OSError) as error:
-        raise Lost(str(error)) from error
-    return connection
-
-
-async def fetch_reader(
-    connection: AsyncConnection, sql: str, params: Sequence[Value | list[str]]
-) -> list[Row]:
-    """Read every row of a look-up; raises `Lost` for any fault: reading again is harmless."""
-    try:
-        cursor = await connection.execute(dialect(sql), params, prepare=True)
-        return await cursor.fetchall()
-    except psycopg.Error as error:
-        raise Lost(str(error)) from error
