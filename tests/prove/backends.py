@@ -1,6 +1,7 @@
 """PostgreSQL ends connections of the service at random: 503 at worst, and nothing is lost.
 
-Two processes serve one database. Security rules 25 to 27.
+Once it ends no more, nobody is refused: not even when every connection ended while idle. Two
+processes serve one database. Security rules 25 to 27.
 """
 
 from __future__ import annotations
@@ -11,24 +12,27 @@ from typing import Final
 
 import psycopg
 
-from tests.prove.client import Client
-from tests.prove.load import Ledger, check_tokens, working
+from tests.prove.client import Client, a_source
+from tests.prove.load import Ledger, check_tokens, log_in, refresh, register, working
 from tests.prove.stored import check_store, lose_the_last_registration
 from tests.prove.tally import Tally
 from tests.running import running_all, settings
 
-PROPERTY: Final = "connections ended by PostgreSQL: 503 at worst, nothing lost or doubled"
+PROPERTY: Final = "connections ended by PostgreSQL: 503 only meanwhile, nothing lost or doubled"
 SIZE: Final = 200
 STEP: Final = 100
 SHORT: Final = 20
 STORES: Final = ("postgresql",)
 EVERY_S: Final = 0.05
 RECOVER_S: Final = 10.0
+IDLE_ROUNDS: Final = 3
+"""How often, at the end, every connection is ended while nobody uses one."""
 
-_END_ONE: Final = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+_OTHERS: Final = """FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-ORDER BY random() LIMIT 1"""
+"""
+_END_ONE: Final = f"SELECT pg_terminate_backend(pid) {_OTHERS} ORDER BY random() LIMIT 1"
+_END_ALL: Final = f"SELECT pg_terminate_backend(pid, 10000) {_OTHERS}"
 
 
 def prove(url: str, count: int) -> Tally:
@@ -52,6 +56,33 @@ async def _disturbed(ports: list[int], ledger: Ledger, url: str, count: int, tal
     for port in ports:
         await _recovers(port, tally)
         await check_tokens(port, ledger, {*ledger.sessions, *ledger.ended}, tally)
+    for _ in range(IDLE_ROUNDS):
+        for port in ports:
+            ended = await asyncio.to_thread(_end_all, url)
+            tally.expect(ended > 0, "no connection was there to be ended")
+            await _answers_at_once(port, ledger, tally)
+
+
+async def _answers_at_once(port: int, ledger: Ledger, tally: Tally) -> None:
+    """Each kind of request, once, is answered at its first try."""
+    before = _refused(ledger)
+    async with Client(port, a_source()) as client:
+        user_key = await register(client, ledger)
+        token = await log_in(client, ledger, user_key) if user_key else None
+        if token is not None:
+            await refresh(client, ledger, token)
+    refused = _refused(ledger) - before
+    tally.expect(refused == 0, f"{refused} refused when the store was back")
+
+
+def _refused(ledger: Ledger) -> int:
+    return sum(count for each, count in ledger.answers.items() if each.endswith(" 503"))
+
+
+def _end_all(url: str) -> int:
+    """End every connection, and wait until they are gone; how many there were."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        return len(connection.execute(_END_ALL.encode()).fetchall())
 
 
 def _end_connections(url: str, count: int) -> int:
