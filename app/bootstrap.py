@@ -16,6 +16,7 @@ import structlog
 
 from app import blocklist, master_key
 from app.accounts import Accounts
+from app.clock import now as now  # noqa: PLC0414 - others know it by this place
 from app.dispatcher import Commit, Dispatcher
 from app.failed_logins import FailedLogins
 from app.issuing import Issuer
@@ -23,6 +24,7 @@ from app.lookup import Lookup, lookup_of
 from app.metrics import Metrics
 from app.opening import Opener
 from app.passwords import HashPool
+from app.readiness import Readiness
 from app.registration import Rules
 from app.sessions import Sessions
 from app.settings import Settings
@@ -52,13 +54,9 @@ class Service(msgspec.Struct, frozen=True):
     pool: HashPool
     accounts: Accounts
     sessions: Sessions
+    readiness: Readiness
     metrics: Metrics
     stopping: asyncio.Event
-
-
-def now() -> int:
-    """This machine's time in µs."""
-    return time.time_ns() // 1000
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -135,6 +133,8 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         now,
     )
     sessions = Sessions(lookup, dispatcher, issuer, opener, policy, store.ring.refresh, now)
+    stopping = asyncio.Event()
+    readiness = Readiness(store, keys, stopping, now)
     service = Service(
         settings,
         store,
@@ -145,8 +145,9 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         pool,
         accounts,
         sessions,
+        readiness,
         metrics,
-        asyncio.Event(),
+        stopping,
     )
     dispatcher.start()
     upkeep = asyncio.create_task(_keep_up(service, failed_logins))
@@ -156,7 +157,8 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         upkeep.cancel()
         with suppress(asyncio.CancelledError):
             await upkeep
-        await failed_logins.write(all_of_them=True)
+        readiness.close()
+        await failed_logins.close()
         await dispatcher.stop()
         await lookup.close()
         pool.close()

@@ -6,17 +6,35 @@ users that don't exist.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
+
+import structlog
 
 from app.caller import system
-from app.dispatcher import Dispatcher
+from app.dispatcher import MAX_BATCH, Dispatcher
 from domain.commands import RecordFailedLogins
-from domain.errors import GatebookError
+from domain.errors import Overloaded, Unavailable
 
 MINUTE: Final = 60_000_000
-MAX_USERS: Final = 10_000
-"""Users counted in one minute; what is beyond goes unrecorded, and budgets still hold."""
+MAX_COUNTS: Final = 10_000
+"""Counts kept at a time; what is beyond goes unrecorded, and budgets still hold."""
+CLOSE_WITHIN: Final = 2.0
+"""Seconds for what is left when the process ends: it may have drained for long already."""
+
+_logger = structlog.get_logger("gatebook.failed_logins")
+
+
+class _Key(NamedTuple):
+    user_key: str
+    minute: int
+
+
+class _Count(NamedTuple):
+    times: int
+    first_at: int
+    last_at: int
 
 
 class FailedLogins:
@@ -25,25 +43,78 @@ class FailedLogins:
     def __init__(self, dispatcher: Dispatcher, clock: Callable[[], int]) -> None:
         self._dispatcher = dispatcher
         self._clock = clock
-        self._counts: dict[str, tuple[int, int, int]] = {}
+        self._counts: dict[_Key, _Count] = {}
+        self._round: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """How many counts wait to be recorded."""
+        return len(self._counts)
 
     def count(self, user_key: str) -> None:
         """One more wrong secret for a user."""
         now = self._clock()
-        count, first_at, _ = self._counts.get(user_key, (0, now, now))
-        if count or len(self._counts) < MAX_USERS:
-            self._counts[user_key] = (count + 1, first_at, now)
+        key = _Key(user_key, now // MINUTE)
+        if key in self._counts or len(self._counts) < MAX_COUNTS:
+            self._keep(key, _Count(1, now, now))
 
-    async def write(self, *, all_of_them: bool = False) -> None:
-        """Record the counts of minutes that are over; or all, when the process ends."""
-        minute = self._clock() // MINUTE
-        for user_key, (count, first_at, last_at) in list(self._counts.items()):
-            if not all_of_them and first_at // MINUTE >= minute:
-                continue
-            del self._counts[user_key]
-            command = RecordFailedLogins(user_key, count, first_at, last_at)
-            try:
-                await self._dispatcher.dispatch(command, system())
-            except GatebookError:
-                self._counts.setdefault(user_key, (count, first_at, last_at))
+    async def write(self) -> None:
+        """Record the counts of minutes that are over.
+
+        Who is cancelled here doesn't stop what was begun: it would be stored, and counted again.
+        """
+        if self._round is None or self._round.done():
+            minute = self._clock() // MINUTE
+            over = [key for key in self._counts if key.minute < minute]
+            self._round = asyncio.create_task(self._record(over))
+        await asyncio.shield(self._round)
+
+    async def close(self) -> None:
+        """Record whatever is left, as far as the store takes it now."""
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
+                if self._round is not None:
+                    await self._round
+                await self._record(list(self._counts))
+        except TimeoutError:
+            pass
+        if self._counts:
+            lost = sum(each.times for each in self._counts.values())
+            _logger.warning("failed_logins_not_recorded", count=lost, users=len(self._counts))
+
+    async def _record(self, keys: list[_Key]) -> None:
+        """As many at a time as are stored at once, until the store doesn't take them."""
+        for start in range(0, len(keys), MAX_BATCH):
+            chunk = keys[start : start + MAX_BATCH]
+            if not all(await asyncio.gather(*map(self._record_one, chunk))):
                 return
+
+    async def _record_one(self, key: _Key) -> bool:
+        """Whether it is done with: stored, or never to be."""
+        counted = self._counts.pop(key)
+        done = False
+        try:
+            await self._dispatcher.dispatch(RecordFailedLogins(key.user_key, *counted), system())
+            done = True
+        except (Overloaded, Unavailable):
+            pass
+        except Exception as error:
+            # One user's damage is no reason to forget the others', or to try it for ever.
+            _logger.exception(
+                "failed_logins_not_recorded",
+                user_key=key.user_key,
+                count=counted.times,
+                detail=str(error),
+            )
+            done = True
+        finally:
+            if not done:
+                self._keep(key, counted)
+        return done
+
+    def _keep(self, key: _Key, more: _Count) -> None:
+        known = self._counts.get(key, more._replace(times=0))
+        self._counts[key] = _Count(
+            known.times + more.times,
+            min(known.first_at, more.first_at),
+            max(known.last_at, more.last_at),
+        )

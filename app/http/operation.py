@@ -9,7 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from app.http.auth import service_of
 from app.http.problems import AnyRequest, refusals
 from app.metrics import CONTENT_TYPE
-from app.readiness import Check, checks
+from app.readiness import Check
 from app.version import VERSION
 
 _FIGURES: Final = CONTENT_TYPE.removesuffix("; charset=utf-8")
@@ -55,7 +55,7 @@ class OperationController(Controller):
     )
     async def show_readiness(self, request: AnyRequest) -> Response[Readiness]:
         """The store is writable, keys are loaded, views are at the head, the clock is right."""
-        found = await checks(service_of(request))
+        found = await service_of(request).readiness.checks()
         ready = all(check.ok for check in found)
         body = Readiness("ready" if ready else "not ready", found)
         headers = {} if ready else {"retry-after": "1"}
