@@ -38,6 +38,8 @@ _WEIGHT: Final = 0.1
 """Of the newest hash in the moving estimate."""
 _FIRST_GUESS: Final = 0.025 / (19_456 * 2)
 """Seconds per KiB and pass, before anything is measured."""
+TOO_LATE: Final = 2
+"""How many times `max_wait` a job may have waited when its turn comes, for it to be done still."""
 _SALT_BYTES: Final = 16
 _HASH_BYTES: Final = 32
 _OUT_OF_MEMORY: Final = error_to_str(-22)  # ARGON2_MEMORY_ALLOCATION_ERROR in argon2.h
@@ -48,7 +50,8 @@ class HashPool:
 
     `memory_kib` and `time_cost` are argon2id's m and t (RFC 9106 §3.1), p is 1. `max_wait` is
     how many seconds a job may be expected to wait before it starts. `observe` hears the seconds
-    of every hash, from the pool's threads. `clock` returns seconds and never goes back.
+    of every hash, from the pool's threads. `clock` and `waiting_clock`, which time hashes and
+    waiting, return seconds and never go back.
     """
 
     def __init__(
@@ -60,11 +63,13 @@ class HashPool:
         max_wait: float = 2.0,
         observe: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        waiting_clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._threads = threads
         self._max_wait = max_wait
         self._observe = observe
         self._clock = clock
+        self._waiting_clock = waiting_clock
         self._hasher = PasswordHasher(
             time_cost=time_cost,
             memory_cost=memory_kib,
@@ -139,7 +144,7 @@ class HashPool:
                 raise Overloaded(retry_after=max(1, math.ceil(wait - self._max_wait)))
             self._outstanding += 1
         try:
-            job = self._executor.submit(self._timed, work, self._clock())
+            job = self._executor.submit(self._timed, work, self._waiting_clock())
         except RuntimeError:  # closed
             self._drop()
             raise Overloaded from None
@@ -152,13 +157,13 @@ class HashPool:
             self._outstanding -= 1
 
     def _timed(self, work: Callable[[], T], asked: float) -> T:
-        began = self._clock()
-        if began - asked > self._max_wait:
-            # The estimate was too low: the answer is as late as it may be already.
+        if self._waiting_clock() - asked > TOO_LATE * max(1.0, self._max_wait):
+            # The estimate was far too low, and whoever asked has waited long enough.
             self._drop()
             raise Overloaded
         with self._lock:
             self._busy += 1
+        began = self._clock()
         try:
             return work()
         finally:

@@ -63,10 +63,13 @@ def serve(
     """
     failed = tell if on_failure is None else on_failure
     bounds = limits or Limits()
+    sockets: list[socket.socket] = []
     try:
         sockets = listen(settings.host, settings.port)
         prepare()
     except Exception as error:  # noqa: BLE001 - every reason becomes an exit code
+        for bound in sockets:
+            bound.close()
         return failed(error)
 
     def work(ties: Ties | None) -> int:

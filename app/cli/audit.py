@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from app import audit, bootstrap
+from app import audit
 from app.audit import EventItem, Wanted
 from app.cli import output
 from app.cli.access import opened
 from app.cli.users import directory_of
+from app.clock import now
 from app.timestamps import parse_rfc3339
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def log(
         user_key = None
         if user is not None:
             with storage.snapshot() as rows:
-                user_key = directory_of(access).find(rows, user, bootstrap.now()).user_key
+                user_key = directory_of(access).find(rows, user, now()).user_key
         for items in audit.events(storage, vault, Wanted(user_key, kind, since, until)):
             if as_json:
                 output.json_lines(items)

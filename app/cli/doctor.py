@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 import msgspec
 import rich_click as click
 
-from app import audit, bootstrap, logs, master_key
+from app import audit, logs, master_key
 from app.audit import Wanted
 from app.cli import failure, output
 from app.cli.access import Access, check_release, makes_key, open_with, read_settings
 from app.cli.holding import holder
 from app.cli.pooler import check_pooler
 from app.cli.users import PAGE, directory_of
+from app.clock import now
 from app.eventstore.log import read_head, read_stream
 from app.readiness import store_checks
 from app.settings import SettingsError
@@ -96,7 +97,7 @@ def examine() -> Iterator[Finding]:
     check_pooler(settings)
     with open_with(settings, make=False) as store:
         yield Finding("ok", "master key", "opens every key of the store")
-        for check in store_checks(store, bootstrap.now()):
+        for check in store_checks(store, now()):
             mend = "" if check.ok else _MEND.get(check.name, "Look at the log of the service.")
             yield Finding("ok" if check.ok else "fail", check.name, check.detail, mend)
         yield from _durability(settings, store)
@@ -190,12 +191,12 @@ def _durability(settings: Settings, store: Store) -> Iterator[Finding]:
 def _signing(settings: Settings, store: Store) -> Iterator[Finding]:
     with store.storage.snapshot() as rows:
         keys = KEYS.fold(record.recorded() for record in read_stream(rows, SIGNING_KEYS))
-    now = bootstrap.now()
-    signer = keys.signer(now)
+    moment = now()
+    signer = keys.signer(moment)
     if signer is None:
         yield Finding("fail", "signing key", "no key signs", "Restore the store from a backup.")
         return
-    detail = f"{signer.algorithm} {signer.kid}, {len(keys.published(now))} published"
+    detail = f"{signer.algorithm} {signer.kid}, {len(keys.published(moment))} published"
     if signer.algorithm != settings.signing_algorithm:
         yield Finding(
             "warn",
@@ -211,7 +212,7 @@ def _administrators(settings: Settings, store: Store) -> Finding:
     directory, after, count = directory_of(Access(settings, store)), 0, 0
     while True:
         with store.storage.snapshot() as rows:
-            page = directory.page(rows, after, PAGE, bootstrap.now())
+            page = directory.page(rows, after, PAGE, now())
         for item in page.items:
             count += item.status != "erased"
             if item.status == "active" and ADMIN in item.permissions:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, cast
 import rich_click as click
 import structlog
 
-from app import bootstrap, logs, master_key, server
+from app import logs, master_key, server
 from app.cli import failure
 from app.cli.access import Access, check_release, makes_key, open_with, read_settings
 from app.cli.holding import held
 from app.cli.pooler import check_pooler
 from app.cli.users import directory_of
+from app.clock import now
 from app.http.application import application
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _prepare(settings: Settings) -> None:
     with open_with(settings, make=True) as store:
         access = Access(settings, store)
         with store.storage.snapshot() as rows:
-            users = directory_of(access).page(rows, 0, 1, bootstrap.now()).items
+            users = directory_of(access).page(rows, 0, 1, now()).items
     if made:
         _say(
             "A master key was made. Without it the store can't be read: keep a copy elsewhere.",

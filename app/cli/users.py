@@ -15,6 +15,7 @@ from app.administration import Administration, Directory, UserItem
 from app.caller import command_line
 from app.cli import output
 from app.cli.access import Access, opened
+from app.clock import now
 from app.opening import Opener
 from app.passwords import HashPool
 from app.registration import Registration
@@ -48,7 +49,7 @@ def list_users(*, as_json: bool) -> None:
             output.data([_line(*_HEADER)])
         while True:
             with access.store.storage.snapshot() as rows:
-                page = directory.page(rows, after, PAGE, bootstrap.now())
+                page = directory.page(rows, after, PAGE, now())
             if as_json:
                 output.json_lines(page.items)
             else:
@@ -153,7 +154,7 @@ def _administration(access: Access) -> Iterator[Administration]:
 
 def _find(access: Access, user: str) -> UserItem:
     with access.store.storage.snapshot() as rows:
-        return directory_of(access).find(rows, user, bootstrap.now())
+        return directory_of(access).find(rows, user, now())
 
 
 def _row(item: UserItem) -> str:

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Controller, Response, get
 from litestar.openapi.datastructures import ResponseSpec
 
-from app.bootstrap import now
+from app.clock import now
 from app.http.auth import service_of
 from app.http.caching import etag_of, unchanged
 from app.http.problems import AnyRequest, refusals

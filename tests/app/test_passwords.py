@@ -237,6 +237,26 @@ def test_a_job_that_would_wait_too_long_is_refused_at_once(make_pool: Pool) -> N
     run(work)
 
 
+def test_a_job_whose_turn_comes_far_too_late_is_refused(make_pool: Pool) -> None:
+    async def work() -> None:
+        with gate() as clock:
+            now = [0.0]
+            pool = make_pool(clock=clock, waiting_clock=lambda: now[0])
+            first = asyncio.create_task(pool.hash("first"))
+            await clock.reached()
+            late = asyncio.create_task(pool.hash("late"))
+            await settled()
+            now[0] = 4.1
+            clock.open()
+            await first
+            with pytest.raises(Overloaded):
+                await late
+            assert pool.queue_length == 0
+            await pool.hash("next")
+
+    run(work)
+
+
 def test_as_many_wait_as_the_longest_wait_allows(make_pool: Pool) -> None:
     """Two hashes long: with two threads that is four jobs, one of which starts at each half."""
 

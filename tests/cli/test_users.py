@@ -48,9 +48,9 @@ def test_a_user_is_made_listed_and_shown(gatebook: Gatebook, database_url: str) 
 def test_permissions_are_given_and_taken(gatebook: Gatebook) -> None:
     key = create(gatebook, "ada")
     for args, talk, held in [
-        (("grant", "Ada", "users:read", "admin"), "ada may: admin, users:read\n", 2),
-        (("grant", key, "admin"), "ada may already: admin, users:read\n", 2),
-        (("revoke", "ada", "users:read", "admin"), "ada may: nothing\n", 0),
+        (("grant", "Ada", "users:read", "admin"), "ada has: admin, users:read\n", 2),
+        (("grant", key, "admin"), "Nothing to change. ada has: admin, users:read\n", 2),
+        (("revoke", "ada", "users:read", "admin"), "ada has: nothing\n", 0),
     ]:
         result = gatebook("users", *args)
         assert (result.exit_code, result.stdout, result.stderr) == (0, "", talk)

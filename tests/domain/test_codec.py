@@ -114,9 +114,7 @@ def test_a_sealed_member_has_one_name() -> None:
 
 def test_known_bytes_stay_as_they_are() -> None:
     form = encode(events.SigningKeyActivated("k", T0), Meta(SYSTEM, "ab"))
-    clear = (
-        b'{"v":1,"actor":"system","request_id":"ab","data":{"kid":"k","from":1795500000000000}}'
-    )
+    clear = b'{"v":1,"actor":"system","request_id":"ab","data":{"kid":"k","from":1795500000000000}}'
     assert form == StoredForm("signing_key.activated", 1, clear, None)
 
 
