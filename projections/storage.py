@@ -19,6 +19,10 @@ LOCK_DEADLINE: Final = 5.0
 loses it."""
 
 
+THREAD_PATIENCE: Final = 30.0
+"""Seconds that a thread waits for others of its process; each of them is bound by the deadline."""
+
+
 class StorageError(Exception):
     """The storage did not do what it was asked."""
 

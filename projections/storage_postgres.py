@@ -19,6 +19,7 @@ from psycopg import errors, pq
 
 from projections.storage import (
     LOCK_DEADLINE,
+    THREAD_PATIENCE,
     Kind,
     Lost,
     NotDurable,
@@ -210,7 +211,7 @@ class PostgresStorage:
     @contextmanager
     def _begun(self, slot: _Slot, begin: LiteralString) -> Iterator[Connection]:
         """A transaction; when its connection is lost at work, the other is dropped too."""
-        if not slot.lock.acquire(timeout=LOCK_DEADLINE):
+        if not slot.lock.acquire(timeout=THREAD_PATIENCE):
             raise Lost(slot.busy)
         try:
             try:

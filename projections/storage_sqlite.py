@@ -18,6 +18,7 @@ from typing import Final
 
 from projections.storage import (
     LOCK_DEADLINE,
+    THREAD_PATIENCE,
     Kind,
     Lost,
     NotDurable,
@@ -258,12 +259,11 @@ class SqliteStorage:
     @contextmanager
     def _turn(self) -> Iterator[float]:
         """Among this process's threads; gives when the wait for the file's lock ends."""
-        deadline = time.monotonic() + LOCK_DEADLINE
-        if not self._thread_lock.acquire(timeout=LOCK_DEADLINE):
+        if not self._thread_lock.acquire(timeout=THREAD_PATIENCE):
             msg = "another thread holds the append lock"
             raise Lost(msg)
         try:
-            yield deadline
+            yield time.monotonic() + LOCK_DEADLINE
         finally:
             self._thread_lock.release()
 
