@@ -31,9 +31,3 @@ def prepare(permissions: Iterable[str]) -> tuple[str, ...]:
         msg = "Some permissions are not acceptable."
         raise InvalidRequest(msg, faults)
     return tuple(sorted(set(wanted)))
-
-
-def holds(permissions: Iterable[str], permission: str) -> bool:
-    """Whether the holder of `permissions` may do what `permission` allows."""
-    held = set(permissions)
-    return ADMIN in held or permission in held

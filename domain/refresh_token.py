@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import zlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -23,7 +22,6 @@ _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}
 _LENGTH: Final = 81
 _BLOCK: Final = 64
 """Bytes of a block of SHA-256."""
-_SESSION_ID: Final = re.compile(r"[0-9A-Za-z]{22}")
 
 
 def base62(number: int, width: int) -> str:
@@ -39,11 +37,6 @@ def base62(number: int, width: int) -> str:
 def format_session_id(random: bytes) -> str:
     """The session_id of 16 random bytes: 22 characters."""
     return base62(int.from_bytes(random, "big"), 22)
-
-
-def is_session_id(text: str) -> bool:
-    """Whether `text` is spelt as a session_id."""
-    return _SESSION_ID.fullmatch(text) is not None
 
 
 class RefreshToken(NamedTuple):

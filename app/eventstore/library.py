@@ -1,8 +1,8 @@
 """Our log behind the `eventsourcing` library's own interfaces, for reading.
 
-Replay, time travel and tests go through its `Application`; writing goes through
-`app.eventstore.log`. Stored topics are our short names: the library's own resolution of a topic
-by importing it is never used.
+Replay to any version goes through its `Application`; the service itself writes and reads
+through `app.eventstore.log`. Stored topics are our short names: the library's own resolution of
+a topic by importing it is never used.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The log as a writer and a reader see it: head, append, streams from a version on.
 
 Appends happen inside a storage transaction that holds the append lock, so positions are dense
-and in commit order, and times never go back. Knows no rule: `app.dispatcher` decides.
+and in commit order, and times never go back. Knows no rule: `app.writer` decides.
 """
 
 from __future__ import annotations
@@ -61,10 +61,6 @@ class Append:
     def now(self) -> int:
         """The store's time in µs, after that of the last event."""
         return max(self.rows.clock(), self.head.time + 1)
-
-    def newer(self, versions: Mapping[str, int]) -> list[Record]:
-        """The events of these streams after these versions, in log order."""
-        return read_newer(self.rows, versions)
 
     def write(self, records: Iterable[Record]) -> None:
         """Append rows whose positions follow the head, chaining each to the one before."""

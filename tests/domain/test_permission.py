@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidRequest
-from domain.permission import MAX_PERMISSIONS, holds, prepare
+from domain.permission import MAX_PERMISSIONS, prepare
 
 permissions = st.from_regex(r"[a-z][a-z0-9_.:-]{0,63}", fullmatch=True)
 
@@ -55,17 +55,3 @@ def test_prepared_permissions_are_sorted_and_different(wanted: list[str]) -> Non
     assert set(prepared) == set(wanted)
     assert all(one < other for one, other in pairwise(prepared))
     assert prepare(prepared) == prepared
-
-
-def test_a_permission_held_is_held_exactly() -> None:
-    assert holds(["users:read"], "users:read")
-    assert not holds(["users:read"], "users:write")
-    assert not holds(["users:read"], "users")
-    assert not holds(["users"], "users:read")
-    assert not holds([], "users:read")
-
-
-def test_admin_implies_every_permission_and_none_implies_admin() -> None:
-    assert holds(["admin"], "users:read")
-    assert holds(["admin"], "admin")
-    assert not holds(["users:read", "users:write", "administrator"], "admin")

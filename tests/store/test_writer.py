@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from app.eventstore.log import read_range, verify_chain
+from app.eventstore.log import read_newer, read_range, verify_chain
 from app.eventstore.record import Record
 from app.store import storage_of
 from app.writer import Wish
@@ -288,7 +288,7 @@ def test_a_transaction_with_a_refused_statement_is_never_taken_for_committed(
 def write_past_the_code(store: Store, topic: str, schema: int, clear: bytes) -> None:
     """Append an event to Ada's stream, as a newer release or a broken one would."""
     with store.log.append() as append:
-        version = append.newer({user_key("ada"): 0})[-1].version + 1
+        version = read_newer(append.rows, {user_key("ada"): 0})[-1].version + 1
         position, now = append.head.position + 1, append.now()
         record = Record(position, user_key("ada"), version, topic, schema, now, clear, None)
         append.write([record])
