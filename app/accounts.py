@@ -88,12 +88,13 @@ class Accounts:
             known = user_key if is_user_key(user_key) else ""
             row = await self._proved(await self._lookup.credential(known), prepared)
             attempt.succeeded()
+        await self._issuer.keys.at(row.store_generation)
         session_id = new_session_id()
         command = commands.StartSession(row.user_key, session_id, "secret", row.secret_version)
         recorded = await self._dispatcher.dispatch(command, caller.meta(actor_of(row.user_key)))
         started_at = recorded[-1].time
         return Tokens(
-            self._issuer.issue(await self._session(row, session_id, started_at), self._clock()),
+            self._issuer.issue(self._session(row, session_id, started_at), self._clock()),
             format_refresh_token(session_id, 1, self._ring.refresh),
         )
 
@@ -126,11 +127,11 @@ class Accounts:
         version = row.credential_version or 0
         return self._opener.credential(row.user_key, version, key, row.secret_hash)
 
-    async def _session(self, row: CredentialRow, session_id: str, started_at: int) -> Session:
-        """The new session, with the permissions that the user has now that it exists."""
-        found = await self._lookup.session(session_id)
-        if found is not None:
-            await self._issuer.keys.at(found.store_generation)
+    def _session(self, row: CredentialRow, session_id: str, started_at: int) -> Session:
+        """The new session, with what the user might do when the secret was looked at.
+
+        A permission taken away since then counts for nothing here, whatever the token says.
+        """
         key = wrapped_key(row.person_master_id, row.person_wrapped, row.user_key)
         return Session(
             row.user_key,
@@ -138,5 +139,5 @@ class Accounts:
             session_id,
             started_at,
             started_at + min(self._policy.session_idle, self._policy.session_max),
-            "" if found is None else found.permissions,
+            row.permissions,
         )

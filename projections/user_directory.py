@@ -51,9 +51,10 @@ UPDATE user_directory_v1 SET status = 'erased', permissions = '', user_id = NULL
 WHERE user_key = ?"""
 
 _CREDENTIAL: Final = """
-SELECT d.user_key, d.status, d.secret_version, d.user_id, d.secret_hash,
-  k.master_id, k.wrapped, c.version, c.master_id, c.wrapped
+SELECT d.user_key, d.status, d.permissions, d.secret_version, d.user_id, d.secret_hash,
+  k.master_id, k.wrapped, c.version, c.master_id, c.wrapped, s.generation
 FROM user_directory_v1 d
+CROSS JOIN store s
 LEFT JOIN user_keys k ON k.user_key = d.user_key AND k.version = 0
 LEFT JOIN user_keys c ON c.user_key = d.user_key AND c.version =
   (SELECT max(version) FROM user_keys WHERE user_key = d.user_key AND version > 0)
@@ -91,6 +92,7 @@ class CredentialRow(msgspec.Struct, frozen=True):
 
     user_key: str
     status: str
+    permissions: str
     secret_version: int
     user_id: bytes | None
     secret_hash: bytes | None
@@ -99,6 +101,7 @@ class CredentialRow(msgspec.Struct, frozen=True):
     credential_version: int | None
     credential_master_id: str | None
     credential_wrapped: bytes | None
+    store_generation: int
 
     @classmethod
     def of(cls, row: Row) -> CredentialRow:
