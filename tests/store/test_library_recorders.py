@@ -9,8 +9,8 @@ import pytest
 from eventsourcing.tests import persistence
 
 from app.eventstore import schema
-from app.eventstore.library import EventRecorder, SnapshotRecorder
 from app.eventstore.log import EventLog
+from app.eventstore.recorders import EventRecorder, SnapshotRecorder
 from app.store import storage_of
 
 if TYPE_CHECKING:

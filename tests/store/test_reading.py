@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from app.eventstore.library import LogReader
+from app.eventstore.recorders import LogReader
 from domain.aggregate import USER
 from domain.stream import Recorded
 from domain.user import User
