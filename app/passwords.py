@@ -7,11 +7,9 @@ methods that are awaited belong to the event loop; the work is done in the pool'
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import math
 import os
-import secrets
 import sys
 import threading
 import time
@@ -20,16 +18,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
 
-from argon2 import PasswordHasher, Type, extract_parameters
-from argon2.exceptions import (
-    HashingError,
-    InvalidHashError,
-    VerificationError,
-    VerifyMismatchError,
-)
-from argon2.low_level import ARGON2_VERSION, error_to_str
-
-from domain.errors import Damage, Overloaded
+from app import argon2id
+from domain.errors import Overloaded
 
 T = TypeVar("T")
 
@@ -40,9 +30,6 @@ _FIRST_GUESS: Final = 0.025 / (19_456 * 2)
 """Seconds per KiB and pass, before anything is measured."""
 TOO_LATE: Final = 2
 """How many times `max_wait` a job may have waited when its turn comes, for it to be done still."""
-_SALT_BYTES: Final = 16
-_HASH_BYTES: Final = 32
-_OUT_OF_MEMORY: Final = error_to_str(-22)  # ARGON2_MEMORY_ALLOCATION_ERROR in argon2.h
 
 
 class HashPool:
@@ -70,15 +57,9 @@ class HashPool:
         self._observe = observe
         self._clock = clock
         self._waiting_clock = waiting_clock
-        self._hasher = PasswordHasher(
-            time_cost=time_cost,
-            memory_cost=memory_kib,
-            parallelism=1,
-            hash_len=_HASH_BYTES,
-            salt_len=_SALT_BYTES,
-            type=Type.ID,
-        )
-        self._nobody = _hash_of_nothing(memory_kib, time_cost)
+        self._parameters = (memory_kib, time_cost)
+        self._nobody = argon2id.of_nothing(memory_kib, time_cost)
+        self._argon2id = argon2id.Argon2id()
         self._executor = ThreadPoolExecutor(threads, "hash", initializer=_step_back)
         # Guards the three below: the loop's thread and the pool's write them.
         self._lock = threading.Lock()
@@ -116,8 +97,8 @@ class HashPool:
 
     def needs_rehash(self, secret_hash: str) -> bool:
         """Whether it was made with other parameters than the pool's; raises `Damage`."""
-        _check_form(secret_hash)
-        return self._hasher.check_needs_rehash(secret_hash)
+        stored = argon2id.parse(secret_hash)
+        return (stored.memory_kib, stored.time_cost) != self._parameters
 
     def close(self) -> None:
         """End the threads: what runs is finished, what waits hears `Overloaded`."""
@@ -176,45 +157,11 @@ class HashPool:
                 self._observe(seconds)
 
     def _make_hash(self, secret: str) -> str:
-        try:
-            return self._hasher.hash(secret)
-        except HashingError as error:
-            if str(error) == _OUT_OF_MEMORY:
-                raise Overloaded from None
-            raise
+        return self._argon2id.hash(secret, *self._parameters).encoded
 
     def _compare(self, secret_hash: str | None, secret: str) -> bool:
-        stored = self._nobody if secret_hash is None else secret_hash
-        _check_form(stored)
-        try:
-            right = self._hasher.verify(stored, secret)
-        except VerifyMismatchError:
-            return False
-        except VerificationError as error:
-            if str(error) == _OUT_OF_MEMORY:
-                raise Overloaded from None
-            raise _malformed() from None
-        return right and secret_hash is not None
-
-
-def _check_form(stored: str) -> None:
-    """Refuse what no pool has ever made: to the library a cut hash is but another wrong one."""
-    try:
-        found = extract_parameters(stored)
-    except InvalidHashError:
-        raise _malformed() from None
-    form = (found.type, found.version, found.salt_len, found.hash_len)
-    if form != (Type.ID, ARGON2_VERSION, _SALT_BYTES, _HASH_BYTES) or not stored.isascii():
-        raise _malformed()
-
-
-def _hash_of_nothing(memory_kib: int, time_cost: int) -> str:
-    """An encoded hash that no secret is known for; spells parameters without spending a hash."""
-    salt, digest = (
-        base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=")
-        for size in (_SALT_BYTES, _HASH_BYTES)
-    )
-    return f"$argon2id$v={ARGON2_VERSION}$m={memory_kib},t={time_cost},p=1${salt}${digest}"
+        stored = self._nobody if secret_hash is None else argon2id.parse(secret_hash)
+        return self._argon2id.verify(stored, secret) and secret_hash is not None
 
 
 def _step_back() -> None:
@@ -222,7 +169,3 @@ def _step_back() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-
-
-def _malformed() -> Damage:
-    return Damage("A stored secret hash can't be read. Run `gatebook audit verify`.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import sys
 import threading
 import time
@@ -197,27 +196,6 @@ def test_a_hash_is_made_again_when_any_parameter_changed(make_pool: Pool) -> Non
     run(work)
     with pytest.raises(Damage):
         pool.needs_rehash("not a hash")
-
-
-@pytest.fixture
-def address_space_of_one_tib() -> Iterator[None]:
-    """So that 4 TiB are refused, also where the kernel promises more memory than there is."""
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (2**40, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-@pytest.mark.usefixtures("address_space_of_one_tib")
-def test_memory_that_there_is_not_is_overload_and_no_damage(make_pool: Pool) -> None:
-    pool = make_pool()
-
-    async def work() -> None:
-        stored = await pool.hash("correct horse")
-        with pytest.raises(Overloaded):
-            await pool.verify(stored.replace("m=8", f"m={2**32 - 1}"), "correct horse")
-
-    run(work)
 
 
 def test_a_job_that_would_wait_too_long_is_refused_at_once(make_pool: Pool) -> None:
