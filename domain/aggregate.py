@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from domain import decider, log, signing_keys, user
+from domain.authority import NOBODY_ELSE, Others
 from domain.commands import Command
 from domain.events import Event
 from domain.policy import Policy
@@ -33,7 +34,13 @@ class Aggregate(msgspec.Struct, Generic[S], frozen=True):
 
     state: type[S]
     evolve: Callable[[S, Recorded], S]
-    decide: Callable[[S, Command, Policy, int], tuple[Event, ...]]
+    rules: Callable[[S, Command, Policy, int, Others], tuple[Event, ...]]
+
+    def decide(
+        self, state: S, command: Command, policy: Policy, now: int, others: Others = NOBODY_ELSE
+    ) -> tuple[Event, ...]:
+        """What follows from a wish, at a time (µs); raises the refusal."""
+        return self.rules(state, command, policy, now, others)
 
     def fold(self, history: Iterable[Recorded], start: S | None = None) -> S:
         """The state after a history, from `start` or from nothing."""
@@ -43,11 +50,18 @@ class Aggregate(msgspec.Struct, Generic[S], frozen=True):
         return state
 
 
+def _alone(
+    rules: Callable[[S, Command, Policy, int], tuple[Event, ...]],
+) -> Callable[[S, Command, Policy, int, Others], tuple[Event, ...]]:
+    """Rules that need nothing of users."""
+    return lambda state, command, policy, now, _: rules(state, command, policy, now)
+
+
 USER: Aggregate[user.User] = Aggregate(user.User, user.evolve, decider.decide)
 KEYS: Aggregate[signing_keys.SigningKeys] = Aggregate(
-    signing_keys.SigningKeys, signing_keys.evolve, signing_keys.decide
+    signing_keys.SigningKeys, signing_keys.evolve, _alone(signing_keys.decide)
 )
-OF_LOG: Aggregate[log.Log] = Aggregate(log.Log, log.evolve, log.decide)
+OF_LOG: Aggregate[log.Log] = Aggregate(log.Log, log.evolve, _alone(log.decide))
 
 
 def aggregate_of(stream: str) -> Aggregate[Any]:

@@ -65,6 +65,26 @@ class RecordUse(UserCommand, frozen=True):
     seen_at: int | None = None
 
 
+class RotateToken(UserCommand, frozen=True):
+    """Retire a refresh token that was found to be the session's current one."""
+
+    session_id: str
+    generation: int
+
+
+class PresentRetired(UserCommand, frozen=True):
+    """Show a refresh token that was found to be retired: a repeat, a duplicate or a reuse.
+
+    `elsewhere` says that it came from another place than the last recorded use, which was at
+    `seen_at` (µs).
+    """
+
+    session_id: str
+    generation: int
+    elsewhere: bool
+    seen_at: int
+
+
 class EndSession(UserCommand, frozen=True):
     """End one session."""
 
@@ -72,10 +92,65 @@ class EndSession(UserCommand, frozen=True):
     why: RevokedWhy
 
 
-class SetPermissions(UserCommand, frozen=True):
+class ChangeSecret(UserCommand, frozen=True):
+    """Take a new secret, for somebody who showed the old one, right at `secret_version`.
+
+    All sessions end but the one to `keep`.
+    """
+
+    secret_hash: Clear
+    secret_version: int
+    keep: str | None = None
+
+
+class RehashSecret(UserCommand, frozen=True):
+    """Keep the same secret under newer parameters, in place of exactly this sealed hash."""
+
+    secret_hash: Clear
+    replaced: bytes
+
+
+class Authority(msgspec.Struct, frozen=True):
+    """Who administers over HTTP, and which permissions the access token shown had."""
+
+    user_key: str
+    permissions: tuple[str, ...]
+
+
+class AdministrativeCommand(UserCommand, frozen=True, kw_only=True):
+    """A wish of somebody else about a user; `by` is None for an operator, who may do anything.
+
+    The user itself ends its own sessions as one who may.
+    """
+
+    by: Authority | None = None
+
+
+class SetPermissions(AdministrativeCommand, frozen=True):
     """Give the user exactly these permissions."""
 
     permissions: tuple[str, ...]
+
+
+class ResetSecret(AdministrativeCommand, frozen=True):
+    """Give the user a new secret; all sessions end."""
+
+    secret_hash: Clear
+
+
+class DisableUser(AdministrativeCommand, frozen=True):
+    """Let the user not get in any more; all sessions end."""
+
+
+class EnableUser(AdministrativeCommand, frozen=True):
+    """Let the user get in again."""
+
+
+class EndSessions(AdministrativeCommand, frozen=True):
+    """End every session of a user but the one to `keep`."""
+
+    why: RevokedWhy
+    keep: str | None = None
 
 
 class GrantPermissions(UserCommand, frozen=True):
@@ -113,6 +188,28 @@ class AddSigningKey(SigningKeyCommand, frozen=True):
     kid: str
     algorithm: KeyAlgorithm
     public_jwk: dict[str, str]
+
+
+class RotateSigningKey(SigningKeyCommand, frozen=True):
+    """Let a new key take over: `lead` µs from now, or at once with the old one withdrawn.
+
+    With `max_age` (µs) only when the key that signs is older than that. Nothing while another key
+    waits to take over, unless at once.
+    """
+
+    kid: str
+    algorithm: KeyAlgorithm
+    public_jwk: dict[str, str]
+    lead: int
+    at_once: bool = False
+    max_age: int | None = None
+
+
+class RetireSigningKey(SigningKeyCommand, frozen=True):
+    """End a key that another has taken over from, at least `after` µs ago."""
+
+    kid: str
+    after: int
 
 
 class OpenLog(Command, frozen=True):

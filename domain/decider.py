@@ -1,53 +1,60 @@
 """The rules of a user: `decide(user, command, policy, now) -> events`.
 
 Pure: the newest state, the wish, the policy and the time (µs) come in; facts or a refusal come
-out. No events mean that it is so already.
+out. No events mean that it is so already. Sessions have `domain.session_rules`, and who may
+change whom is in `domain.authority`.
 """
 
 from __future__ import annotations
 
-from domain import commands, events
-from domain.errors import Conflict, InvalidCredentials, InvalidToken, NotFound
+from domain import authority, commands, events, session_rules
+from domain.authority import NOBODY_ELSE, Others
+from domain.errors import Conflict, InvalidCredentials, NotFound
 from domain.permission import prepare
 from domain.policy import Policy
-from domain.user import Session, User
+from domain.user import User
 
 Events = tuple[events.Event, ...]
 
 
-def decide(user: User, command: commands.Command, policy: Policy, now: int) -> Events:
+def decide(  # noqa: C901, PLR0912 - one case a command
+    user: User, command: commands.Command, policy: Policy, now: int, others: Others = NOBODY_ELSE
+) -> Events:
     """What follows from a wish.
 
-    Raises `InvalidCredentials` for a login that may not be, `InvalidToken` for a session that is
-    over, `NotFound` for a user that isn't there.
+    Raises `InvalidCredentials` for a secret that isn't right now, `InvalidToken` for a session
+    that is over, `NotFound` for a user that isn't there, and what `authority.check` raises.
     """
     match command:
         case commands.RegisterUser():
             return _register(user, command)
         case commands.StartSession():
-            return _start_session(user, command, policy, now)
+            return session_rules.start(user, command, policy, now)
         case commands.RecordUse():
-            return _record_use(user, command, policy, now)
-        case commands.EndSession():
-            return _end_session(user, command)
-        case commands.SetPermissions(_, permissions):
-            return _set_permissions(user, permissions)
+            return session_rules.record_use(user, command, policy, now)
+        case commands.RotateToken():
+            return session_rules.rotate(user, command, policy, now)
+        case commands.PresentRetired():
+            return session_rules.present_retired(user, command, policy, now)
+        case commands.EndSession(_, session_id, why):
+            ended = events.RefreshTokenRevoked(session_id, why)
+            return (ended,) if session_id in user.sessions else ()
+        case commands.AdministrativeCommand():
+            return _administer(user, command, others)
+        case commands.ChangeSecret():
+            return _change_secret(user, command)
+        case commands.RehashSecret(_, secret_hash, replaced):
+            rehashed = events.UserSecretRehashed(secret_hash)
+            return (rehashed,) if _is_there(user) and user.secret_hash == replaced else ()
         case commands.GrantPermissions(_, permissions):
-            return _set_permissions(user, (*permissions, *user.permissions))
+            return _set_permissions(_found(user), (*permissions, *user.permissions))
         case commands.WithdrawPermissions(_, permissions):
-            return _set_permissions(user, set(user.permissions) - set(permissions))
+            return _set_permissions(_found(user), set(user.permissions) - set(permissions))
         case commands.RecordFailedLogins(_, count, first_at, last_at):
-            if user.status not in {"active", "disabled"}:
-                return ()
-            return (events.UserLoginFailed(count, first_at, last_at),)
+            return (events.UserLoginFailed(count, first_at, last_at),) if _is_there(user) else ()
         case _:
             msg = f"a user doesn't decide {type(command).__name__}"
             raise TypeError(msg)
-
-
-def is_live(session: Session, policy: Policy, now: int) -> bool:
-    """Whether a session that hasn't been ended is within its idle and its absolute limit."""
-    return now < min(session.expires_at, session.last_used_at + policy.session_idle)
 
 
 def _register(user: User, command: commands.RegisterUser) -> Events:
@@ -57,71 +64,46 @@ def _register(user: User, command: commands.RegisterUser) -> Events:
     return (events.UserRegistered(command.user_id, command.secret_hash),)
 
 
-def _start_session(user: User, command: commands.StartSession, policy: Policy, now: int) -> Events:
+def _change_secret(user: User, command: commands.ChangeSecret) -> Events:
     if user.status != "active" or command.secret_version != user.secret_version:
         raise InvalidCredentials
-    service = command.by == "client_credentials"
-    if service and any(
-        session.service and is_live(session, policy, now) for session in user.sessions.values()
-    ):
-        return ()
-    started: Events = (
-        events.UserLoggedIn(command.session_id, command.by),
-        events.RefreshTokenIssued(command.session_id, now + policy.session_max),
-    )
-    return (*_make_room(user, policy, now, service=service), *started)
+    changed = events.UserSecretChanged(command.secret_hash)
+    return (changed, *session_rules.end_all(user, "secret_changed", command.keep))
 
 
-def _make_room(user: User, policy: Policy, now: int, *, service: bool) -> Events:
-    """End sessions, those past their idle limit first and then the oldest, until one fits.
-
-    A user has one service session; it takes no other session's place.
-    """
-    held = [
-        (is_live(session, policy, now), session.started_at, session_id)
-        for session_id, session in user.sessions.items()
-        if session.service == service and session.expires_at > now
-    ]
-    surplus = max(0, len(held) + 1 - (1 if service else policy.session_cap))
-    return tuple(
-        events.RefreshTokenRevoked(session_id, "limit")
-        for _, _, session_id in sorted(held)[:surplus]
-    )
-
-
-def _record_use(user: User, command: commands.RecordUse, policy: Policy, now: int) -> Events:
-    session = user.sessions.get(command.session_id)
-    if user.status == "disabled":
-        raise InvalidToken(reason="user_disabled")
-    if session is None or user.status != "active":
-        raise InvalidToken(reason="revoked")
-    if not is_live(session, policy, now):
-        raise InvalidToken(reason="expired")
-    if command.generation > session.generation:
-        raise InvalidToken
-    if command.generation < session.generation:
-        raise InvalidToken(reason="retired")
-    match command.reason:
-        case "first":
-            wanted = session.used_generation < command.generation
-        case "due":
-            wanted = now - session.last_used_at >= policy.use_interval
-        case "elsewhere":
-            wanted = command.seen_at in {None, session.last_used_at}
-        case "every":
-            wanted = True
-    return (events.RefreshTokenUsed(command.session_id, command.generation),) if wanted else ()
-
-
-def _end_session(user: User, command: commands.EndSession) -> Events:
-    if command.session_id not in user.sessions:
-        return ()
-    return (events.RefreshTokenRevoked(command.session_id, command.why),)
+def _administer(user: User, command: commands.AdministrativeCommand, others: Others) -> Events:
+    authority.check(user, command, others)
+    _found(user)
+    match command:
+        case commands.SetPermissions(_, permissions):
+            return _set_permissions(user, permissions)
+        case commands.ResetSecret(_, secret_hash):
+            changed = events.UserSecretChanged(secret_hash)
+            return (changed, *session_rules.end_all(user, "secret_changed"))
+        case commands.DisableUser():
+            ended = session_rules.end_all(user, "disabled")
+            return (events.UserDisabled(), *ended) if user.status == "active" else ()
+        case commands.EnableUser():
+            return (events.UserEnabled(),) if user.status == "disabled" else ()
+        case commands.EndSessions(_, why, keep):
+            return session_rules.end_all(user, why, keep)
+        case _:
+            msg = f"a user doesn't decide {type(command).__name__}"
+            raise TypeError(msg)
 
 
 def _set_permissions(user: User, permissions: set[str] | tuple[str, ...]) -> Events:
-    if user.status not in {"active", "disabled"}:
-        msg = "There is no such user."
-        raise NotFound(msg)
     wanted = prepare(permissions)
     return () if wanted == user.permissions else (events.UserPermissionsSet(wanted),)
+
+
+def _is_there(user: User) -> bool:
+    return user.status in {"active", "disabled"}
+
+
+def _found(user: User) -> User:
+    """The user, who was registered and not erased; raises `NotFound`."""
+    if not _is_there(user):
+        msg = "There is no such user."
+        raise NotFound(msg)
+    return user

@@ -6,7 +6,7 @@ Knows nothing of who holds one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from domain.errors import Fault, InvalidRequest
@@ -31,3 +31,15 @@ def prepare(permissions: Iterable[str]) -> tuple[str, ...]:
         msg = "Some permissions are not acceptable."
         raise InvalidRequest(msg, faults)
     return tuple(sorted(set(wanted)))
+
+
+def implies(held: Collection[str], permission: str) -> bool:
+    """Whether somebody who holds these may do what another permission allows."""
+    return permission in held or ADMIN in held
+
+
+def common(one: Collection[str], other: Collection[str]) -> tuple[str, ...]:
+    """What both imply, as far as either names it: a token's share of what its user holds."""
+    return tuple(
+        each for each in sorted({*one, *other}) if implies(one, each) and implies(other, each)
+    )

@@ -18,6 +18,9 @@ REVOCATION_NOTICE: Final = MAX_ACCESS_TOKEN_LIFE + 60 * SECOND
 """How long after its end a session stays on the revocation feed: the longest life of an access
 token and a minute of skew, whatever the settings."""
 
+DELAYED_DUPLICATE: Final = 10 * SECOND
+"""How long after its rotation a retired token may come late without being taken for reuse."""
+
 ENDED_SESSION_KEPT: Final = 30 * DAY
 """How long a session that is over stays in the views."""
 
@@ -29,6 +32,7 @@ class Policy(msgspec.Struct, frozen=True):
     session_max: int = 365 * DAY
     session_cap: int = 100
     record_every_use: bool = False
+    retry_window: int = 60 * SECOND
 
     @property
     def use_interval(self) -> int:

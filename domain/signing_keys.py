@@ -10,8 +10,10 @@ import msgspec
 from domain import commands, events
 from domain.errors import Conflict
 from domain.events import KeyAlgorithm
-from domain.policy import Policy
+from domain.policy import REVOCATION_NOTICE, Policy
 from domain.stream import Recorded
+
+Events = tuple[events.Event, ...]
 
 
 class SigningKeyState(msgspec.Struct, frozen=True):
@@ -25,6 +27,11 @@ class SigningKeyState(msgspec.Struct, frozen=True):
     retired_at: int | None = None
     published_until: int | None = None
     withdrawn: bool = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it may still sign, now or later."""
+        return self.retired_at is None and not self.withdrawn
 
 
 class SigningKeys(msgspec.Struct, frozen=True):
@@ -41,11 +48,29 @@ class SigningKeys(msgspec.Struct, frozen=True):
         able = [
             (key.active_from, key)
             for key in self.keys.values()
-            if key.active_from is not None and key.retired_at is None and not key.withdrawn
+            if key.active_from is not None and key.is_usable
         ]
         active = [each for each in able if each[0] <= now]
         chosen = max(active, key=_since) if active else min(able, key=_since, default=None)
         return None if chosen is None else chosen[1]
+
+    def waiting(self, now: int) -> SigningKeyState | None:
+        """The key that is to take over after `now`, if there is one."""
+        for key in self.keys.values():
+            if key.is_usable and key.active_from is not None and key.active_from > now:
+                return key
+        return None
+
+    def succeeded(self, now: int, after: int) -> tuple[SigningKeyState, ...]:
+        """The keys that another took over from at least `after` µs ago, and that aren't retired."""
+        signer = self.signer(now)
+        if signer is None or signer.active_from is None or signer.active_from + after > now:
+            return ()
+        return tuple(
+            key
+            for key in self.keys.values()
+            if key.is_usable and key.kid != signer.kid and (key.active_from or now) < now
+        )
 
     def published(self, now: int) -> tuple[SigningKeyState, ...]:
         """The keys that verifiers need at `now`: next, active, and retired not long ago."""
@@ -73,23 +98,47 @@ def evolve(ring: SigningKeys, recorded: Recorded) -> SigningKeys:
     return SigningKeys(recorded.version, keys)
 
 
-def decide(
-    ring: SigningKeys, command: commands.Command, policy: Policy, now: int
-) -> tuple[events.Event, ...]:
+def decide(ring: SigningKeys, command: commands.Command, policy: Policy, now: int) -> Events:
     """What follows from a wish about keys; raises `Conflict` for a key that was there before."""
     del policy
     match command:
         case commands.AddSigningKey(kid, algorithm, public_jwk):
-            if kid in ring.keys:
-                msg = "This signing key was added before."
-                raise Conflict(msg)
-            added: tuple[events.Event, ...] = (events.SigningKeyAdded(kid, algorithm, public_jwk),)
-            if ring.signer(now) is None:
-                return (*added, events.SigningKeyActivated(kid, now))
-            return added
+            added = _add(ring, kid, algorithm, public_jwk)
+            first = (events.SigningKeyActivated(kid, now),) if ring.signer(now) is None else ()
+            return (*added, *first)
+        case commands.RotateSigningKey():
+            return _rotate(ring, command, now)
+        case commands.RetireSigningKey(kid, after):
+            retired = events.SigningKeyRetired(kid, now + REVOCATION_NOTICE)
+            return (retired,) if kid in {key.kid for key in ring.succeeded(now, after)} else ()
         case _:
             msg = f"the signing keys don't decide {type(command).__name__}"
             raise TypeError(msg)
+
+
+def _add(
+    ring: SigningKeys, kid: str, algorithm: KeyAlgorithm, public_jwk: dict[str, str]
+) -> Events:
+    if kid in ring.keys:
+        msg = "This signing key was added before."
+        raise Conflict(msg)
+    return (events.SigningKeyAdded(kid, algorithm, public_jwk),)
+
+
+def _rotate(ring: SigningKeys, command: commands.RotateSigningKey, now: int) -> Events:
+    """A successor that verifiers hear of before it signs; or, at once, of a key that leaked."""
+    signer = ring.signer(now)
+    if command.max_age is not None and signer is not None:
+        since = signer.created_at if signer.active_from is None else signer.active_from
+        if now - since < command.max_age:
+            return ()
+    if not command.at_once and ring.waiting(now) is not None:
+        return ()
+    added = _add(ring, command.kid, command.algorithm, command.public_jwk)
+    if not command.at_once:
+        return (*added, events.SigningKeyActivated(command.kid, now + command.lead))
+    withdrawn = (events.SigningKeyWithdrawn(key.kid) for key in ring.keys.values() if key.is_usable)
+    return (*added, events.SigningKeyActivated(command.kid, now), *withdrawn)
 
 
 def _changed(ring: SigningKeys, kid: str, **changes: object) -> dict[str, SigningKeyState]:

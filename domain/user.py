@@ -21,7 +21,8 @@ class Session(msgspec.Struct, frozen=True):
     """A session that hasn't ended; times in µs.
 
     `generation` is the current refresh token's, since `rotated_at`; `used_generation` the last
-    one whose use was recorded, at `last_used_at`.
+    one whose use was recorded. The last recorded use, a rotation and a repeat included, was at
+    `last_used_at`.
     """
 
     started_at: int
@@ -67,7 +68,16 @@ def _changes(user: User, recorded: Recorded, event: events.Event) -> dict[str, o
                 user, session_id, last_used_at=recorded.time, used_generation=generation
             )
         case events.RefreshTokenRotated(session_id, generation):
-            return _session(user, session_id, generation=generation, rotated_at=recorded.time)
+            return _session(
+                user,
+                session_id,
+                generation=generation,
+                rotated_at=recorded.time,
+                last_used_at=recorded.time,
+                used_generation=generation - 1,
+            )
+        case events.RefreshTokenRepeated(session_id):
+            return _session(user, session_id, last_used_at=recorded.time)
         case events.RefreshTokenRevoked(session_id):
             rest = {key: value for key, value in user.sessions.items() if key != session_id}
             return {"sessions": rest}

@@ -6,14 +6,14 @@ Inline. Says nothing about whom or why. A row goes when a later revocation finds
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from domain import events
 from domain.events import Event
 from domain.policy import REVOCATION_NOTICE
 from domain.stream import Recorded
 from projections.projection import Mode
-from projections.storage import Rows
+from projections.storage import Row, Rows
 
 _CREATE: Final = """
 CREATE TABLE IF NOT EXISTS revocations_v1 (
@@ -25,6 +25,26 @@ CREATE TABLE IF NOT EXISTS revocations_v1 (
 _CREATE_INDEX: Final = "CREATE INDEX IF NOT EXISTS revocations_v1_until ON revocations_v1 (until)"
 _DROP_OVER: Final = "DELETE FROM revocations_v1 WHERE until < ?"
 _REVOKE: Final = "INSERT INTO revocations_v1 (position, session_id, kid, until) VALUES (?, ?, ?, ?)"
+
+REVOKED_AFTER: Final = """
+SELECT position, session_id, kid, until FROM revocations_v1 WHERE position > ? AND until > ?
+ORDER BY position LIMIT ?"""
+"""Revocations after a position that a token may outlive at a time (µs), in the order of
+`RevokedRow`."""
+
+
+class RevokedRow(NamedTuple):
+    """An ended session or a withdrawn key; `until` in µs."""
+
+    position: int
+    session_id: str | None
+    kid: str | None
+    until: int
+
+    @classmethod
+    def of(cls, row: Row) -> RevokedRow:
+        """The row as the storage gives it."""
+        return cls(*row)  # type: ignore[arg-type]
 
 
 class Revocations:

@@ -35,22 +35,33 @@ CREATE TABLE IF NOT EXISTS token_lookup_v1 (
   origin BYTEA,
   used_origin BYTEA
 )"""
-_CREATE_INDEX: Final = (
-    "CREATE INDEX IF NOT EXISTS token_lookup_v1_user ON token_lookup_v1 (user_key, started_at)"
-)
+CREATE_BY_END: Final = """
+CREATE INDEX IF NOT EXISTS token_lookup_v1_by_end
+ON token_lookup_v1 (user_key, ended_at, started_at)"""
+"""A user's live sessions and those that ended long ago, however many there were meanwhile. The
+first stores were made with `token_lookup_v1_user` instead."""
+DROP_BY_USER: Final = "DROP INDEX IF EXISTS token_lookup_v1_user"
 
 _START: Final = """
 INSERT INTO token_lookup_v1 (session_id, user_key, service, started_at, expires_at, generation,
   rotated_at, used_generation, last_used_at, origin)
 VALUES (?, ?, ?, ?, ?, 1, ?, 0, ?, ?)"""
 _DROP_LONG_OVER: Final = """
-DELETE FROM token_lookup_v1 WHERE user_key = ?
-AND (expires_at < ? OR (ended_at IS NOT NULL AND ended_at < ?))"""
+DELETE FROM token_lookup_v1 WHERE session_id IN (
+  SELECT session_id FROM token_lookup_v1 WHERE user_key = ? AND ended_at < ?
+  UNION ALL
+  SELECT session_id FROM token_lookup_v1
+  WHERE user_key = ? AND ended_at IS NULL AND expires_at < ?)"""
 _ISSUE: Final = "UPDATE token_lookup_v1 SET expires_at = ? WHERE session_id = ?"
 _USE: Final = """
 UPDATE token_lookup_v1 SET used_generation = ?, last_used_at = ?, used_origin = ?
 WHERE session_id = ?"""
-_ROTATE: Final = "UPDATE token_lookup_v1 SET generation = ?, rotated_at = ? WHERE session_id = ?"
+_ROTATE: Final = """
+UPDATE token_lookup_v1 SET generation = ?, rotated_at = ?, used_generation = ?, last_used_at = ?,
+  used_origin = ?
+WHERE session_id = ?"""
+_REPEAT: Final = """
+UPDATE token_lookup_v1 SET last_used_at = ?, used_origin = ? WHERE session_id = ?"""
 _END: Final = """
 UPDATE token_lookup_v1 SET ended_at = ?, ended_why = ? WHERE session_id = ? AND ended_at IS NULL"""
 _END_ALL: Final = """
@@ -69,6 +80,23 @@ WHERE t.session_id = ?"""
 
 LOOK_UP_MANY: Final = LOOK_UP.replace("= ?", "= ANY(?)")
 """The same for many at once, on PostgreSQL."""
+
+_SESSIONS: Final = """
+SELECT t.session_id, t.user_key, t.service, t.started_at, t.expires_at, t.last_used_at, t.origin,
+  t.used_origin, k.master_id, k.wrapped
+FROM token_lookup_v1 t
+LEFT JOIN user_keys k ON k.user_key = t.user_key AND k.version = 0
+WHERE t.user_key = ? AND t.ended_at IS NULL AND t.expires_at > ? AND t.last_used_at > ?
+"""
+SESSIONS_OF: Final = {
+    "asc": _SESSIONS
+    + "AND (t.started_at, t.session_id) > (?, ?) ORDER BY t.started_at, t.session_id LIMIT ?",
+    "desc": _SESSIONS
+    + "AND (t.started_at, t.session_id) < (?, ?) "
+    + "ORDER BY t.started_at DESC, t.session_id DESC LIMIT ?",
+}
+"""A user's live sessions after a place, in each order, in the order of `SessionRow`; the second
+and third parameters are now and now less the idle limit, in µs."""
 
 
 class TokenRow(msgspec.Struct, frozen=True):
@@ -100,6 +128,26 @@ class TokenRow(msgspec.Struct, frozen=True):
         return cls(*row)  # type: ignore[arg-type]
 
 
+class SessionRow(msgspec.Struct, frozen=True):
+    """What a list of sessions shows; times in µs."""
+
+    session_id: str
+    user_key: str
+    service: int
+    started_at: int
+    expires_at: int
+    last_used_at: int
+    origin: bytes | None
+    used_origin: bytes | None
+    master_id: str | None
+    wrapped: bytes | None
+
+    @classmethod
+    def of(cls, row: Row) -> SessionRow:
+        """The row as the storage gives it."""
+        return cls(*row)  # type: ignore[arg-type]
+
+
 class TokenLookup:
     """Keeps `token_lookup_v1`."""
 
@@ -112,11 +160,12 @@ class TokenLookup:
             events.RefreshTokenIssued,
             events.RefreshTokenUsed,
             events.RefreshTokenRotated,
+            events.RefreshTokenRepeated,
             events.RefreshTokenRevoked,
             events.UserErased,
         }
     )
-    tables: tuple[str, ...] = (_CREATE, _CREATE_INDEX)
+    tables: tuple[str, ...] = (_CREATE, CREATE_BY_END)
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         """Start, move on and end sessions."""
@@ -133,7 +182,7 @@ def _changes(recorded: Recorded) -> tuple[tuple[str, tuple[Value, ...]], ...]:
             user, over = recorded.stream, time - ENDED_SESSION_KEPT
             service = int(by == "client_credentials")
             return (
-                (_DROP_LONG_OVER, (user, over, over)),
+                (_DROP_LONG_OVER, (user, over, user, over)),
                 (_START, (session_id, user, service, time, time, time, time, blob)),
             )
         case events.RefreshTokenIssued(session_id, expires_at):
@@ -141,7 +190,9 @@ def _changes(recorded: Recorded) -> tuple[tuple[str, tuple[Value, ...]], ...]:
         case events.RefreshTokenUsed(session_id, generation):
             return ((_USE, (generation, time, blob, session_id)),)
         case events.RefreshTokenRotated(session_id, generation):
-            return ((_ROTATE, (generation, time, session_id)),)
+            return ((_ROTATE, (generation, time, generation - 1, time, blob, session_id)),)
+        case events.RefreshTokenRepeated(session_id):
+            return ((_REPEAT, (time, blob, session_id)),)
         case events.RefreshTokenRevoked(session_id, why):
             return ((_END, (time, why, session_id)),)
         case events.UserErased():

@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS user_directory_v1 (
 _CREATE_INDEX: Final = (
     "CREATE INDEX IF NOT EXISTS user_directory_v1_order ON user_directory_v1 (registered_position)"
 )
+CREATE_ADMINISTRATORS: Final = """
+CREATE INDEX IF NOT EXISTS user_directory_v1_administrators ON user_directory_v1 (user_key)
+WHERE ' ' || permissions || ' ' LIKE '% admin %'"""
+"""Came after the first stores were made."""
 
 _REGISTER: Final = """
 INSERT INTO user_directory_v1 (user_key, user_id, secret_hash, secret_version, status,
@@ -52,25 +56,36 @@ WHERE user_key = ?"""
 
 _CREDENTIAL: Final = """
 SELECT d.user_key, d.status, d.permissions, d.secret_version, d.user_id, d.secret_hash,
-  k.master_id, k.wrapped, c.version, c.master_id, c.wrapped, s.generation
+  k.master_id, k.wrapped, c.version, c.master_id, c.wrapped, s.generation, {network}
 FROM user_directory_v1 d
 CROSS JOIN store s
 LEFT JOIN user_keys k ON k.user_key = d.user_key AND k.version = 0
 LEFT JOIN user_keys c ON c.user_key = d.user_key AND c.version =
   (SELECT max(version) FROM user_keys WHERE user_key = d.user_key AND version > 0)
 """
-CREDENTIAL_BY_KEY: Final = _CREDENTIAL + "WHERE d.user_key = ?"
-"""What a login needs: one row by user_key, in the order of `CredentialRow`."""
-CREDENTIAL_BY_NAME: Final = (
-    _CREDENTIAL + "WHERE d.user_key = (SELECT user_key FROM user_ids WHERE name_mac = ?)"
+KNOWN_NETWORK: Final = "SELECT last_at FROM known_networks WHERE network_mac = ? AND user_key = ?"
+"""When a login of a user from a network was noted."""
+CREDENTIAL_BY_KEY: Final = _CREDENTIAL.format(network="NULL") + "WHERE d.user_key = ?"
+"""What a login needs: one row by user_key, in the order of `CredentialRow`; no network."""
+CREDENTIAL_BY_KEY_AND_NETWORK: Final = (
+    _CREDENTIAL.format(
+        network="(SELECT last_at FROM known_networks n "
+        "WHERE n.network_mac = ? AND n.user_key = d.user_key)"
+    )
+    + "WHERE d.user_key = ?"
 )
-"""The same by the keyed hash of the prepared user_id."""
+"""The same with what the user knows of a network; the network is the first parameter."""
+CREDENTIAL_BY_NAME: Final = (
+    _CREDENTIAL.format(network="NULL")
+    + "WHERE d.user_key = (SELECT user_key FROM user_ids WHERE name_mac = ?)"
+)
+"""By the keyed hash of the prepared user_id; no network."""
 
 _USER: Final = """
 SELECT d.user_key, d.user_id, d.status, d.permissions, d.registered_at, d.last_login_at,
   (SELECT count(*) FROM token_lookup_v1 t WHERE t.user_key = d.user_key AND t.ended_at IS NULL
      AND t.expires_at > ? AND t.last_used_at > ?),
-  (SELECT max(position) FROM events e WHERE e.stream = d.user_key),
+  (SELECT position FROM events e WHERE e.stream = d.user_key ORDER BY version DESC LIMIT 1),
   d.registered_position, k.master_id, k.wrapped
 FROM user_directory_v1 d
 LEFT JOIN user_keys k ON k.user_key = d.user_key AND k.version = 0
@@ -81,10 +96,16 @@ limit, in µs."""
 USER_BY_NAME: Final = (
     _USER + "WHERE d.user_key = (SELECT user_key FROM user_ids WHERE name_mac = ?)"
 )
-USERS_AFTER: Final = (
-    _USER + "WHERE d.registered_position > ? ORDER BY d.registered_position LIMIT ?"
-)
-"""A page of users in the order of their registration."""
+USERS_AFTER: Final = {
+    "asc": _USER + "WHERE d.registered_position > ? ORDER BY d.registered_position LIMIT ?",
+    "desc": _USER + "WHERE d.registered_position < ? ORDER BY d.registered_position DESC LIMIT ?",
+}
+"""A page of users in each order of their registration."""
+
+ADMINISTRATORS: Final = """
+SELECT user_key FROM user_directory_v1
+WHERE ' ' || permissions || ' ' LIKE '% admin %' AND status = 'active' LIMIT ?"""
+"""Some of the enabled administrators."""
 
 
 class CredentialRow(msgspec.Struct, frozen=True):
@@ -102,6 +123,7 @@ class CredentialRow(msgspec.Struct, frozen=True):
     credential_master_id: str | None
     credential_wrapped: bytes | None
     store_generation: int
+    network_last_at: int | None
 
     @classmethod
     def of(cls, row: Row) -> CredentialRow:
@@ -148,7 +170,7 @@ class UserDirectory:
             events.UserErased,
         }
     )
-    tables: tuple[str, ...] = (_CREATE, _CREATE_INDEX)
+    tables: tuple[str, ...] = (_CREATE, _CREATE_INDEX, CREATE_ADMINISTRATORS)
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         """Register, change and erase users."""

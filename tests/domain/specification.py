@@ -16,6 +16,7 @@ import pytest
 
 from domain import events
 from domain.aggregate import Aggregate, aggregate_of
+from domain.authority import NOBODY_ELSE, Others
 from domain.commands import Command
 from domain.errors import GatebookError
 from domain.events import Event
@@ -25,6 +26,7 @@ from domain.stream import SYSTEM, Meta, Recorded
 
 T0 = 1_795_500_000_000_000
 ADA = "uk_" + "0" * 25 + "a"
+BOB = "uk_" + "0" * 25 + "b"
 META = Meta(SYSTEM, "0" * 32)
 
 REGISTERED = events.UserRegistered(Clear("Ada"), Clear("$argon2id$of-ada"))
@@ -86,11 +88,16 @@ class Given(NamedTuple):
     told: tuple[int | Event, ...]
     policy: Policy
 
-    def when(self, command: Command, now: int | None = None) -> Outcome:
-        """Wish for something at `now` (µs), by default at the time of the last event."""
+    def when(
+        self, command: Command, now: int | None = None, others: Others = NOBODY_ELSE
+    ) -> Outcome:
+        """Wish for something at `now` (µs), by default at the time of the last event.
+
+        `others` is what is true of other users then.
+        """
         history = number(command.stream, self.told)
         last = history[-1].time if history else T0
-        return Outcome(self, history, command, last if now is None else now)
+        return Outcome(self, history, command, last if now is None else now, others)
 
 
 class Outcome(NamedTuple):
@@ -100,12 +107,13 @@ class Outcome(NamedTuple):
     history: list[Recorded]
     command: Command
     now: int
+    others: Others
 
     def decided(self) -> tuple[Event, ...]:
         """The facts that follow; raises the refusal."""
         aggregate: Aggregate[Any] = aggregate_of(self.command.stream)
         state = aggregate.fold(self.history)
-        return aggregate.decide(state, self.command, self.given.policy, self.now)
+        return aggregate.decide(state, self.command, self.given.policy, self.now, self.others)
 
     def then(self, *expected: Event) -> Given:
         """Demand exactly these facts; the history goes on from them."""

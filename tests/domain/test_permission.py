@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidRequest
-from domain.permission import MAX_PERMISSIONS, prepare
+from domain.permission import MAX_PERMISSIONS, common, implies, prepare
 
 permissions = st.from_regex(r"[a-z][a-z0-9_.:-]{0,63}", fullmatch=True)
 
@@ -55,3 +55,26 @@ def test_prepared_permissions_are_sorted_and_different(wanted: list[str]) -> Non
     assert set(prepared) == set(wanted)
     assert all(one < other for one, other in pairwise(prepared))
     assert prepare(prepared) == prepared
+
+
+def test_admin_implies_all() -> None:
+    assert implies(("admin",), "users:write")
+    assert implies(("users:write",), "users:write")
+    assert not implies(("users:write",), "users:read")
+    assert not implies(("users:write",), "admin")
+
+
+@pytest.mark.parametrize(
+    ("token", "stored", "both"),
+    [
+        ((), ("admin",), ()),
+        (("a", "b"), ("b", "c"), ("b",)),
+        (("users:write",), ("admin",), ("users:write",)),
+        (("admin",), ("users:read", "a"), ("a", "users:read")),
+        (("admin",), ("admin", "a"), ("a", "admin")),
+    ],
+)
+def test_a_token_is_worth_what_both_it_and_its_user_imply(
+    token: tuple[str, ...], stored: tuple[str, ...], both: tuple[str, ...]
+) -> None:
+    assert common(token, stored) == common(stored, token) == both

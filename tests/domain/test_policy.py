@@ -6,6 +6,7 @@ import pytest
 
 from domain.policy import (
     DAY,
+    DELAYED_DUPLICATE,
     ENDED_SESSION_KEPT,
     MAX_ACCESS_TOKEN_LIFE,
     REVOCATION_NOTICE,
@@ -20,6 +21,8 @@ def test_what_nobody_set_is_as_documented() -> None:
     assert policy.session_max == 365 * 86_400_000_000
     assert policy.session_cap == 100
     assert policy.record_every_use is False
+    assert policy.retry_window == 60_000_000
+    assert DELAYED_DUPLICATE == 10_000_000
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a user's events add up to, those too that no command makes yet."""
+"""What a user's events add up to, those too that no command makes."""
 
 from __future__ import annotations
 
@@ -69,16 +69,30 @@ def test_a_use_moves_the_time_and_the_generation_of_the_last_one() -> None:
     assert used == Session(T0, T0 + 365 * DAY, T0 + 9, T0, used_generation=1)
 
 
-def test_a_rotation_moves_the_generation_but_not_the_last_use() -> None:
-    rotated = user(REGISTERED, *login(1), T0 + 9, events.RefreshTokenRotated(ONE, 2))
-    assert rotated.sessions[ONE] == Session(T0, T0 + 365 * DAY, T0, T0 + 9, generation=2)
+def test_a_rotation_is_the_last_use_of_the_generation_before() -> None:
+    told = (REGISTERED, *login(1), T0 + 9, events.RefreshTokenRotated(ONE, 2))
+    assert user(*told).sessions[ONE] == Session(
+        *(T0, T0 + 365 * DAY, T0 + 9, T0 + 9), generation=2, used_generation=1
+    )
+    again = user(*told, T0 + 11, events.RefreshTokenRotated(ONE, 3)).sessions[ONE]
+    assert again == Session(
+        *(T0, T0 + 365 * DAY, T0 + 11, T0 + 11), generation=3, used_generation=2
+    )
 
 
-def test_a_repeat_and_a_reuse_leave_the_session_as_it_is() -> None:
+def test_a_repeat_moves_the_time_of_the_last_use_alone() -> None:
+    told = (REGISTERED, *login(1), T0 + 9, events.RefreshTokenRotated(ONE, 2))
+    repeated = user(*told, T0 + 11, events.RefreshTokenRepeated(ONE, 1)).sessions[ONE]
+    assert repeated == Session(
+        *(T0, T0 + 365 * DAY, T0 + 11, T0 + 9), generation=2, used_generation=1
+    )
+
+
+def test_a_detected_reuse_leaves_the_session_as_it_is() -> None:
+    """What ends it is an event of its own."""
     before = user(REGISTERED, *login(1))
-    for event in (events.RefreshTokenRepeated(ONE, 1), events.RefreshTokenReuseDetected(ONE, 1)):
-        after = user(REGISTERED, *login(1), event)
-        assert after == msgspec.structs.replace(before, version=4)
+    after = user(REGISTERED, *login(1), events.RefreshTokenReuseDetected(ONE, 1))
+    assert after == msgspec.structs.replace(before, version=4)
 
 
 def test_a_revoked_session_is_gone_and_the_other_stays() -> None:
@@ -91,6 +105,7 @@ def test_a_revoked_session_is_gone_and_the_other_stays() -> None:
     [
         events.RefreshTokenUsed(ONE, 1),
         events.RefreshTokenRotated(ONE, 2),
+        events.RefreshTokenRepeated(ONE, 1),
         events.RefreshTokenIssued(ONE, T0 + DAY),
         events.RefreshTokenRevoked(ONE, "owner"),
     ],

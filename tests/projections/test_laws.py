@@ -1,4 +1,7 @@
-"""What holds for every view and every history: how it is cut, and where it is kept, is the same."""
+"""What holds for every view and every history.
+
+How it is cut, and where it is kept, is the same; and what is looked up is what decides.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,11 @@ import msgspec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from domain.aggregate import USER
+from domain.user import Session
 from projections.registry import PROJECTIONS
+from projections.token_lookup import TokenLookup
+from tests.domain.histories import live_through, plans
 from tests.projections.conftest import empty_views
 from tests.projections.history import fill, histories, whole
 
@@ -48,3 +55,42 @@ def test_both_kinds_of_storage_hold_the_same_bytes(
     there = filled(postgres_storage, history, size)
     assert here == there
     assert msgspec.msgpack.encode(here) == msgspec.msgpack.encode(there)
+
+
+SESSIONS = f"""
+SELECT user_key, session_id, {", ".join(Session.__struct_fields__)}
+FROM token_lookup_v1 WHERE ended_at IS NULL AND expires_at > ?"""
+"""Those that haven't ended, within their absolute limit."""
+
+
+def looked_up(storage: Storage, history: list[Recorded]) -> dict[tuple[str, str], Session]:
+    """The sessions that a look-up finds after a history, by user and session."""
+    with empty_views(storage) as rows:
+        fill(rows, TokenLookup(), history)
+        found = rows.fetch(SESSIONS, (history[-1].time if history else 0,))
+    return {
+        (str(user), str(session_id)): msgspec.convert(
+            dict(zip(Session.__struct_fields__, values, strict=True)), Session, strict=False
+        )
+        for user, session_id, *values in found
+    }
+
+
+def folded(history: list[Recorded]) -> dict[tuple[str, str], Session]:
+    """The sessions that the rules know after a history, by user and session."""
+    return {
+        (user, session_id): session
+        for user in {each.stream for each in history}
+        for session_id, session in USER.fold(
+            each for each in history if each.stream == user
+        ).sessions.items()
+        if session.expires_at > history[-1].time
+    }
+
+
+@once_made
+@given(st.one_of(histories(), plans.map(lambda plan: live_through(plan).recorded)))
+def test_a_look_up_finds_what_the_rules_know_of_each_session(
+    sqlite_storage: Storage, history: list[Recorded]
+) -> None:
+    assert looked_up(sqlite_storage, history) == folded(history)

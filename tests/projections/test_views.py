@@ -128,17 +128,71 @@ def test_a_session_says_whether_it_is_a_service_s(
     assert [row[2] for row in tokens(rows, history)] == [service]
 
 
-def test_a_use_and_a_rotation_move_their_session_on(rows: Transaction, history: History) -> None:
+def test_a_use_moves_its_session_on_and_no_other(rows: Transaction, history: History) -> None:
     at = history.then(ADA, events.UserLoggedIn("s1", "secret"), origin=b"from").time
     history.then(ADA, events.UserLoggedIn("s2", "secret"))
     used = history.then(ADA, events.RefreshTokenUsed("s1", 1), origin=b"there", after=10).time
+    assert tokens(rows, history) == [
+        ("s1", ADA, 0, at, at, 1, at, 1, used, None, None, b"from", b"there"),
+        ("s2", ADA, 0, at + 1, at + 1, 1, at + 1, 0, at + 1, None, None, None, None),
+    ]
+
+
+def test_a_rotation_is_the_last_use_of_the_generation_before(
+    rows: Transaction, history: History
+) -> None:
+    at = history.then(ADA, events.UserLoggedIn("s1", "secret"), origin=b"from").time
+    history.then(ADA, events.UserLoggedIn("s2", "secret"))
+    history.then(ADA, events.RefreshTokenUsed("s1", 1), origin=b"there", after=10)
     rotated = history.then(ADA, events.RefreshTokenRotated("s1", 2), origin=b"here", after=10).time
-    first, second = tokens(rows, history)
-    assert first == (
-        *("s1", ADA, 0, at, at, 2, rotated, 1, used, None, None),
-        *(b"from", b"there"),
+    assert tokens(rows, history) == [
+        ("s1", ADA, 0, at, at, 2, rotated, 1, rotated, None, None, b"from", b"here"),
+        ("s2", ADA, 0, at + 1, at + 1, 1, at + 1, 0, at + 1, None, None, None, None),
+    ]
+    history.recorded.clear()
+    again = history.then(ADA, events.RefreshTokenRotated("s1", 3), after=10).time
+    assert tokens(rows, history)[0] == (
+        *("s1", ADA, 0, at, at, 3, again, 2, again, None, None, b"from", None),
     )
-    assert second[5:11] == (1, at + 1, 0, at + 1, None, None)
+
+
+def test_the_first_use_of_a_successor_is_of_its_generation(
+    rows: Transaction, history: History
+) -> None:
+    at = history.then(ADA, events.UserLoggedIn("s1", "secret")).time
+    rotated = history.then(ADA, events.RefreshTokenRotated("s1", 2), after=10).time
+    used = history.then(ADA, events.RefreshTokenUsed("s1", 2), origin=b"there", after=10).time
+    assert tokens(rows, history) == [
+        ("s1", ADA, 0, at, at, 2, rotated, 2, used, None, None, None, b"there")
+    ]
+
+
+def test_a_repeat_moves_time_and_place_of_the_last_use_alone(
+    rows: Transaction, history: History
+) -> None:
+    at = history.then(ADA, events.UserLoggedIn("s1", "secret"), origin=b"from").time
+    history.then(ADA, events.UserLoggedIn("s2", "secret"))
+    rotated = history.then(ADA, events.RefreshTokenRotated("s1", 2), origin=b"here", after=10).time
+    repeated = history.then(ADA, events.RefreshTokenRepeated("s1", 1), origin=b"there", after=10)
+    assert tokens(rows, history) == [
+        ("s1", ADA, 0, at, at, 2, rotated, 1, repeated.time, None, None, b"from", b"there"),
+        ("s2", ADA, 0, at + 1, at + 1, 1, at + 1, 0, at + 1, None, None, None, None),
+    ]
+
+
+def test_a_detected_reuse_leaves_the_row_until_its_session_is_revoked(
+    rows: Transaction, history: History
+) -> None:
+    at = history.then(ADA, events.UserLoggedIn("s1", "secret"), origin=b"from").time
+    history.then(ADA, events.RefreshTokenReuseDetected("s1", 1), origin=b"there", after=10)
+    assert tokens(rows, history) == [
+        ("s1", ADA, 0, at, at, 1, at, 0, at, None, None, b"from", None)
+    ]
+    history.recorded.clear()
+    ended = history.then(ADA, events.RefreshTokenRevoked("s1", "reuse"), origin=b"there").time
+    assert tokens(rows, history) == [
+        ("s1", ADA, 0, at, at, 1, at, 0, at, ended, "reuse", b"from", None)
+    ]
 
 
 def test_a_session_ends_once(rows: Transaction, history: History) -> None:
@@ -246,7 +300,7 @@ def test_each_view_gets_its_share_and_all_reach_the_head(
 def test_an_event_that_no_view_wants_moves_the_position_alone(
     rows: Transaction, history: History
 ) -> None:
-    unwanted: Recorded = history.then(ADA, events.RefreshTokenRepeated("s1", 1))
+    unwanted: Recorded = history.then(ADA, events.RefreshTokenReuseDetected("s1", 1))
     apply_inline(rows, [unwanted])
     assert {name: whole(rows, name) for name in TABLES} == {name: [] for name in TABLES}
     assert rows.fetch("SELECT DISTINCT position FROM views") == [(1,)]
