@@ -1,7 +1,6 @@
 """What somebody can do with a name and a secret: register, authenticate, find the own key.
 
-A budget by source address and a hash are spent before anything is said. An unknown user, a
-disabled one and a wrong secret cost the same and get the same answer. Knows no HTTP.
+Knows no HTTP, and nothing of how a secret is proved.
 """
 
 from __future__ import annotations
@@ -10,22 +9,20 @@ from collections.abc import Callable
 
 from app.caller import Caller
 from app.dispatcher import Dispatcher
-from app.failed_logins import FailedLogins
 from app.hidden import Hidden
 from app.identifiers import new_session_id
 from app.issuing import Issuer, Session
-from app.lookup import Lookup
 from app.opening import Opener, wrapped_key
-from app.passwords import HashPool
-from app.registration import Registration, Rules
+from app.proving import Proving
+from app.registration import Registration
+from app.sessions import Bearer
 from app.throttle import RegistrationBudget, SourceBudget
 from app.vault import Ring, name_mac
-from domain import commands, user_id, user_secret
-from domain.errors import InvalidCredentials, RegistrationClosed
+from domain import commands, user_id
+from domain.errors import RegistrationClosed
 from domain.policy import Policy
 from domain.refresh_token import format_refresh_token
 from domain.stream import actor_of
-from domain.user_key import is_user_key
 from projections.user_directory import CredentialRow
 
 
@@ -41,57 +38,50 @@ class Accounts:
 
     def __init__(
         self,
-        lookup: Lookup,
         dispatcher: Dispatcher,
         issuer: Issuer,
         opener: Opener,
-        pool: HashPool,
-        sources: SourceBudget,
+        proving: Proving,
+        registration: Registration,
         registrations: RegistrationBudget,
-        failed_logins: FailedLogins,
+        sources: SourceBudget,
         policy: Policy,
-        rules: Rules,
         ring: Ring,
         clock: Callable[[], int],
     ) -> None:
-        self._lookup = lookup
         self._dispatcher = dispatcher
         self._issuer = issuer
         self._opener = opener
-        self._pool = pool
-        self._sources = sources
+        self._proving = proving
+        self._registration = registration
         self._registrations = registrations
-        self._failed_logins = failed_logins
+        self._sources = sources
         self._policy = policy
-        self._rules = rules
-        self._registration = Registration(dispatcher.dispatch, pool, rules)
         self._ring = ring
         self._clock = clock
 
     async def register(self, name: str, secret: str, caller: Caller) -> str:
         """A new user's key. Raises what `Registration` and the budgets raise."""
-        if not self._rules.open:
+        if not self._registration.is_open:
             raise RegistrationClosed
         prepared = self._registration.check(name, secret)
         with (
-            await self._registrations.reserve(caller.source),
             await self._sources.reserve(caller.source) as attempt,
+            await self._registrations.reserve(caller.source),
         ):
             user_key = await self._registration.register(name, prepared, caller.meta())
             attempt.succeeded()
             return user_key
 
     async def authenticate(self, user_key: str, secret: str, caller: Caller) -> Tokens:
-        """A new session's tokens; raises `InvalidCredentials`."""
-        prepared = user_secret.prepare(secret)
-        with await self._sources.reserve(caller.source) as attempt:
-            known = user_key if is_user_key(user_key) else ""
-            row = await self._proved(await self._lookup.credential(known), prepared)
-            attempt.succeeded()
+        """A new session's tokens; raises `InvalidCredentials` and what the budgets raise."""
+        row, network = await self._proving.by_key(user_key, secret, caller)
         await self._issuer.keys.at(row.store_generation)
         session_id = new_session_id()
         command = commands.StartSession(row.user_key, session_id, "secret", row.secret_version)
-        recorded = await self._dispatcher.dispatch(command, caller.meta(actor_of(row.user_key)))
+        rows = network.logged_in(row.user_key, self._clock())
+        meta = caller.meta(actor_of(row.user_key))
+        recorded = await self._dispatcher.dispatch(command, meta, rows)
         started_at = recorded[-1].time
         return Tokens(
             self._issuer.issue(self._session(row, session_id, started_at), self._clock()),
@@ -99,33 +89,26 @@ class Accounts:
         )
 
     async def find_user_key(self, name: str, secret: str, caller: Caller) -> str:
-        """The key of somebody who knows name and secret; raises `InvalidCredentials`."""
+        """The key of somebody who knows name and secret; raises as `authenticate` does."""
         mac = name_mac(self._ring, user_id.prepare(name))
-        prepared = user_secret.prepare(secret)
-        with await self._sources.reserve(caller.source) as attempt:
-            row = await self._proved(await self._lookup.credential_by_name(mac), prepared)
-            attempt.succeeded()
-            return row.user_key
+        return (await self._proving.by_name(mac, secret, caller)).row.user_key
 
-    async def _proved(self, row: CredentialRow | None, secret: str) -> CredentialRow:
-        """The row, when it is an active user's and the secret is right; one hash in any case."""
-        right = await self._pool.verify(self._hash_of(row), secret)
-        if row is None:
-            raise InvalidCredentials
-        if not right:
-            self._failed_logins.count(row.user_key)
-            raise InvalidCredentials
-        if row.status != "active":
-            raise InvalidCredentials
-        return row
+    async def change_secret(
+        self, bearer: Bearer, secret: str, new_secret: str, caller: Caller
+    ) -> None:
+        """Take a new secret; every session ends but the bearer's.
 
-    def _hash_of(self, row: CredentialRow | None) -> str | None:
-        if row is None or row.status == "erased" or row.secret_hash is None:
-            self._opener.nobody()
-            return None
-        key = wrapped_key(row.credential_master_id, row.credential_wrapped, row.user_key)
-        version = row.credential_version or 0
-        return self._opener.credential(row.user_key, version, key, row.secret_hash)
+        Raises `UnacceptableSecret` saying why, and as `authenticate` does for the secret until now.
+        """
+        wanted = self._registration.check_secret(
+            bearer.user_id, new_secret, pointer="/new_user_secret"
+        )
+        row = (await self._proving.by_key(bearer.user_key, secret, caller)).row
+        secret_hash = await self._registration.hash(wanted)
+        command = commands.ChangeSecret(
+            row.user_key, secret_hash, row.secret_version, bearer.session_id
+        )
+        await self._dispatcher.dispatch(command, caller.meta(actor_of(row.user_key)))
 
     def _session(self, row: CredentialRow, session_id: str, started_at: int) -> Session:
         """The new session, with what the user might do when the secret was looked at.

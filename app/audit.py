@@ -36,6 +36,9 @@ _IN_LOG: Final = f"""
 SELECT {_COLUMNS} FROM events WHERE position > ? AND position <= ?"""  # noqa: S608
 _IN_STREAM: Final = f"""
 SELECT {_COLUMNS} FROM events WHERE stream = ? AND version > ? AND position <= ?"""  # noqa: S608
+_BACK: Final = f"""
+SELECT {_COLUMNS} FROM events WHERE stream = ? AND version < ?
+ORDER BY version DESC LIMIT ?"""  # noqa: S608
 _TIME: Final = "SELECT time FROM events WHERE position = ?"
 _LENGTH: Final = "SELECT max(version) FROM events WHERE stream = ?"
 _POSITION: Final = "SELECT position FROM events WHERE stream = ? AND version = ?"
@@ -162,11 +165,36 @@ def read_page(rows: Rows, vault: Vault, wanted: Wanted, after: int, last: int, l
         sql = f"{_IN_LOG}{topic} ORDER BY position LIMIT ?"
         found = rows.fetch(sql, (after, end, *more, limit))
     else:
-        versions = range(1, _number(rows, _LENGTH, user_key) + 1)
-        passed = bisect_right(versions, after, key=lambda v: _number(rows, _POSITION, user_key, v))
+        passed = _passed(rows, user_key, after)
         sql = f"{_IN_STREAM}{topic} ORDER BY version LIMIT ?"
         found = rows.fetch(sql, (user_key, passed, end, *more, limit))
     records = [record_from(row) for row in found]
+    items, failure = _items(rows, vault, records)
+    return Page(items, records[-1].position if len(records) == limit else end, failure)
+
+
+def read_back(rows: Rows, vault: Vault, user_key: str, before: int, limit: int) -> list[EventItem]:
+    """The last `limit` events of a user before a position, newest first.
+
+    Raises `Damage` and `Unavailable` as `events` does.
+    """
+    found = rows.fetch(_BACK, (user_key, _passed(rows, user_key, before - 1) + 1, limit))
+    items, failure = _items(rows, vault, [record_from(row) for row in found])
+    if failure is not None:
+        raise failure
+    return items
+
+
+def _passed(rows: Rows, user_key: str, position: int) -> int:
+    """How many of a user's events there are up to a position."""
+    versions = range(1, _number(rows, _LENGTH, user_key) + 1)
+    return bisect_right(versions, position, key=lambda v: _number(rows, _POSITION, user_key, v))
+
+
+def _items(
+    rows: Rows, vault: Vault, records: list[Record]
+) -> tuple[list[EventItem], GatebookError | None]:
+    """What these rows say, up to the first that can't be shown, and why that one can't."""
     entries, failure = _entries(records)
     readers = _readers(rows, vault, entries)
     items: list[EventItem] = []
@@ -175,7 +203,7 @@ def read_page(rows: Rows, vault: Vault, wanted: Wanted, after: int, last: int, l
             items.append(_described(entry, readers))  # noqa: PERF401 - those before a fault stay
     except Damage as error:
         failure = error
-    return Page(items, records[-1].position if len(records) == limit else end, failure)
+    return items, failure
 
 
 def _entries(records: list[Record]) -> tuple[list[_Entry], GatebookError | None]:

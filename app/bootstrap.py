@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -16,33 +16,50 @@ import structlog
 
 from app import blocklist, master_key
 from app.accounts import Accounts
+from app.administration import Administration, Directory
+from app.buckets import Keeper
+from app.buckets_memory import MemoryKeeper
+from app.buckets_postgres import PostgresKeeper
 from app.clock import now as now  # noqa: PLC0414 - others know it by this place
 from app.dispatcher import Commit, Dispatcher
 from app.failed_logins import FailedLogins
+from app.introspection import Introspection
 from app.issuing import Issuer
 from app.lookup import Lookup, lookup_of
 from app.metrics import Metrics
 from app.opening import Opener
 from app.passwords import HashPool
+from app.proving import Proving
 from app.readiness import Readiness
-from app.registration import Rules
+from app.reading import Reading
+from app.refresh_tokens import RefreshTokens
+from app.registration import Registration, Rules
+from app.rehashing import Rehashing
+from app.revocation_feed import RevocationFeed
+from app.service_sessions import ServiceSessions
+from app.session_list import SessionList
 from app.sessions import Sessions
 from app.settings import Settings
+from app.signing_keys import KeyRotation
 from app.store import Store, open_store, storage_of
-from app.throttle import RegistrationBudget, SourceBudget
+from app.streams import Streams
+from app.throttle import AccountBudget, RegistrationBudget, SourceBudget
 from app.tokens.key_ring import KeyRing
+from app.uses import Uses
 from app.vault import Vault
 from app.writer import Answer, Wish, Writer
 from domain.errors import GatebookError
 from domain.policy import SECOND, Policy
 
+REVOCATION_STREAMS: Final = 256
+"""Of one source at a time."""
 LOOK_ROUND: Final = 0.5
 """Seconds between two looks at the store's generation, for processes that nobody asks."""
 
 _logger = structlog.get_logger("gatebook")
 
 
-class Service(msgspec.Struct, frozen=True):
+class Service(msgspec.Struct, frozen=True, kw_only=True):
     """A running service; belongs to the event loop that started it."""
 
     settings: Settings
@@ -50,10 +67,21 @@ class Service(msgspec.Struct, frozen=True):
     lookup: Lookup
     dispatcher: Dispatcher
     keys: KeyRing
+    key_rotation: KeyRotation
     opener: Opener
     pool: HashPool
+    proving: Proving
     accounts: Accounts
+    refresh_tokens: RefreshTokens
+    service_sessions: ServiceSessions
     sessions: Sessions
+    introspection: Introspection
+    administration: Administration
+    directory: Directory
+    session_list: SessionList
+    revocations: RevocationFeed
+    revocation_streams: Streams
+    reading: Reading
     readiness: Readiness
     metrics: Metrics
     stopping: asyncio.Event
@@ -65,6 +93,7 @@ def policy_of(settings: Settings) -> Policy:
         session_idle=settings.session_idle * SECOND,
         session_max=settings.session_max * SECOND,
         record_every_use=settings.refresh_audit == "every",
+        retry_window=settings.refresh_retry_window * SECOND,
     )
 
 
@@ -81,6 +110,20 @@ def open_vault(settings: Settings) -> Vault:
 def open_writer(store: Store, settings: Settings) -> Writer:
     """A writer of one's own, for a process without an event loop."""
     return Writer(store.log, store.vault, store.ring, policy_of(settings))
+
+
+def reading_of(store: Store, settings: Settings) -> Reading:
+    """What reads lists: on PostgreSQL through a connection of its own."""
+    if store.storage.kind == "sqlite":
+        return Reading(store.storage, owned=False)
+    return Reading(storage_of(settings.database_url), owned=True)
+
+
+def keeper_of(settings: Settings, store: Store) -> Keeper:
+    """Where budgets are kept: beside the log when several processes share a store."""
+    if store.storage.kind == "sqlite":
+        return MemoryKeeper(time.monotonic)
+    return PostgresKeeper(settings.database_url, store.ring.network)
 
 
 @asynccontextmanager
@@ -101,67 +144,119 @@ def _open(settings: Settings) -> Store:
 
 @asynccontextmanager
 async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
-    metrics = Metrics()
-    policy = policy_of(settings)
-    lookup = lookup_of(store.storage)
-    writer = open_writer(store, settings)
-    dispatcher = Dispatcher(_observed(writer, metrics))
-    keys = KeyRing(store)
-    opener = Opener(store.vault)
-    issuer = Issuer(keys, settings.issuer, settings.audience, settings.access_token_ttl)
-    pool = HashPool(
+    metrics, stopping = Metrics(), asyncio.Event()
+    policy, ring = policy_of(settings), store.ring
+    async with AsyncExitStack() as ending:
+        pool = _pool(settings, metrics)
+        ending.callback(pool.close)
+        lookup = lookup_of(store.storage)
+        ending.push_async_callback(lookup.close)
+        keeper = keeper_of(settings, store)
+        ending.push_async_callback(keeper.close)
+        dispatcher = Dispatcher(_observed(open_writer(store, settings), metrics))
+        ending.push_async_callback(dispatcher.stop)
+        failed_logins = FailedLogins(dispatcher, now)
+        ending.push_async_callback(failed_logins.close)
+        rehashing = Rehashing(dispatcher.dispatch, pool)
+        ending.push_async_callback(rehashing.close)
+        reading = reading_of(store, settings)
+        ending.callback(reading.close)
+        keys = KeyRing(store)
+        readiness = Readiness(store, keys, stopping, now)
+        ending.callback(readiness.close)
+        revocations = RevocationFeed(reading, stopping, now)
+        ending.push_async_callback(revocations.close)
+
+        streams = Streams(REVOCATION_STREAMS)
+        metrics.watch(metrics.hash_queue, lambda: pool.queue_length)
+        metrics.watch(metrics.command_queue, lambda: dispatcher.waiting)
+        metrics.watch(metrics.revocation_streams, lambda: streams.count)
+        metrics.watch(metrics.key_age, lambda: keys.age(now()))
+        dispatch = dispatcher.dispatch
+        # Lists are read by another thread, and seldom.
+        opener, reader = Opener(store.vault), Opener(store.vault, remembered=0)
+        issuer = Issuer(keys, settings.issuer, settings.audience, settings.access_token_ttl)
+        uses = Uses(opener, policy, now)
+        registration = Registration(dispatch, pool, rules_of(settings))
+        sources = SourceBudget(keeper)
+        proving = Proving(
+            lookup,
+            opener,
+            pool,
+            sources,
+            AccountBudget(keeper),
+            failed_logins,
+            rehashing,
+            ring.network,
+            now,
+        )
+        service = Service(
+            settings=settings,
+            store=store,
+            lookup=lookup,
+            dispatcher=dispatcher,
+            keys=keys,
+            key_rotation=KeyRotation(dispatch, store.vault, settings),
+            opener=opener,
+            pool=pool,
+            proving=proving,
+            accounts=Accounts(
+                dispatcher,
+                issuer,
+                opener,
+                proving,
+                registration,
+                RegistrationBudget(settings.registrations_per_hour, keeper),
+                sources,
+                policy,
+                ring,
+                now,
+            ),
+            refresh_tokens=RefreshTokens(
+                lookup,
+                dispatcher,
+                issuer,
+                opener,
+                uses,
+                policy,
+                ring.refresh,
+                now,
+                always_rotate=settings.refresh_rotation == "always",
+            ),
+            service_sessions=ServiceSessions(
+                lookup, dispatch, issuer, opener, proving, uses, policy, now
+            ),
+            sessions=Sessions(lookup, dispatch, issuer, opener, policy, now),
+            introspection=Introspection(lookup, dispatch, issuer, opener, policy, now),
+            administration=Administration(dispatch, registration),
+            directory=Directory(reader, ring, policy),
+            session_list=SessionList(reader, policy),
+            revocations=revocations,
+            revocation_streams=streams,
+            reading=reading,
+            readiness=readiness,
+            metrics=metrics,
+            stopping=stopping,
+        )
+        dispatcher.start()
+        upkeep = asyncio.create_task(_keep_up(service, failed_logins))
+        ending.push_async_callback(_stopped, upkeep)
+        yield service
+
+
+def _pool(settings: Settings, metrics: Metrics) -> HashPool:
+    return HashPool(
         threads=settings.hash_threads,
         memory_kib=settings.hash_memory_kib,
         time_cost=settings.hash_time,
         observe=metrics.hash_seconds.observe,
     )
-    metrics.hash_queue.set_function(lambda: pool.queue_length)
-    metrics.command_queue.set_function(lambda: dispatcher.waiting)
-    failed_logins = FailedLogins(dispatcher, now)
-    accounts = Accounts(
-        lookup,
-        dispatcher,
-        issuer,
-        opener,
-        pool,
-        SourceBudget(time.monotonic),
-        RegistrationBudget(settings.registrations_per_hour, time.monotonic),
-        failed_logins,
-        policy,
-        rules_of(settings),
-        store.ring,
-        now,
-    )
-    sessions = Sessions(lookup, dispatcher, issuer, opener, policy, store.ring.refresh, now)
-    stopping = asyncio.Event()
-    readiness = Readiness(store, keys, stopping, now)
-    service = Service(
-        settings,
-        store,
-        lookup,
-        dispatcher,
-        keys,
-        opener,
-        pool,
-        accounts,
-        sessions,
-        readiness,
-        metrics,
-        stopping,
-    )
-    dispatcher.start()
-    upkeep = asyncio.create_task(_keep_up(service, failed_logins))
-    try:
-        yield service
-    finally:
-        upkeep.cancel()
-        with suppress(asyncio.CancelledError):
-            await upkeep
-        readiness.close()
-        await failed_logins.close()
-        await dispatcher.stop()
-        await lookup.close()
-        pool.close()
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _keep_up(service: Service, failed_logins: FailedLogins) -> None:
@@ -172,7 +267,9 @@ async def _keep_up(service: Service, failed_logins: FailedLogins) -> None:
             generation = (await service.lookup.head()).generation
             await service.keys.at(generation)
             service.opener.at(generation)
+            await service.key_rotation.tend(service.keys.known, now())
             await failed_logins.write()
+            service.metrics.look()
         except GatebookError as error:
             _logger.warning("upkeep_failed", detail=error.detail)
         except Exception:
@@ -188,7 +285,7 @@ def _observed(writer: Writer, metrics: Metrics) -> Commit:
         for answer in answers:
             if isinstance(answer, tuple):
                 for recorded in answer:
-                    metrics.wrote(recorded.event.name)
+                    metrics.wrote(recorded.event)
         return answers
 
     return commit

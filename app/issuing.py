@@ -37,15 +37,15 @@ class Issuer:
     def issue(self, session: Session, now: int) -> str:
         """A token that doesn't outlive its session (RFC 9068 §2.2)."""
         second = now // SECOND
-        expires = min(second + self._ttl, session.ends_at // SECOND)
-        if expires <= second:
+        lifetime = self.lifetime(session, now)
+        if lifetime <= 0:
             raise InvalidToken(reason="expired")
         claims = Claims(
             iss=self._issuer,
             sub=session.user_key,
             aud=self._audience,
             iat=second,
-            exp=expires,
+            exp=second + lifetime,
             jti=new_jti(),
             client_id=session.user_key,
             sid=session.session_id,
@@ -65,3 +65,15 @@ class Issuer:
             audience=self._audience,
             now=now,
         )
+
+    def genuine(self, token: str) -> Claims | None:
+        """The claims of a token that one of our keys signed, expired or not; None for any other."""
+        try:
+            return access_token.genuine(token, self.keys.verifying)
+        except InvalidToken:
+            return None
+
+    def lifetime(self, session: Session, now: int) -> int:
+        """How many seconds a token of this session lives that is issued now."""
+        second = now // SECOND
+        return min(second + self._ttl, session.ends_at // SECOND) - second

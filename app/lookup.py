@@ -17,15 +17,23 @@ from app.eventstore.log import Head
 from domain.errors import InternalError, Unavailable
 from projections.storage import Lost, Row, Storage, Value
 from projections.storage_sqlite import SqliteStorage
-from projections.token_lookup import LOOK_UP, LOOK_UP_MANY, TokenRow
-from projections.user_directory import CREDENTIAL_BY_KEY, CREDENTIAL_BY_NAME, CredentialRow
+from projections.token_lookup import LOOK_UP, LOOK_UP_MANY, LOOK_UP_SERVICE, TokenRow
+from projections.user_directory import (
+    CREDENTIAL_BY_KEY_AND_NETWORK,
+    CREDENTIAL_BY_NAME,
+    KNOWN_NETWORK,
+    CredentialRow,
+)
 
 if TYPE_CHECKING:
-    from projections.reader_postgres import AsyncConnection
+    from projections.reader_postgres import Reader
 
 ANSWER_WITHIN: Final = 2.0
 """Seconds after which a look-up is given up."""
 IN_FLIGHT: Final = 2
+
+_NUL: Final = "\0"
+"""PostgreSQL has no text with it, and refuses a whole query that asks for one."""
 
 _MOMENT: Final = """
 SELECT s.generation, s.log_id, e.position, e.time, NULL
@@ -41,11 +49,17 @@ class Lookup(Protocol):
     async def session(self, session_id: str) -> TokenRow | None:
         """A session with its user."""
 
-    async def credential(self, user_key: str) -> CredentialRow | None:
-        """What a login needs, by user_key."""
+    async def service_session(self, user_key: str) -> TokenRow | None:
+        """A user's service session that wasn't ended."""
+
+    async def credential(self, user_key: str, network_mac: bytes = b"") -> CredentialRow | None:
+        """What a login needs, by user_key, and whether it knows the network."""
 
     async def credential_by_name(self, name_mac: bytes) -> CredentialRow | None:
-        """What a login needs, by the keyed hash of the user_id."""
+        """What a login needs, by the keyed hash of the user_id, but for the network."""
+
+    async def known_network(self, user_key: str, network_mac: bytes) -> int | None:
+        """When a login of this user from there was noted, in µs; None if never."""
 
     async def head(self) -> Head:
         """Where the log ends, and the store's generation; without the chain."""
@@ -67,16 +81,24 @@ def lookup_of(storage: Storage) -> Lookup:
 class _ByKey:
     """The look-ups in terms of one-row queries."""
 
-    async def _one(self, sql: str, key: Value) -> Row | None:
+    async def _one(self, sql: str, *key: Value) -> Row | None:
         raise NotImplementedError
 
-    async def credential(self, user_key: str) -> CredentialRow | None:
-        row = await self._one(CREDENTIAL_BY_KEY, user_key)
+    async def service_session(self, user_key: str) -> TokenRow | None:
+        row = await self._one(LOOK_UP_SERVICE, user_key)
+        return None if row is None else TokenRow.of(row)
+
+    async def credential(self, user_key: str, network_mac: bytes = b"") -> CredentialRow | None:
+        row = await self._one(CREDENTIAL_BY_KEY_AND_NETWORK, network_mac, user_key)
         return None if row is None else CredentialRow.of(row)
 
     async def credential_by_name(self, name_mac: bytes) -> CredentialRow | None:
         row = await self._one(CREDENTIAL_BY_NAME, name_mac)
         return None if row is None else CredentialRow.of(row)
+
+    async def known_network(self, user_key: str, network_mac: bytes) -> int | None:
+        row = await self._one(KNOWN_NETWORK, network_mac, user_key)
+        return None if row is None else int(row[0] or 0)
 
     async def head(self) -> Head:
         row = await self._one(_MOMENT + " WHERE s.one = ?", 1)
@@ -97,9 +119,9 @@ class SqliteLookup(_ByKey):
         row = await self._one(LOOK_UP, session_id)
         return None if row is None else TokenRow.of(row)
 
-    async def _one(self, sql: str, key: Value) -> Row | None:
+    async def _one(self, sql: str, *key: Value) -> Row | None:
         try:
-            found = self._storage.look_up(sql, (key,))
+            found = self._storage.look_up(sql, key)
         except Lost as error:
             raise Unavailable from error
         return found[0] if found else None
@@ -117,12 +139,14 @@ class PostgresLookup(_ByKey):
     def __init__(self, url: str) -> None:
         self._url = url
         self._sessions: dict[str, list[Future]] = {}
-        self._others: list[tuple[str, Value, Future]] = []
+        self._others: list[tuple[str, tuple[Value, ...], Future]] = []
         self._wanted = asyncio.Event()
         self._workers = [asyncio.create_task(self._work()) for _ in range(IN_FLIGHT)]
 
     async def session(self, session_id: str) -> TokenRow | None:
         """A session with its user."""
+        if _NUL in session_id:
+            return None
         future = self._future()
         self._sessions.setdefault(session_id, []).append(future)
         row = await self._answer(future)
@@ -134,7 +158,9 @@ class PostgresLookup(_ByKey):
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
-    async def _one(self, sql: str, key: Value) -> Row | None:
+    async def _one(self, sql: str, *key: Value) -> Row | None:
+        if any(isinstance(each, str) and _NUL in each for each in key):
+            return None
         future = self._future()
         self._others.append((sql, key, future))
         return await self._answer(future)
@@ -151,7 +177,9 @@ class PostgresLookup(_ByKey):
             timer.cancel()
 
     async def _work(self) -> None:
-        reader = _Reader(self._url)
+        from projections.reader_postgres import Reader  # noqa: PLC0415 - an extra
+
+        reader = Reader(self._url, ANSWER_WITHIN)
         try:
             while True:
                 await self._wanted.wait()
@@ -178,7 +206,7 @@ class PostgresLookup(_ByKey):
         finally:
             await reader.close()
 
-    async def _serve_sessions(self, reader: _Reader, sessions: dict[str, list[Future]]) -> None:
+    async def _serve_sessions(self, reader: Reader, sessions: dict[str, list[Future]]) -> None:
         try:
             rows = {row[0]: row for row in await reader.fetch(LOOK_UP_MANY, (list(sessions),))}
         except Lost:
@@ -192,43 +220,9 @@ class PostgresLookup(_ByKey):
                         future.set_result(rows.get(session_id))
 
 
-class _Reader:
-    """One connection for reading, made again when it broke."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: AsyncConnection | None = None
-
-    async def fetch(self, sql: str, params: Sequence[Value | list[str]]) -> list[Row]:
-        """Read, once more on a new connection when the old one broke; raises `Lost`.
-
-        Not once more after `ANSWER_WITHIN`: whoever asked has given up.
-        """
-        from projections import reader_postgres  # noqa: PLC0415 - an extra
-
-        clock = asyncio.get_running_loop().time
-        started = clock()
-        fresh = self._connection is None
-        try:
-            if self._connection is None:
-                self._connection = await reader_postgres.connect(self._url, ANSWER_WITHIN)
-            return await reader_postgres.fetch(self._connection, sql, params, ANSWER_WITHIN)
-        except Lost:
-            await self.close()
-            if fresh or clock() - started >= ANSWER_WITHIN:
-                raise
-            return await self.fetch(sql, params)
-
-    async def close(self) -> None:
-        """Close the connection, if there is one."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
-
-
-async def _serve(reader: _Reader, sql: str, key: Value, future: Future) -> None:
+async def _serve(reader: Reader, sql: str, key: tuple[Value, ...], future: Future) -> None:
     try:
-        found = await reader.fetch(sql, (key,))
+        found = await reader.fetch(sql, key)
     except Lost:
         if not future.done():
             future.set_exception(Unavailable())

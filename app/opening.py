@@ -24,10 +24,11 @@ _decode_origin = msgspec.json.Decoder(Origin).decode
 
 
 class Opener:
-    """Belongs to the event loop; `forget` when the store's generation has moved."""
+    """Belongs to one thread. Whoever lets it remember says `at` which generation the store is."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, *, remembered: int = REMEMBERED) -> None:
         self._vault = vault
+        self._remembered = remembered
         self._opened: dict[tuple[str, str, bytes, bytes], str] = {}
         self._generation = 0
         key, self._nobodys_key = vault.new_user_key_row(_NOBODY.stream, _NOBODY.version)
@@ -62,9 +63,10 @@ class Opener:
         if found is None:
             key = self._vault.unwrap_user_key(user_key, PERSON, wrapped)
             found = open_sealed(key, blob, user_key, field)
-            if len(self._opened) >= REMEMBERED:
+            if len(self._opened) >= self._remembered:
                 self._opened.clear()
-            self._opened[place] = found
+            if self._remembered:
+                self._opened[place] = found
         return found
 
 

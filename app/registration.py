@@ -42,16 +42,33 @@ class Registration:
         self._pool = pool
         self._rules = rules
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody may register."""
+        return self._rules.open
+
     def check(self, name: str, secret: str) -> str:
         """The prepared secret; raises `InvalidRequest`, and `UnacceptableSecret` saying why."""
         user_id.prepare(name)
+        return self.check_secret(name, secret)
+
+    def check_secret(self, name: str, secret: str, *, pointer: str = "/user_secret") -> str:
+        """The prepared form of a new secret for a name that is one; raises as `check` does."""
         return user_secret.check_new(
-            secret, user_id=name, min_length=self._rules.min_length, common=self._rules.common
+            secret,
+            user_id=name,
+            min_length=self._rules.min_length,
+            common=self._rules.common,
+            pointer=pointer,
         )
+
+    async def hash(self, prepared_secret: str) -> Clear:
+        """What is kept of a secret; raises `Overloaded`."""
+        return Clear(await self._pool.hash(prepared_secret))
 
     async def register(self, name: str, prepared_secret: str, meta: Meta) -> str:
         """The new user's key. Raises `UserIdTaken`, `Overloaded`, `Unavailable`."""
-        secret_hash = await self._pool.hash(prepared_secret)
-        command = RegisterUser(new_user_key(), Clear(name), Clear(secret_hash))
+        secret_hash = await self.hash(prepared_secret)
+        command = RegisterUser(new_user_key(), Clear(name), secret_hash)
         await self._dispatch(command, meta)
         return command.user_key

@@ -19,6 +19,7 @@ import structlog
 import uvicorn
 from uvicorn.lifespan.on import LifespanOn
 
+from app import metrics
 from app.limits import Limits
 from app.protocol import guarded
 from app.settings import SettingFault, SettingsError
@@ -83,7 +84,10 @@ def serve(
     try:
         if settings.workers == 1:
             return work(None)
-        return Supervisor(work, settings.workers, sockets, bounds.exit_s).run()
+        with metrics.shared():
+            return Supervisor(
+                work, settings.workers, sockets, bounds.exit_s, on_end=metrics.forget
+            ).run()
     finally:
         for bound in sockets:
             bound.close()

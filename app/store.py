@@ -1,7 +1,7 @@
 """A store as a whole: made once, opened by every process, with its ring of keys.
 
-Knows no HTTP and no command line. Making is one transaction under the append lock, so that any
-number of processes may start at once.
+Knows no HTTP and no command line. Making it, and adding what came later, is one transaction under
+the append lock, so that any number of processes may start at once.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from app.additions import add_missing
 from app.eventstore import schema
 from app.eventstore.log import Append, EventLog, Head, read_head
 from app.eventstore.record import GENESIS, record_of
 from app.identifiers import new_log_id, new_request_id
 from app.tokens.signing import Algorithm, SigningKey
-from app.vault import ADD_RING_KEY, RING_NAMES, TABLES, Ring, Vault
+from app.vault import ADD_RING_KEY, RING_NAMES, TABLES, Ring, Vault, signing_name
 from domain import commands
 from domain.aggregate import aggregate_of
 from domain.errors import Damage
@@ -68,7 +69,7 @@ def storage_of(url: str) -> Storage:
 
 
 def open_store(storage: Storage, vault: Vault, algorithm: Algorithm) -> Store:
-    """Open the store, making it when it isn't there.
+    """Open the store, making it when it isn't there, and what it doesn't have yet.
 
     Raises `UnusableStore` when a key of the ring doesn't open or a newer release has migrated it,
     `NotDurable` and `Lost` as the storage says.
@@ -76,6 +77,10 @@ def open_store(storage: Storage, vault: Vault, algorithm: Algorithm) -> Store:
     storage.prepare()
     with storage.transaction() as rows:
         there = rows.has_table("store")
+        if there:
+            _check(rows)
+            if add_missing(rows, storage.kind):
+                rows.commit()
     if not there:
         _make(storage, vault, SigningKey.generate(algorithm))
     with storage.snapshot() as found:
@@ -109,13 +114,14 @@ def _make(storage: Storage, vault: Vault, key: SigningKey) -> None:
         views = [table for projection in PROJECTIONS for table in projection.tables]
         for statement in (*schema.tables(storage.kind), *TABLES, CREATE_POINTERS, *views):
             rows.define(statement)
+        add_missing(rows, storage.kind)
         log_id = new_log_id()
         rows.execute(_NEW_STORE, (schema.FORMAT, log_id))
         for projection in PROJECTIONS:
             rows.execute(POINT, (projection.name, projection.version))
         for name in RING_NAMES:
             rows.execute(ADD_RING_KEY, vault.new_ring_key(name))
-        rows.execute(ADD_RING_KEY, vault.new_ring_key(f"signing {key.kid}", key.to_pkcs8()))
+        rows.execute(ADD_RING_KEY, vault.new_ring_key(signing_name(key.kid), key.to_pkcs8()))
         _write_first(rows, vault, log_id, key)
         rows.commit()
 

@@ -42,6 +42,8 @@ class Worker(NamedTuple):
 class Supervisor:
     """Keeps a number of processes serving the same sockets, and stops with them.
 
+    `on_end` is told the process id of each that ends.
+
     uvicorn's own starts fresh interpreters, which can't be given an app factory with its settings
     in it, and knows neither our server nor its exit codes.
     """
@@ -52,8 +54,11 @@ class Supervisor:
         count: int,
         sockets: list[socket.socket],
         exit_s: float,
+        *,
+        on_end: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._work = work
+        self._on_end = on_end
         self._count = count
         self._sockets = sockets
         self._exit_s = exit_s
@@ -123,6 +128,7 @@ class Supervisor:
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid:
                 self._workers.remove(worker)
+                self._on_end(worker.pid)
                 self._ended(worker, os.waitstatus_to_exitcode(status))
 
     def _ended(self, worker: Worker, code: int) -> None:

@@ -1,23 +1,24 @@
-"""How many failures, and how many registrations, one source is allowed.
+"""How many failures a source and an account are allowed, and how many registrations a source.
 
-Says which buckets a source draws on; the arithmetic, and who waits, is `app.buckets`. Knows
-nothing of HTTP: `source` is the peer's address as text, already freed from untrusted headers.
+Says which buckets an attempt draws on; the arithmetic is `app.buckets`, who waits is a keeper's.
+Knows nothing of HTTP: `source` is the peer's address as text, already freed from untrusted headers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import TracebackType
 from typing import Final, Self
 
-from app.buckets import Claim, Hold, Keeper, Limit, MemoryKeeper
-from domain.errors import GatebookError, TryLater, Unavailable
+from app.buckets import Claim, Hold, Keeper, Limit
+from domain.errors import GatebookError, TooManyAttempts, TryLater, Unavailable
 
 FAILURES: Final = 100
-"""By one address at once."""
+"""By one address, or at one account, at once."""
 FAILURES_PER_MINUTE: Final = 20
 """That an address gets back."""
+FAILURES_PER_HOUR: Final = 20
+"""That a network known to an account gets back."""
 
 _NETWORK: Final = 4  # times an address, for a /24 (IPv4) or a /64 (IPv6)
 _SITE: Final = 16  # times an address, for a /48 (IPv6)
@@ -31,33 +32,63 @@ class SourceBudget:
     checked; parallel right attempts give theirs back and never refuse one another.
     """
 
-    def __init__(self, clock: Callable[[], float], keeper: Keeper | None = None) -> None:
-        self._keeper = keeper or MemoryKeeper(clock)
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
         self._limits = _limits("failures", FAILURES, FAILURES_PER_MINUTE / 60)
 
     async def reserve(self, source: str) -> Attempt:
         """A place for one attempt, to be taken before its hash is spent.
 
         Use it as `with await budget.reserve(source) as attempt:`. When no place is free but some
-        are in flight, waits for one. Raises `TooManyAttempts` when none is in flight, and
-        `Overloaded` when waiting takes too long.
+        are in flight, waits for one. Raises `TooManyAttempts` when none is in flight,
+        `Overloaded` when waiting takes too long, `Unavailable` when the store is away.
         """
         return Attempt(await self._keeper.reserve(_claims(source, self._limits)))
+
+
+class AccountBudget:
+    """Failures at one account: by strangers together, and by each network that it knows.
+
+    Strangers have 100 and get 100 a day back, so that in n days no more than 100 · (n + 1) guesses
+    of theirs are looked at: up to 200 on the first day, and 100 on each day after. No success
+    gives them more. A network known to the account has 100 of its own and gets 20 an hour back;
+    a right secret makes its bucket as new. Neither draws on the other, so that no stranger locks
+    out an owner who comes from where he came from before.
+    """
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._strangers = Limit("failures by strangers", FAILURES, FAILURES / 86_400)
+        self._known = Limit("failures by known network", FAILURES, FAILURES_PER_HOUR / 3600)
+
+    async def reserve(self, account: str, network: str | None) -> Attempt:
+        """A place for one attempt, after that of its source; waits and raises as that does.
+
+        `network` names a network together with the account that knows it; None is a stranger's.
+        """
+        if network is None:
+            return Attempt(await self._keeper.reserve([Claim(self._strangers, account)]))
+        return Attempt(await self._keeper.reserve([Claim(self._known, network)]), resets=True)
 
 
 class Attempt:
     """A place held while a secret is checked. Fails closed: dropped without a word, it is spent.
 
-    As a context it gives the place back when the service could not answer (`TryLater`: nothing
-    was learnt from that), and spends it at any other end without a word, a cancelled one too.
+    As a context it gives the place back when the secret was not looked at, or nothing was said of
+    it (`TryLater`, `TooManyAttempts` of another budget), and spends it at any other end without a
+    word, a cancelled one too.
     """
 
-    def __init__(self, hold: Hold) -> None:
+    def __init__(self, hold: Hold, *, resets: bool = False) -> None:
         self._hold = hold
+        self._resets = resets
 
     def succeeded(self) -> None:
-        """The secret was right: the place is free again."""
-        self._hold.give_back()
+        """The secret was right: the place is free again, or with `resets` the whole bucket."""
+        if self._resets:
+            self._hold.reset()
+        else:
+            self._hold.give_back()
 
     def failed(self) -> None:
         """The secret was wrong, or the name taken: the place stays spent until time refills it."""
@@ -72,7 +103,7 @@ class Attempt:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        if isinstance(error, TryLater):
+        if isinstance(error, TryLater | TooManyAttempts):
             self._hold.give_back()
         else:
             self._hold.spend()
@@ -84,10 +115,8 @@ class RegistrationBudget:
     Networks have four and sixteen times that, as with failures. 0 is no limit.
     """
 
-    def __init__(
-        self, per_hour: int, clock: Callable[[], float], keeper: Keeper | None = None
-    ) -> None:
-        self._keeper = keeper or MemoryKeeper(clock)
+    def __init__(self, per_hour: int, keeper: Keeper) -> None:
+        self._keeper = keeper
         self._limits = _limits("registrations", per_hour, per_hour / 3600) if per_hour else ()
 
     async def reserve(self, source: str) -> Registration:
@@ -138,6 +167,11 @@ def _limits(name: str, capacity: int, per_second: float) -> tuple[Limit, Limit, 
 
 def _claims(source: str, limits: tuple[Limit, ...]) -> list[Claim]:
     return [Claim(limit, key) for limit, key in zip(limits, places(source), strict=False)]
+
+
+def network_of(source: str) -> str:
+    """The /24 or /64 of an address, as a key; all that is no address is one network."""
+    return places(source)[:2][-1]
 
 
 def places(source: str) -> tuple[str, ...]:

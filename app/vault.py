@@ -55,9 +55,19 @@ CREATE TABLE IF NOT EXISTS user_ids (
 
 ADD_RING_KEY: Final = "INSERT INTO ring_keys (name, master_id, wrapped) VALUES (?, ?, ?)"
 RING_KEYS: Final = "SELECT name, master_id, wrapped FROM ring_keys"
+WRAP_RING_KEY: Final = "UPDATE ring_keys SET master_id = ?, wrapped = ? WHERE name = ?"
+DROP_RING_KEY: Final = "DELETE FROM ring_keys WHERE name = ?"
+DROP_OTHER_SIGNING_KEYS: Final = "DELETE FROM ring_keys WHERE name LIKE 'signing %' AND name <> ?"
 ADD_USER_KEY: Final = (
     "INSERT INTO user_keys (user_key, version, master_id, wrapped) VALUES (?, ?, ?, ?)"
 )
+WRAP_USER_KEY: Final = (
+    "UPDATE user_keys SET master_id = ?, wrapped = ? WHERE user_key = ? AND version = ?"
+)
+USER_KEYS_AFTER: Final = """
+SELECT user_key, version, master_id, wrapped FROM user_keys WHERE (user_key, version) > (?, ?)
+ORDER BY user_key, version LIMIT ?"""
+USER_KEYS_LEFT: Final = "SELECT count(*) FROM user_keys WHERE master_id <> ?"
 DROP_OLD_CREDENTIALS: Final = (
     "DELETE FROM user_keys WHERE user_key = ? AND version > 0 AND version < ?"
 )
@@ -121,6 +131,11 @@ class Vault:
         keys = [self._current] + ([MasterKey(previous)] if previous else [])
         self._masters: Mapping[str, MasterKey] = {key.id: key for key in keys}
 
+    @property
+    def master_id(self) -> str:
+        """The id of the current master key, which is no secret."""
+        return self._current.id
+
     def wrap(self, label: str, key: bytes) -> Wrapped:
         """Wrap under the current master key."""
         return self._current.wrap(label, key)
@@ -170,6 +185,11 @@ class Vault:
         """The key of a row of `user_keys`."""
         return self.unwrap(_user_label(user_key, version), wrapped)
 
+    def rewrap_user_key(self, user_key: str, version: int, wrapped: Wrapped) -> Wrapped:
+        """The same key under the current master key."""
+        label = _user_label(user_key, version)
+        return self.wrap(label, self.unwrap(label, wrapped))
+
 
 class Place(NamedTuple):
     """What a blob is bound to: it opens nowhere else."""
@@ -218,6 +238,11 @@ def open_sealed_bytes(
     except (InvalidTag, ValueError) as error:
         msg = f"A sealed {field} of {stream} was changed, or belongs elsewhere."
         raise Damage(msg) from error
+
+
+def signing_name(kid: str) -> str:
+    """Under which name of `ring_keys` a signing key's private part is kept."""
+    return f"signing {kid}"
 
 
 def name_mac(ring: Ring, prepared: str) -> bytes:

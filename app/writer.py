@@ -31,8 +31,9 @@ from app.vault import (
     seal_event,
 )
 from domain.aggregate import aggregate_of
+from domain.authority import NOBODY_ELSE, Others, is_administrator
 from domain.catalogue import UnknownEvent
-from domain.commands import Command, RegisterUser
+from domain.commands import AdministrativeCommand, Command, RegisterUser
 from domain.errors import Damage, GatebookError, InternalError, Unavailable, UserIdTaken
 from domain.policy import Policy
 from domain.stream import Meta, Recorded, is_user_stream, user_key_of
@@ -40,6 +41,7 @@ from domain.user import User
 from domain.user_id import prepare
 from projections.registry import apply_inline, unknown_views
 from projections.storage import Lost, NotDurable, OutcomeUnknown, Rows, Value
+from projections.user_directory import ADMINISTRATORS
 
 Answer = tuple[Recorded, ...] | Exception
 """The events that a command led to, or why it led to none."""
@@ -151,7 +153,7 @@ class Writer:
         return [InternalError()]
 
     def _write(self, batch: Sequence[Wish]) -> list[Answer]:
-        streams = dict.fromkeys(wish.command.stream for wish in batch)
+        streams = dict.fromkeys(stream for wish in batch for stream in _streams(wish))
         people = _people(batch)
         macs = self._load_cold(batch, people)
         with self._log.append() as append:
@@ -178,9 +180,11 @@ class Writer:
     def _load_cold(self, batch: Sequence[Wish], people: Iterable[str]) -> list[bytes]:
         """Before the lock: fold what isn't cached, so that nobody waits for it inside."""
         cold = dict.fromkeys(
-            wish.command.stream
+            stream
             for wish in batch
-            if wish.command.stream not in self._states and type(wish.command) is not RegisterUser
+            if type(wish.command) is not RegisterUser
+            for stream in _streams(wish)
+            if stream not in self._states
         )
         strangers = [user_key for user_key in people if user_key not in self._keys]
         if cold or strangers:
@@ -231,8 +235,9 @@ class Writer:
         stream = wish.command.stream
         if wish.cancelled:
             return Unavailable()
-        if stream in draft.broken:
-            return _again(draft.broken[stream])
+        for needed in _streams(wish):
+            if needed in draft.broken:
+                return _again(draft.broken[needed])
         try:
             return self._draw_up(draft, wish, stream)
         except GatebookError as refusal:
@@ -245,7 +250,8 @@ class Writer:
         aggregate = aggregate_of(stream)
         state = draft.states[stream]
         before = state.version
-        events = aggregate.decide(state, wish.command, self._policy, draft.now)
+        others = _others(draft, wish.command)
+        events = aggregate.decide(state, wish.command, self._policy, draft.now, others)
         statements: list[Statement] = list(wish.rows) if events else []
         keys = self._keys
         mac = None
@@ -327,6 +333,30 @@ def _advanced(rows: Rows, states: dict[str, Any], broken: dict[str, Exception]) 
     return {each: state for each, state in advanced.items() if each not in broken} | {
         each: states[each] for each in broken
     }
+
+
+def _streams(wish: Wish) -> tuple[str, ...]:
+    """The streams whose newest state decides a wish: its own, and that of whoever administers."""
+    command = wish.command
+    if isinstance(command, AdministrativeCommand) and command.by is not None:
+        return command.stream, command.by.user_key
+    return (command.stream,)
+
+
+def _others(draft: _Draft, command: Command) -> Others:
+    """What a wish about a user needs to know of other users, as of this place in the batch."""
+    if not isinstance(command, AdministrativeCommand) or command.by is None:
+        return NOBODY_ELSE
+    asking = draft.states[command.by.user_key]
+    if not is_administrator(draft.states[command.stream]):
+        return Others(asking)
+    known = {key: state for key, state in draft.states.items() if isinstance(state, User)}
+    # One more than the batch may have changed: then one of them is as the view says.
+    stored = draft.append.rows.fetch(ADMINISTRATORS, (len(known) + 1,))
+    another = any(key not in known for (key,) in stored) or any(
+        is_administrator(state) for key, state in known.items() if key != command.stream
+    )
+    return Others(asking, another)
 
 
 def _people(batch: Sequence[Wish]) -> list[str]:

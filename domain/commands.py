@@ -75,14 +75,15 @@ class RotateToken(UserCommand, frozen=True):
 class PresentRetired(UserCommand, frozen=True):
     """Show a refresh token that was found to be retired: a repeat, a duplicate or a reuse.
 
-    `elsewhere` says that it came from another place than the last recorded use, which was at
-    `seen_at` (µs).
+    `elsewhere` says that a repeat is worth a record: it came from another place than the last
+    recorded use, which was at `seen_at` (µs). When there is a later one, that has to be found
+    again. None holds in any case.
     """
 
     session_id: str
     generation: int
     elsewhere: bool
-    seen_at: int
+    seen_at: int | None
 
 
 class EndSession(UserCommand, frozen=True):

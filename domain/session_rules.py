@@ -84,7 +84,7 @@ def present_retired(
     age = now - session.rotated_at
     if command.generation == session.generation - 1:
         if session.used_generation < session.generation and age < policy.retry_window:
-            news = command.elsewhere and command.seen_at == session.last_used_at
+            news = command.elsewhere and command.seen_at in {None, session.last_used_at}
             repeated = events.RefreshTokenRepeated(command.session_id, command.generation)
             return (repeated,) if news else ()
         if age < DELAYED_DUPLICATE:

@@ -81,6 +81,12 @@ WHERE t.session_id = ?"""
 LOOK_UP_MANY: Final = LOOK_UP.replace("= ?", "= ANY(?)")
 """The same for many at once, on PostgreSQL."""
 
+LOOK_UP_SERVICE: Final = LOOK_UP.replace(
+    "t.session_id = ?",
+    "t.user_key = ? AND t.ended_at IS NULL AND t.service = 1 ORDER BY t.started_at DESC LIMIT 1",
+)
+"""The same by user_key: the user's service session."""
+
 _SESSIONS: Final = """
 SELECT t.session_id, t.user_key, t.service, t.started_at, t.expires_at, t.last_used_at, t.origin,
   t.used_origin, k.master_id, k.wrapped

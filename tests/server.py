@@ -4,6 +4,12 @@
 
 - `GATEBOOK_TEST_LOOKUP_CACHE` seconds for which a session's row is remembered, as no process of
   the product may;
+- `GATEBOOK_TEST_UNCHECKED_ROTATION` when set, a token that another request has rotated meanwhile
+  is rotated again;
+- `GATEBOOK_TEST_UNCHECKED_LOGIN` when set, a login isn't looked at again when it is stored,
+  whatever became of the user since the secret was checked;
+- `GATEBOOK_TEST_LATE_RECORD` seconds after which a reuse is recorded, with its refusal given at
+  once;
 - `GATEBOOK_TEST_TRUST_ERRORS` when set, a commit without an answer counts as one that did not
   happen;
 - `GATEBOOK_TEST_LEASH` when set, the server ends with whoever holds the other end of its stdin.
@@ -14,41 +20,61 @@ into a running service, and nothing of what the tests look for.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Final, cast
 
+import msgspec
+
 from app import server
 from app.http.application import application
 from app.settings import SettingsError, load
+from domain import commands, events, session_rules
+from domain.errors import InvalidToken
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from uvicorn._types import ASGI3Application
 
     from app.bootstrap import Service
+    from app.caller import Caller
     from app.lookup import Lookup
+    from domain.policy import Policy
+    from domain.refresh_token import RefreshToken
+    from domain.stream import Recorded
+    from domain.user import User
     from projections.token_lookup import TokenRow
 
 PREFIX: Final = "GATEBOOK_TEST_"
 
 
 class Remembering:
-    """A look-up of sessions that is as old as `seconds`."""
+    """Look-ups, of which one of a session is as old as `seconds`.
 
-    def __init__(self, lookup: Lookup, seconds: float) -> None:
+    With `settled` only rows of a token whose first use is recorded are remembered: any other leads
+    to a command, and that is decided on what is so now.
+    """
+
+    def __init__(self, lookup: Lookup, seconds: float, *, settled: bool) -> None:
         self._lookup = lookup
         self._seconds = seconds
+        self._settled = settled
         self._rows: dict[str, tuple[float, TokenRow | None]] = {}
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._lookup, name)
 
     async def session(self, session_id: str) -> TokenRow | None:
         found = self._rows.get(session_id)
         if found is None or time.monotonic() - found[0] > self._seconds:
-            found = time.monotonic(), await self._lookup.session(session_id)
-            self._rows[session_id] = found
+            row = await self._lookup.session(session_id)
+            found = time.monotonic(), row
+            if row is None or row.used_generation == row.generation or not self._settled:
+                self._rows[session_id] = found
         return found[1]
 
 
@@ -56,10 +82,57 @@ def meddle(service: Service, environ: Mapping[str, str]) -> None:
     """Break what the tests ask to be broken."""
     seconds = environ.get(f"{PREFIX}LOOKUP_CACHE")
     if seconds is not None:
-        remembering = Remembering(service.lookup, float(seconds))
-        service.sessions._lookup = remembering  # type: ignore[assignment]
+        for part in msgspec.structs.astuple(service):
+            if hasattr(part, "_lookup"):
+                settled = part is service.refresh_tokens
+                part._lookup = Remembering(service.lookup, float(seconds), settled=settled)
+    late = environ.get(f"{PREFIX}LATE_RECORD")
+    if late is not None:
+        _record_late(service, float(late))
+    if f"{PREFIX}UNCHECKED_ROTATION" in environ:
+        session_rules.rotate = _rotate_again
+    if f"{PREFIX}UNCHECKED_LOGIN" in environ:
+        session_rules.start = _start_anyway
     if f"{PREFIX}TRUST_ERRORS" in environ:
         service.store.log.holds = lambda record: False  # type: ignore[method-assign]
+
+
+def _rotate_again(
+    user: User, command: commands.RotateToken, policy: Policy, now: int
+) -> tuple[events.Event, ...]:
+    return (events.RefreshTokenRotated(command.session_id, command.generation + 1),)
+
+
+def _start_anyway(
+    user: User,
+    command: commands.StartSession,
+    policy: Policy,
+    now: int,
+    rule: Callable[..., tuple[events.Event, ...]] = session_rules.start,
+) -> tuple[events.Event, ...]:
+    as_it_was = msgspec.structs.replace(
+        user, status="active", secret_version=command.secret_version
+    )
+    return rule(as_it_was, command, policy, now)
+
+
+def _record_late(service: Service, seconds: float) -> None:
+    tokens, later = service.refresh_tokens, set[asyncio.Task[object]]()
+    record = tokens._recorded
+
+    async def refuse(
+        command: commands.UserCommand, token: RefreshToken, caller: Caller
+    ) -> tuple[Recorded, ...]:
+        async def wait() -> None:
+            await asyncio.sleep(seconds)
+            await record(command, token, caller)
+
+        if not isinstance(command, commands.PresentRetired):
+            return await record(command, token, caller)
+        later.add(asyncio.create_task(wait()))
+        raise InvalidToken(reason="reused")
+
+    tokens._recorded = refuse  # type: ignore[method-assign]
 
 
 def _end_with_stdin() -> None:

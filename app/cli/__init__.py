@@ -20,7 +20,9 @@ from app.version import VERSION
 COMMANDS: Final = {
     "serve": "Run the service.",
     "demo": "Show it all on a throw-away service.",
-    "users": "List users, make them, and say what they may do.",
+    "users": "List users, make them, and change them.",
+    "sessions": "List a user's sessions, and end them.",
+    "keys": "List the signing keys, rotate them, and change the master key.",
     "audit": "Read the log.",
     "config": "Show and check the settings.",
     "doctor": "Look for what is wrong, and say what to do.",

@@ -40,9 +40,6 @@ def read_settings(overrides: Mapping[str, str] | None = None) -> Loaded:
 
 def check_release(settings: Settings) -> None:
     """Refuse settings that this release can't keep; raises `SettingsError`."""
-    if settings.refresh_rotation == "always":
-        problem = "is 'always', which this release can't do yet. Set it to on-request."
-        raise SettingsError(SettingFault("GATEBOOK_REFRESH_ROTATION", problem))
     if settings.sqlite_path is None and find_spec("psycopg") is None:
         problem = "is PostgreSQL's, whose driver is missing. Run: pip install gatebook[postgresql]"
         raise SettingsError(SettingFault(_URL, problem))

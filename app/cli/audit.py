@@ -10,8 +10,7 @@ from app import audit
 from app.audit import EventItem, Wanted
 from app.cli import output
 from app.cli.access import opened
-from app.cli.users import directory_of
-from app.clock import now
+from app.cli.administering import find
 from app.timestamps import parse_rfc3339
 
 if TYPE_CHECKING:
@@ -52,8 +51,7 @@ def log(
         storage, vault = access.store.storage, access.store.vault
         user_key = None
         if user is not None:
-            with storage.snapshot() as rows:
-                user_key = directory_of(access).find(rows, user, now()).user_key
+            user_key = find(access, user).user_key
         for items in audit.events(storage, vault, Wanted(user_key, kind, since, until)):
             if as_json:
                 output.json_lines(items)
@@ -67,7 +65,7 @@ def line(item: EventItem) -> str:
     return output.columns(
         (str(item.position), 6),
         (item.time, 27),
-        (item.type, 24),
+        (item.type, 28),
         (whose, 29),
         (" ".join(_words(item)), 0),
     )

@@ -15,11 +15,13 @@ from app import audit, logs, master_key
 from app.audit import Wanted
 from app.cli import failure, output
 from app.cli.access import Access, check_release, makes_key, open_with, read_settings
+from app.cli.administering import directory_of
 from app.cli.holding import holder
 from app.cli.pooler import check_pooler
-from app.cli.users import PAGE, directory_of
+from app.cli.users import PAGE
 from app.clock import now
 from app.eventstore.log import read_head, read_stream
+from app.paging import Part
 from app.readiness import store_checks
 from app.settings import SettingsError
 from domain.aggregate import KEYS
@@ -209,10 +211,10 @@ def _signing(settings: Settings, store: Store) -> Iterator[Finding]:
 
 
 def _administrators(settings: Settings, store: Store) -> Finding:
-    directory, after, count = directory_of(Access(settings, store)), 0, 0
+    directory, after, count = directory_of(Access(settings, store)), None, 0
     while True:
         with store.storage.snapshot() as rows:
-            page = directory.page(rows, after, PAGE, now())
+            page = directory.page(rows, Part(PAGE, after), now())
         for item in page.items:
             count += item.status != "erased"
             if item.status == "active" and ADMIN in item.permissions:

@@ -10,11 +10,12 @@ import structlog
 from app import logs, master_key, server
 from app.cli import failure
 from app.cli.access import Access, check_release, makes_key, open_with, read_settings
+from app.cli.administering import directory_of
 from app.cli.holding import held
 from app.cli.pooler import check_pooler
-from app.cli.users import directory_of
 from app.clock import now
 from app.http.application import application
+from app.paging import Part
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
@@ -52,7 +53,7 @@ def _prepare(settings: Settings) -> None:
     with open_with(settings, make=True) as store:
         access = Access(settings, store)
         with store.storage.snapshot() as rows:
-            users = directory_of(access).page(rows, 0, 1, now()).items
+            users = directory_of(access).page(rows, Part(1), now()).items
     if made:
         _say(
             "A master key was made. Without it the store can't be read: keep a copy elsewhere.",

@@ -1,31 +1,21 @@
-"""`gatebook users`: who there is, and what each may do."""
+"""`gatebook users`: who there is, what each may do, and whether each gets in."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 import rich_click as click
 
-from app import bootstrap
-from app.administration import Administration, Directory, UserItem
+from app.administration import Administration, UserItem
 from app.caller import command_line
 from app.cli import output
-from app.cli.access import Access, opened
+from app.cli.access import opened
+from app.cli.administering import Administering, administration, directory_of, find
 from app.clock import now
-from app.opening import Opener
-from app.passwords import HashPool
-from app.registration import Registration
-from app.writer import Wish
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from domain.commands import Command
-    from domain.stream import Meta, Recorded
+from app.paging import Part
 
 PAGE: Final = 1000
 _HEADER: Final = ("USER_KEY", "STATUS", "SESSIONS", "LAST_LOGIN_AT", "USER_ID", "PERMISSIONS")
@@ -33,7 +23,7 @@ _HEADER: Final = ("USER_KEY", "STATUS", "SESSIONS", "LAST_LOGIN_AT", "USER_ID", 
 
 @click.group("users")
 def command() -> None:
-    """List users, make them, and say what they may do.
+    """List users, make them, and change them.
 
     USER is a user_id or a user_key.
     """
@@ -44,12 +34,12 @@ def command() -> None:
 def list_users(*, as_json: bool) -> None:
     """List all users, in the order of their registration."""
     with opened() as access:
-        directory, after = directory_of(access), 0
+        directory, after = directory_of(access), None
         if not as_json:
             output.data([_line(*_HEADER)])
         while True:
             with access.store.storage.snapshot() as rows:
-                page = directory.page(rows, after, PAGE, now())
+                page = directory.page(rows, Part(PAGE, after), now())
             if as_json:
                 output.json_lines(page.items)
             else:
@@ -65,7 +55,7 @@ def list_users(*, as_json: bool) -> None:
 def show(user: str, *, as_json: bool) -> None:
     """Show one user."""
     with opened() as access:
-        item = _find(access, user)
+        item = find(access, user)
     if as_json:
         output.json_lines([item])
         return
@@ -83,9 +73,26 @@ def create(user_id: str, *, secret_stdin: bool) -> None:
     registration is closed, and makes the store when there is none.
     """
     secret = output.read_secret(from_stdin=secret_stdin)
-    with opened(make=True) as access, _administration(access) as administration:
-        user_key = asyncio.run(administration.create(user_id, secret, command_line()))
+    with opened(make=True) as access, administration(access) as by:
+        user_key = asyncio.run(by.users.create(user_id, secret, command_line()))
     output.data([user_key])
+
+
+@command.command("set-secret")
+@click.argument("user")
+@click.option("--secret-stdin", is_flag=True, help="Read the secret from stdin.")
+def set_secret(user: str, *, secret_stdin: bool) -> None:
+    """Give a user a new secret; all its sessions end.
+
+    The secret is asked for, or read from stdin: never an argument.
+    """
+    with opened() as access:
+        item = find(access, user)
+        secret = output.read_secret(from_stdin=secret_stdin)
+        with administration(access) as by:
+            asyncio.run(by.users.reset_secret(item, secret, None, command_line()))
+    still = " The user is still disabled." if item.status == "disabled" else ""
+    output.talk(f"{_name(item)} has a new secret. Sessions ended: {by.ended}.{still}")
 
 
 @command.command("grant")
@@ -96,7 +103,7 @@ def grant(user: str, permissions: tuple[str, ...]) -> None:
 
     They count from the user's next refresh on.
     """
-    _change(user, permissions, lambda by: by.grant)
+    _permit(user, lambda users, key: users.grant(key, permissions, command_line()))
 
 
 @command.command("revoke")
@@ -107,54 +114,53 @@ def revoke(user: str, permissions: tuple[str, ...]) -> None:
 
     Here and in introspection they stop working at once.
     """
-    _change(user, permissions, lambda by: by.withdraw)
+    _permit(user, lambda users, key: users.withdraw(key, permissions, command_line()))
 
 
-Change = Callable[[str, Sequence[str], "Meta"], Awaitable[bool]]
+@command.command("disable")
+@click.argument("user")
+def disable(user: str) -> None:
+    """Lock a user out until enabled again; all its sessions end."""
+    item, by = _change(user, lambda users, key: users.disable(key, None, command_line()))
+    ended = f" Sessions ended: {by.ended}." if by.changed else ""
+    output.talk(f"{_unless(by)}{_name(item)} is disabled.{ended}")
 
 
-def directory_of(access: Access) -> Directory:
-    """What reads the users of a store."""
-    store = access.store
-    return Directory(Opener(store.vault), store.ring, bootstrap.policy_of(access.settings))
+@command.command("enable")
+@click.argument("user")
+def enable(user: str) -> None:
+    """Let a disabled user in again, with the secret as it was."""
+    item, by = _change(user, lambda users, key: users.enable(key, None, command_line()))
+    output.talk(f"{_unless(by)}{_name(item)} is enabled.")
 
 
-def _change(
-    user: str, permissions: tuple[str, ...], which: Callable[[Administration], Change]
-) -> None:
-    with opened() as access, _administration(access) as administration:
-        user_key = _find(access, user).user_key
-        changed = asyncio.run(_done(which(administration)(user_key, permissions, command_line())))
-        item = _find(access, user_key)
-    name, held = item.user_id or user_key, ", ".join(item.permissions) or "nothing"
-    output.talk(f"{'' if changed else 'Nothing to change. '}{name} has: {held}")
+Change = Callable[[Administration, str], Awaitable[bool]]
+
+
+def _permit(user: str, change: Change) -> None:
+    item, by = _change(user, change)
+    held = ", ".join(item.permissions) or "nothing"
+    output.talk(f"{_unless(by)}{_name(item)} has: {held}")
+
+
+def _change(user: str, change: Change) -> tuple[UserItem, Administering]:
+    """Change a user; what it is afterwards, and what that led to."""
+    with opened() as access, administration(access) as by:
+        user_key = find(access, user).user_key
+        asyncio.run(_done(change(by.users, user_key)))
+        return find(access, user_key), by
 
 
 async def _done(change: Awaitable[bool]) -> bool:
     return await change
 
 
-@contextmanager
-def _administration(access: Access) -> Iterator[Administration]:
-    settings = access.settings
-    writer = bootstrap.open_writer(access.store, settings)
-    pool = HashPool(threads=1, memory_kib=settings.hash_memory_kib, time_cost=settings.hash_time)
-
-    async def dispatch(command: Command, meta: Meta) -> tuple[Recorded, ...]:
-        (answer,) = writer.commit([Wish(command, meta)])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    try:
-        yield Administration(dispatch, Registration(dispatch, pool, bootstrap.rules_of(settings)))
-    finally:
-        pool.close()
+def _unless(by: Administering) -> str:
+    return "" if by.changed else "Nothing to change. "
 
 
-def _find(access: Access, user: str) -> UserItem:
-    with access.store.storage.snapshot() as rows:
-        return directory_of(access).find(rows, user, now())
+def _name(item: UserItem) -> str:
+    return item.user_id or item.user_key
 
 
 def _row(item: UserItem) -> str:

@@ -13,6 +13,9 @@ from projections.storage import Kind
 FORMAT: Final = 1
 """Of the tables as a whole; raised by a migration."""
 
+RAISE_GENERATION: Final = "UPDATE store SET generation = generation + 1"
+"""Said by whatever changes what processes remember: keys, and which tables are live."""
+
 _TABLES: Final = (
     """
 CREATE TABLE store (

@@ -16,21 +16,32 @@ from litestar.exceptions import HTTPException
 from app import logs
 from app.bootstrap import Service, running
 from app.http import schema
+from app.http.account import AccountController
 from app.http.answer import StructResponse
 from app.http.body import MAX_BODY, StrictRequest
+from app.http.cors import Cors
 from app.http.error import ErrorController
 from app.http.key import KeyController
+from app.http.me import MeController
+from app.http.metadata import MetadataController
+from app.http.oauth import OAuthController
 from app.http.observe import Observed
 from app.http.operation import OperationController
 from app.http.problems import answer
+from app.http.revocation import RevocationController
 from app.http.session import SessionController
 from app.http.user import UserController
 from app.settings import Settings
 
 CONTROLLERS: Final = (
-    UserController,
+    AccountController,
     SessionController,
+    MeController,
+    UserController,
     KeyController,
+    RevocationController,
+    OAuthController,
+    MetadataController,
     OperationController,
     ErrorController,
 )
@@ -66,6 +77,9 @@ def application(
         if isinstance(observed.service, Service):
             observed.service.metrics.answered(route, method, status)
 
-    observed = Observed(app.asgi_handler, request_log, count, issuer=settings.issuer)
+    answering = app.asgi_handler
+    if settings.cors_origins:
+        answering = Cors(answering, settings.cors_origins)
+    observed = Observed(answering, request_log, count, issuer=settings.issuer)
     app.asgi_handler = observed
     return app

@@ -64,6 +64,16 @@ async def bearer_of(request: Connection) -> Bearer:
     return bearer
 
 
+async def allowed(request: Connection, permission: str) -> Bearer:
+    """The holder of the access token, who has this permission.
+
+    Raises `InvalidToken`, and `InsufficientPermission` naming it.
+    """
+    bearer = await bearer_of(request)
+    bearer.demand(permission)
+    return bearer
+
+
 def header(request: Connection, wanted: bytes) -> bytes | None:
     """The one value of a header; a repeated one is none."""
     found = [value for name, value in request.scope["headers"] if name == wanted]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 import msgspec
 from litestar import Request
@@ -34,13 +34,16 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 class StrictRequest(Request[Any, Any, State]):
     """A request whose JSON body is read strictly into the Struct that its handler declares."""
 
+    media_type: ClassVar = _JSON
+    asked_for: ClassVar = "application/json"
+
     async def body(self) -> bytes:
-        """The bytes, when they are declared to be JSON and there are any."""
+        """The bytes, when they are declared to be of the media type and there are any."""
         if self._body is Empty:
             self._check_headers()
             self._body = await self._read()
             if not self._body:
-                msg = "The body is empty. Send a JSON object."
+                msg = f"The body is empty. Send {self.asked_for}."
                 raise InvalidRequest(msg)
         return self._body
 
@@ -68,11 +71,11 @@ class StrictRequest(Request[Any, Any, State]):
         declared = False
         for name, value in self.scope["headers"]:
             if name == b"content-type":
-                declared = _JSON.fullmatch(value) is not None
+                declared = self.media_type.fullmatch(value) is not None
             elif name == b"content-length" and value.isdigit() and int(value) > MAX_BODY:
                 raise TooLarge(_TOO_LARGE)
         if not declared:
-            msg = "Send the body as application/json."
+            msg = f"Send the body as {self.asked_for}."
             raise UnsupportedMediaType(msg)
 
 

@@ -13,7 +13,16 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from app.http.explanation import EXPLANATIONS
+from app.http.member import (
+    ANSWERED,
+    ANSWERED_IN,
+    ASKED,
+    FORMS,
+    PARAMETERS,
+    PERMISSION,
+    REQUEST_ID,
+)
+from app.http.oauth_error import OAuthErrors
 from app.http.problem import BY_CODE, MEDIA_TYPE, status_of
 from app.http.problems import Refusals
 from domain import errors
@@ -21,90 +30,11 @@ from domain.errors import GatebookError, TokenRefusal
 
 Json = dict[str, Any]
 
-_DIGITS: Final = "0-9a-hjkmnp-tv-z"
-_TIME: Final = {
-    "type": "string",
-    "format": "date-time",
-    "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
-    "examples": ["2026-11-23T17:08:32.000000Z"],
-}
-_TOKEN: Final = {
-    "type": "string",
-    "pattern": r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$",
-    "description": "A JWT (RFC 9068) for `Authorization: Bearer`.",
-}
-_REQUEST_ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
-
-_ANSWERED: Final[dict[str, Json]] = {
-    "user_key": {
-        "type": "string",
-        "pattern": f"^uk_[0-7][{_DIGITS}]{{25}}$",
-        "description": "Names the user in requests and is `sub` in tokens. Not secret.",
-        "examples": ["uk_4zrk5n3m7x8q9w2c6d1f0g5h7j"],
-    },
-    "user_id": {"type": "string", "description": "The name, as typed."},
-    "session_id": {"type": "string", "pattern": "^[0-9A-Za-z]{22}$"},
-    "access_token": _TOKEN,
-    "refresh_token": {
-        "type": "string",
-        "pattern": "^gbr_[0-9A-Za-z]{77}$",
-        "description": "Gets new access tokens at `/refresh`. Secret.",
-    },
-    "permissions": {
-        "type": "array",
-        "items": {"type": "string", "pattern": "^[a-z][a-z0-9_.:-]{0,63}$"},
-        "maxItems": 64,
-    },
-    "registered_at": _TIME,
-    "expires_at": _TIME,
-    "keys": {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "required": ["kty", "kid", "alg", "use"],
-            "additionalProperties": {"type": "string"},
-            "description": "A public key (RFC 7517).",
-        },
-    },
-}
-"""What a member of an answer looks like, whichever answer it is in."""
-
-_ASKED: Final[dict[str, Json]] = {
-    "user_id": {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": 1024,
-        "description": "A name, in any script; at most 1,024 bytes, and 128 characters when "
-        "prepared (RFC 8265). `Ada` and `ada` are one name.",
-        "examples": ["ada@example.org"],
-    },
-    "user_secret": {
-        "type": "string",
-        "minLength": 8,
-        "maxLength": 1024,
-        "description": "At most 1,024 bytes; a new one is not among the most common.",
-        "examples": ["correct horse battery staple"],
-    },
-    "user_key": {
-        "type": "string",
-        "description": "From `/register` or `/userkey`.",
-        "examples": ["uk_4zrk5n3m7x8q9w2c6d1f0g5h7j"],
-    },
-    "refresh_token": {"type": "string", "description": "From `/authenticate`."},
-    "rotate": {
-        "type": "boolean",
-        "const": False,
-        "default": False,
-        "description": "This release doesn't rotate refresh tokens.",
-    },
-}
-"""What a member of a request is, as far as a schema can say."""
-
 _HEADERS: Final[dict[str, Json]] = {
     "X-Request-Id": {
         "description": "Names this request in the log.",
         "required": True,
-        "schema": _REQUEST_ID,
+        "schema": {"type": "string", "pattern": REQUEST_ID["pattern"]},
     },
     "Cache-Control": {
         "description": "`no-store`, unless others may keep the answer.",
@@ -124,6 +54,16 @@ _HEADERS: Final[dict[str, Json]] = {
             "enum": ['Bearer realm="gatebook"', 'Bearer realm="gatebook", error="invalid_token"'],
         },
     },
+    "WWW-Authenticate-Basic": {
+        "description": "How a client authenticates (RFC 7617).",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^Basic "},
+    },
+    "Link": {
+        "description": "Leads to the next page, as seen from this one (RFC 8288); not on the last.",
+        "required": False,
+        "schema": {"type": "string", "pattern": '^<[^<>]+>; rel="next"$'},
+    },
     "ETag": {
         "description": "For `If-None-Match`.",
         "required": True,
@@ -132,6 +72,10 @@ _HEADERS: Final[dict[str, Json]] = {
 }
 _MORE_HEADERS: Final = {429: ("Retry-After",), 503: ("Retry-After",), 401: ("WWW-Authenticate",)}
 """Of a problem, by its status."""
+_OF_OAUTH: Final = {**_MORE_HEADERS, 401: ("WWW-Authenticate-Basic",)}
+"""Of an error of OAuth."""
+_NULL: Final = {"type": "null"}
+_WITHOUT_BODY: Final = frozenset({"revokeToken"})
 _WITH_ETAG: Final = frozenset({"showKeys"})
 _IF_NONE_MATCH: Final = {
     "name": "If-None-Match",
@@ -140,13 +84,33 @@ _IF_NONE_MATCH: Final = {
     "description": "The `ETag` of the answer that you have.",
     "schema": {"type": "string"},
 }
-_LINKS: Final = {
-    "register": ("authenticate", {"user_key": "response", "user_secret": "request"}),
-    "findUserKey": ("authenticate", {"user_key": "response", "user_secret": "request"}),
-    "authenticate": ("refresh", {"refresh_token": "response"}),
-    "refresh": ("revoke", {"refresh_token": "request"}),
+_SAME_USER: Final = {"user_key": "$request.path.user_key"}
+_LOGGED_IN: Final = {
+    "user_key": "$response.body#/user_key",
+    "user_secret": "$request.body#/user_secret",
 }
-"""What comes next, and from which of the two bodies its members are."""
+_LINKS: Final[dict[str, dict[str, Json]]] = {
+    "register": {"authenticate": {"requestBody": _LOGGED_IN}},
+    "findUserKey": {"authenticate": {"requestBody": _LOGGED_IN}},
+    "authenticate": {
+        "refresh": {"requestBody": {"refresh_token": "$response.body#/refresh_token"}}
+    },
+    "refresh": {"revoke": {"requestBody": {"refresh_token": "$request.body#/refresh_token"}}},
+    "listMySessions": {
+        "endMySession": {"parameters": {"session_id": "$response.body#/items/0/session_id"}}
+    },
+    "createUser": {
+        "showUser": {"parameters": {"user_key": "$response.body#/user_key"}},
+        "authenticate": {"requestBody": _LOGGED_IN},
+    },
+    "listUsers": {"showUser": {"parameters": {"user_key": "$response.body#/items/0/user_key"}}},
+    "showUser": {
+        "listSessionsOfUser": {"parameters": _SAME_USER},
+        "disableUser": {"parameters": _SAME_USER},
+    },
+    "disableUser": {"enableUser": {"parameters": _SAME_USER}},
+}
+"""What comes next, and from where its parameters or the members of its body are."""
 
 
 def describe(app: Litestar) -> Json:
@@ -161,7 +125,7 @@ def describe(app: Litestar) -> Json:
     schemas = components["schemas"]
     del schemas["Problem"]
     for name, schema in schemas.items():
-        _close(schema, _ASKED if name in asked else _ANSWERED)
+        _close(schema, ASKED if name in asked else ANSWERED | ANSWERED_IN.get(name, {}))
     schemas.update({_component(code): _problem(code) for code in problems})
     components["schemas"] = dict(sorted(schemas.items()))
     components["headers"] = _HEADERS
@@ -180,13 +144,30 @@ def _operations(app: Litestar, document: Json) -> Iterator[tuple[HTTPRouteHandle
 
 def _describe_request(operation: Json) -> Iterator[str]:
     """Name the components that are asked for."""
+    form = FORMS.get(operation["operationId"])
+    if form is not None:
+        content = {"application/x-www-form-urlencoded": {"schema": form}}
+        operation["requestBody"] = {"required": True, "content": content}
+        operation["security"] = [{"client": []}, {}]
+        return
     for content in operation.get("requestBody", {}).get("content", {}).values():
         yield content["schema"]["$ref"].rpartition("/")[2]
     for parameter in operation.get("parameters", ()):
-        if parameter["name"] == "code":
-            parameter["schema"]["enum"] = sorted(EXPLANATIONS)
+        _describe_parameter(parameter)
     if operation["operationId"] in _WITH_ETAG:
         operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
+
+
+def _describe_parameter(parameter: Json) -> None:
+    """An empty default is as none; bounds are whole numbers."""
+    schema = parameter["schema"] | PARAMETERS.get(parameter["name"], {})
+    if schema.get("default") == "":
+        del schema["default"]
+    bounds = {name: int(schema[name]) for name in ("minimum", "maximum") if name in schema}
+    meaning = schema.pop("description", None)
+    parameter["schema"] = schema | bounds
+    if meaning is not None:
+        parameter["description"] = meaning
 
 
 def _describe_answers(handler: HTTPRouteHandler, operation: Json) -> Iterator[str]:
@@ -203,27 +184,37 @@ def _describe_answers(handler: HTTPRouteHandler, operation: Json) -> Iterator[st
             answer["content"] = {MEDIA_TYPE: {"schema": schema}}
             names += _MORE_HEADERS.get(status, ())
             yield from spec.codes
+        elif isinstance(spec, OAuthErrors):
+            names += _OF_OAUTH.get(status, ())
         elif operation["operationId"] in _WITH_ETAG:
             names.append("ETag")
+        elif _is_page(answer):
+            names.append("Link")
         if spec is None:
             answer["description"] = operation["summary"]
-            if operation["operationId"] in _LINKS:
-                answer["links"] = _link(*_LINKS[operation["operationId"]])
-        answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+            links = _LINKS.get(operation["operationId"], {})
+            if links:
+                answer["links"] = {name: {"operationId": name, **links[name]} for name in links}
+        answer["headers"] = {
+            name.removesuffix("-Basic"): {"$ref": f"#/components/headers/{name}"} for name in names
+        }
+        if operation["operationId"] in _WITHOUT_BODY:
+            answer = {name: each for name, each in answer.items() if spec or name != "content"}
         for content in answer.get("content", {}).values():
             content["schema"] = _without_null(content["schema"])
         answers[str(status)] = answer
     operation["responses"] = answers
 
 
-def _link(operation_id: str, members: dict[str, str]) -> Json:
-    body = {name: f"${source}.body#/{name}" for name, source in members.items()}
-    return {operation_id: {"operationId": operation_id, "requestBody": body}}
+def _is_page(answer: Json) -> bool:
+    """Whether it is a part of a list, which may have a next one."""
+    schemas = (content["schema"] for content in answer.get("content", {}).values())
+    return any(schema.get("$ref", "").endswith("Page") for schema in schemas)
 
 
 def _without_null(schema: Json) -> Json:
     """A handler's `X | None` is X here: what has no body is an answer of another status."""
-    others = [each for each in schema.get("oneOf", ()) if each != {"type": "null"}]
+    others = [each for each in schema.get("oneOf", ()) if each != _NULL]
     return others[0] if len(others) == 1 else schema
 
 
@@ -231,7 +222,15 @@ def _close(schema: Json, words: dict[str, Json]) -> None:
     """Bodies have exactly these members."""
     schema["additionalProperties"] = False
     properties = schema["properties"]
-    schema["properties"] = {name: words.get(name, found) for name, found in properties.items()}
+    schema["properties"] = {name: _member(words, name, properties[name]) for name in properties}
+
+
+def _member(words: dict[str, Json], name: str, found: Json) -> Json:
+    """The words for a member, which may be null where its type says so."""
+    word = words.get(name, found)
+    if word is found or found == _NULL:
+        return found
+    return word | {"type": [word["type"], "null"]} if _NULL in found.get("oneOf", ()) else word
 
 
 def _component(code: str) -> str:
@@ -247,7 +246,7 @@ def _problem(code: str) -> Json:
         "status": {"type": "integer", "const": status_of(cls)},
         "detail": {"type": "string", "description": "What happened, for a person."},
         "code": {"type": "string", "const": code},
-        "request_id": _REQUEST_ID,
+        "request_id": REQUEST_ID,
     }
     required = list(members)
     if issubclass(cls, errors.InvalidRequest):
@@ -261,7 +260,11 @@ def _problem(code: str) -> Json:
             "description": "Only of a token that was good once.",
         }
     if issubclass(cls, errors.InsufficientPermission):
-        members["permission"] = {"type": "string", "description": "The one that is missing."}
+        members["permission"] = {
+            "type": "string",
+            "pattern": PERMISSION,
+            "description": "The one that is missing.",
+        }
         required.append("permission")
     return {
         "type": "object",

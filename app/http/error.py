@@ -1,8 +1,9 @@
 """What each problem's `type` leads to: what it means and what to do."""
 
-from litestar import Controller, Response, get
+from litestar import Response, get
 from litestar.params import FromPath
 
+from app.http.controller import Controller
 from app.http.explanation import EXPLANATIONS, text_of
 from app.http.problems import refusals
 from domain.errors import NotFound

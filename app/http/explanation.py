@@ -19,9 +19,11 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "invalid_request": Explanation(
         "The request can't be read, or a value in it is not acceptable: the body is not a JSON "
         "object in UTF-8, is nested more than 16 deep, a member is missing, repeated or unknown, "
-        "has the wrong type, or is against the rules of names and secrets.",
+        "has the wrong type, or is against the rules of names, secrets and permissions; or a "
+        "parameter is not what it may be, such as an `after` that was never a `next`.",
         "Look at `errors`: each entry points at a member of the body (RFC 6901; the empty pointer "
-        "is the whole body) and says what is wrong with it. Mend that and send the request again; "
+        "is the whole body) or at a parameter, as in /limit, and says what is wrong with it. Mend "
+        "that and send the request again; "
         "sent unchanged it will be refused again. Nothing was stored.",
     ),
     "unacceptable_secret": Explanation(
@@ -49,9 +51,12 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "token. The two kinds of token don't stand in for each other.",
     ),
     "insufficient_permission": Explanation(
-        "The token is good, but its holder lacks the permission that `permission` names.",
+        "The token is good, but its holder lacks the permission that `permission` names. Nobody "
+        "gives a permission without holding it, and it takes `admin` to change a user who has "
+        "`admin`.",
         "Ask an administrator for it. One that was given just now is in the next access token: "
-        "refresh first.",
+        "refresh first. One that was taken away counts for nothing at once, whatever the token "
+        "says.",
     ),
     "registration_closed": Explanation(
         "This service doesn't let strangers register.",
@@ -84,7 +89,7 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "log_changed": Explanation(
         "The position belongs to another log than this service has now, or lies beyond its end: "
         "the store was restored or replaced.",
-        "Forget the positions and keys that you remember, and begin from the start of the log; "
+        "Forget the positions and keys that you remember, and begin again without `after`; "
         "/version names the log.",
     ),
     "rebuild_running": Explanation(
@@ -101,8 +106,9 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "Send it with `Content-Type: application/json`, in UTF-8.",
     ),
     "too_many_attempts": Explanation(
-        "Too many attempts failed from this address or its network, or too many users were "
-        "registered from there. Nothing is locked for good.",
+        "Too many attempts failed from this address or its network, or at this account; or too "
+        "many users were registered from there. Nothing is locked for good, and failures from "
+        "elsewhere don't keep out whoever logged in from the same network before.",
         "Wait as many seconds as `Retry-After` says; earlier attempts are refused without being "
         "looked at. Operators behind a proxy: check GATEBOOK_TRUSTED_PROXIES, or all clients "
         "count as the proxy's one address.",
@@ -121,9 +127,10 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "unavailable": Explanation(
         "The store can't be reached, or did not confirm the change in time. A change that was "
         "asked for may still have been made.",
-        "Repeat the request after as many seconds as `Retry-After` says. After /register, ask "
-        "/userkey first: it knows the key if the user was stored. Operators: /readyz says what "
-        "is wrong.",
+        "Repeat the request after as many seconds as `Retry-After` says. After /register and "
+        "POST /users, ask /userkey first: it knows the key if the user was stored. After "
+        "/me/secret, a 401 may mean that it was done: try the new secret. Operators: /readyz says "
+        "what is wrong.",
     ),
 }
 

@@ -1,15 +1,20 @@
-"""Signing keys: what a verifier needs."""
+"""Signing keys: what a verifier needs, and their rotation."""
 
 from typing import Final
 
 import msgspec
-from litestar import Controller, Response, get
+from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
 
 from app.clock import now
-from app.http.auth import service_of
+from app.http.auth import allowed, caller_of, service_of
+from app.http.body import StrictRequest
 from app.http.caching import etag_of, unchanged
-from app.http.problems import AnyRequest, refusals
+from app.http.controller import Controller
+from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, AnyRequest, refusals
+from app.signing_keys import KeyItem, items
+from domain.stream import actor_of
 
 OPEN_TO_ALL: Final = {"access-control-allow-origin": "*"}
 
@@ -20,8 +25,21 @@ class KeySet(msgspec.Struct, frozen=True):
     keys: list[dict[str, str]]
 
 
+class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a key is to be changed."""
+
+    now: bool = False
+
+
+class KeyPage(msgspec.Struct, frozen=True):
+    """All signing keys; `next` is always null."""
+
+    items: list[KeyItem]
+    next: None
+
+
 class KeyController(Controller):
-    """The public halves."""
+    """What signs access tokens."""
 
     tags = ("Keys",)
 
@@ -44,3 +62,35 @@ class KeyController(Controller):
         if unchanged(request, etag):
             return Response(None, status_code=304, headers=headers)
         return Response(keys, headers=headers)
+
+    @get(
+        "/keys",
+        operation_id="listKeys",
+        summary="The signing keys [keys:read]",
+        security=BEARER,
+        responses=refusals("invalid_token", "insufficient_permission", *OF_THE_STORE),
+    )
+    async def list_keys(self, request: StrictRequest) -> KeyPage:
+        """Every key since the log began, and what has become of it."""
+        await allowed(request, "keys:read")
+        return KeyPage(items(service_of(request).keys.known, now()), None)
+
+    @post(
+        "/keys/rotate",
+        operation_id="rotateKeys",
+        summary="Let a new signing key take over [keys:write]",
+        status_code=200,
+        security=BEARER,
+        responses=refusals("invalid_token", "insufficient_permission", *OF_A_BODY, *OF_THE_STORE),
+    )
+    async def rotate_keys(self, data: JSONBody[Rotation], request: StrictRequest) -> KeyPage:
+        """It signs when every verifier can know it, or `now`, for a key that leaked.
+
+        While a new key waits to take over, another call changes nothing.
+        """
+        bearer = await allowed(request, "keys:write")
+        service = service_of(request)
+        meta = caller_of(request).meta(actor_of(bearer.user_key))
+        await service.key_rotation.rotate(meta, at_once=data.now)
+        await service.keys.reload()
+        return KeyPage(items(service.keys.known, now()), None)

@@ -3,10 +3,11 @@
 from typing import Final
 
 import msgspec
-from litestar import Controller, Response, get
+from litestar import Response, get
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.http.auth import service_of
+from app.http.controller import Controller
 from app.http.problems import AnyRequest, refusals
 from app.metrics import CONTENT_TYPE
 from app.readiness import Check

@@ -39,29 +39,39 @@ OF_A_BODY: Final = ("invalid_request", "too_large", "unsupported_media_type")
 OF_THE_STORE: Final = ("overloaded", "unavailable")
 """What whoever needs the store, or a hash, may hear."""
 
+BEARER: Final[list[dict[str, list[str]]]] = [{"accessToken": []}]
+"""How an operation that needs an access token says so."""
+
 AnyRequest = Request[Any, Any, State]
 
 
 def answer(request: AnyRequest, error: Exception) -> Response[Problem]:
-    """The problem that a raised exception becomes; what nobody foresaw is logged and a 500."""
+    """The problem that a raised exception becomes."""
     headers: dict[str, str] = {}
     if isinstance(error, HTTPException):
         headers = {
             k: _with_head(v) for k, v in (error.headers or {}).items() if k.lower() == "allow"
         }
-    refusal = _refusal(error)
-    service = service_of(request)
-    service.metrics.refused(refusal.code, getattr(refusal, "reason", None) or "")
+    refusal = refusal_of(request, error)
     request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]
-    if isinstance(refusal, errors.InternalError):
-        _logger.error("internal_error", request_id=request_id, exc_info=error)
-    problem = problem_of(refusal, service.settings.issuer, request_id)
+    problem = problem_of(refusal, service_of(request).settings.issuer, request_id)
     return Response(
         problem,
         status_code=problem.status,
         media_type=MEDIA_TYPE,
         headers={**headers, **headers_of(refusal)},
     )
+
+
+def refusal_of(request: AnyRequest, error: Exception) -> GatebookError:
+    """The refusal that a raised exception stands for, counted; what nobody foresaw is logged."""
+    refusal = _refusal(error)
+    reason = getattr(refusal, "reason", None) or ""
+    service_of(request).metrics.refused(refusal.code, reason)
+    if isinstance(refusal, errors.InternalError):
+        request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]
+        _logger.error("internal_error", request_id=request_id, exc_info=error)
+    return refusal
 
 
 def _refusal(error: Exception) -> GatebookError:
@@ -84,7 +94,7 @@ def _with_head(methods: str) -> str:
 def _faults(error: ValidationException) -> tuple[Fault, ...]:
     extra = error.extra if isinstance(error.extra, list) else []
     return tuple(
-        Fault(f"/{each.get('key', '')}", str(each.get("message", "")))
+        Fault(f"/{each.get('key', '')}", f"{each.get('message', '')}.")
         for each in extra
         if isinstance(each, dict)
     )

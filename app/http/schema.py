@@ -141,13 +141,22 @@ def configuration(settings: Settings) -> OpenAPIConfig:
                     scheme="bearer",
                     bearer_format="JWT",
                     description="The `access_token` of `/authenticate` or `/refresh` (RFC 6750).",
-                )
+                ),
+                "client": SecurityScheme(
+                    type="http",
+                    scheme="basic",
+                    description="user_key and user_secret, each form-encoded (RFC 6749 §2.3.1).",
+                ),
             }
         ),
         tags=[
-            Tag("Users", "Registration and the own user."),
+            Tag("Accounts", "A name and a secret for a key."),
             Tag("Sessions", "Tokens, and the sessions behind them."),
+            Tag("Me", "The own user."),
+            Tag("Users", "All users, for administrators; [the permission] that each needs."),
             Tag("Keys", "What a verifier of access tokens needs."),
+            Tag("Revocations", "What a verifier must stop believing."),
+            Tag("OAuth", "For OAuth clients and resource servers that never heard of Gatebook."),
             Tag("Operations", "For operators and their machines."),
         ],
         use_handler_docstrings=True,

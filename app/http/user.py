@@ -1,94 +1,224 @@
-"""Users: register, find one's key, see oneself."""
+"""Users, for administrators: find them, make them, and change what they may."""
+
+from typing import Annotated
 
 import msgspec
-from litestar import Controller, get, post
-from litestar.params import JSONBody
+from litestar import Response, delete, get, post, put
+from litestar.params import FromPath, JSONBody, QueryParameter
 
+from app.administration import UserItem
+from app.clock import now
 from app.hidden import Hidden
-from app.http.auth import bearer_of, caller_of, note_user, service_of
+from app.http.account import NameAndSecret, UserKey
+from app.http.auth import allowed, caller_of, service_of
 from app.http.body import StrictRequest
-from app.http.problems import OF_A_BODY, OF_THE_STORE, refusals
-from app.timestamps import rfc3339
+from app.http.controller import Controller
+from app.http.page import LIMIT, START, After, InOrder, Limit, paged
+from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, refusals
+from app.http.session import SessionPage
+from app.paging import Part
+from domain.permission import MAX_PERMISSIONS
+from domain.stream import Meta, actor_of
+
+READ = "users:read"
+WRITE = "users:write"
+
+_OF_A_CHANGE = (
+    "invalid_token", "insufficient_permission", "not_found", *OF_THE_STORE,
+)  # fmt: skip
 
 
-class NameAndSecret(Hidden, frozen=True, forbid_unknown_fields=True):
-    """A name and its secret."""
+class UserPage(msgspec.Struct, frozen=True):
+    """A part of all users; `next` is null when there is no more."""
 
-    user_id: str
+    items: list[UserItem]
+    next: str | None
+
+
+class Permissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody may do."""
+
+    permissions: Annotated[list[str], msgspec.Meta(max_length=MAX_PERMISSIONS)]
+
+
+class Secret(Hidden, frozen=True, forbid_unknown_fields=True):
+    """A new secret."""
+
     user_secret: str
 
 
-class UserKey(msgspec.Struct, frozen=True):
-    """The key of a user."""
-
-    user_key: str
-
-
-class Me(msgspec.Struct, frozen=True):
-    """The holder of an access token; `expires_at` is the token's end."""
-
-    user_key: str
-    user_id: str
-    permissions: tuple[str, ...]
-    session_id: str
-    registered_at: str
-    expires_at: str
-
-
 class UserController(Controller):
-    """Registration and the own user."""
+    """Users, for administrators."""
 
+    path = "/users"
     tags = ("Users",)
+    security = BEARER
 
     @post(
-        "/register",
-        operation_id="register",
-        summary="Register: a name and a secret for a key",
+        operation_id="createUser",
+        summary="Make a user [users:write]",
         responses=refusals(
-            "unacceptable_secret",
-            "registration_closed",
-            "user_id_taken",
-            "too_many_attempts",
-            *OF_A_BODY,
-            *OF_THE_STORE,
+            "unacceptable_secret", "invalid_token", "insufficient_permission", "user_id_taken",
+            *OF_A_BODY, *OF_THE_STORE,
         ),
-    )
-    async def register(self, data: JSONBody[NameAndSecret], request: StrictRequest) -> UserKey:
-        """Take a name; the key that comes back is what you authenticate with."""
-        accounts = service_of(request).accounts
-        user_key = await accounts.register(data.user_id, data.user_secret, caller_of(request))
-        note_user(request, user_key)
-        return UserKey(user_key)
-
-    @post(
-        "/userkey",
-        operation_id="findUserKey",
-        summary="Find the key again: for someone who lost it",
-        status_code=200,
-        responses=refusals("invalid_credentials", "too_many_attempts", *OF_A_BODY, *OF_THE_STORE),
-    )
-    async def find_user_key(self, data: JSONBody[NameAndSecret], request: StrictRequest) -> UserKey:
-        """The key of the user with this name and secret."""
-        accounts = service_of(request).accounts
-        user_key = await accounts.find_user_key(data.user_id, data.user_secret, caller_of(request))
-        note_user(request, user_key)
-        return UserKey(user_key)
+    )  # fmt: skip
+    async def create_user(self, data: JSONBody[NameAndSecret], request: StrictRequest) -> UserKey:
+        """Make a user, also while registration is closed."""
+        bearer = await allowed(request, WRITE)
+        administration = service_of(request).administration
+        meta = caller_of(request).meta(actor_of(bearer.user_key))
+        return UserKey(await administration.create(data.user_id, data.user_secret, meta))
 
     @get(
-        "/me",
-        operation_id="showMe",
-        summary="The holder of the access token",
-        security=[{"accessToken": []}],
-        responses=refusals("invalid_token", *OF_THE_STORE),
+        operation_id="listUsers",
+        summary="All users [users:read]",
+        responses=refusals(
+            "invalid_request", "invalid_token", "insufficient_permission", *OF_THE_STORE
+        ),
     )
-    async def show_me(self, request: StrictRequest) -> Me:
-        """Who the bearer is, and what this token may do now."""
-        bearer = await bearer_of(request)
-        return Me(
-            bearer.user_key,
-            bearer.user_id,
-            bearer.permissions,
-            bearer.session_id,
-            rfc3339(bearer.registered_at),
-            rfc3339(bearer.expires_at),
+    async def list_users(
+        self,
+        request: StrictRequest,
+        user_id: Annotated[
+            str, QueryParameter(max_length=1024, description="Only the user of this name.")
+        ] = "",
+        limit: Limit = LIMIT,
+        after: After = START,
+        order: InOrder = "asc",
+    ) -> Response[UserPage]:
+        """In the order of their registration."""
+        await allowed(request, READ)
+        service, part = service_of(request), Part(limit, after or None, order)
+        found = await service.reading.read(
+            lambda rows: (
+                service.directory.named(rows, user_id, now())
+                if "user_id" in request.query_params
+                else service.directory.page(rows, part, now())
+            )
         )
+        return paged(request, UserPage(found.items, found.next))
+
+    @get(
+        "/{user_key:str}",
+        operation_id="showUser",
+        summary="One user [users:read]",
+        responses=refusals(*_OF_A_CHANGE),
+    )
+    async def show_user(self, user_key: FromPath[str], request: StrictRequest) -> UserItem:
+        """The user now."""
+        await allowed(request, READ)
+        return await _shown(request, user_key)
+
+    @get(
+        "/{user_key:str}/sessions",
+        operation_id="listSessionsOfUser",
+        summary="The live sessions of a user [users:read]",
+        responses=refusals("invalid_request", *_OF_A_CHANGE),
+    )
+    async def list_sessions_of_user(
+        self,
+        user_key: FromPath[str],
+        request: StrictRequest,
+        limit: Limit = LIMIT,
+        after: After = START,
+        order: InOrder = "asc",
+    ) -> Response[SessionPage]:
+        """Where the user is logged in."""
+        bearer = await allowed(request, READ)
+        service, part = service_of(request), Part(limit, after or None, order)
+        await _shown(request, user_key)
+        found = await service.reading.read(
+            lambda rows: service.session_list.page(rows, user_key, part, now(), bearer.session_id)
+        )
+        return paged(request, SessionPage(found.items, found.next))
+
+    @delete(
+        "/{user_key:str}/sessions",
+        operation_id="endSessionsOfUser",
+        summary="End all sessions of a user [users:write]",
+        responses=refusals(*_OF_A_CHANGE),
+    )
+    async def end_sessions_of_user(self, user_key: FromPath[str], request: StrictRequest) -> None:
+        """Their tokens are refused from now on."""
+        bearer = await allowed(request, WRITE)
+        meta = _meta(request, bearer.user_key)
+        await service_of(request).administration.end_sessions(user_key, bearer.authority, meta)
+
+    @put(
+        "/{user_key:str}/permissions",
+        operation_id="setPermissions",
+        summary="What a user may do [users:write]",
+        responses=refusals("last_administrator", *OF_A_BODY, *_OF_A_CHANGE),
+    )
+    async def set_permissions(
+        self, user_key: FromPath[str], data: JSONBody[Permissions], request: StrictRequest
+    ) -> UserItem:
+        """One taken away stops working at once; one given works from the next refresh.
+
+        You give only permissions that you hold, and only `admin` changes a user who has `admin`.
+        The last enabled one of those keeps it.
+        """
+        bearer = await allowed(request, WRITE)
+        meta = _meta(request, bearer.user_key)
+        await service_of(request).administration.set_permissions(
+            user_key, data.permissions, bearer.authority, meta
+        )
+        return await _shown(request, user_key)
+
+    @put(
+        "/{user_key:str}/secret",
+        operation_id="resetSecret",
+        summary="Give a user a new secret [users:write]",
+        status_code=204,
+        responses=refusals("unacceptable_secret", *OF_A_BODY, *_OF_A_CHANGE),
+    )
+    async def reset_secret(
+        self, user_key: FromPath[str], data: JSONBody[Secret], request: StrictRequest
+    ) -> None:
+        """For somebody who lost it; all sessions end."""
+        bearer = await allowed(request, WRITE)
+        user = await _shown(request, user_key)
+        meta = _meta(request, bearer.user_key)
+        await service_of(request).administration.reset_secret(
+            user, data.user_secret, bearer.authority, meta
+        )
+
+    @post(
+        "/{user_key:str}/disable",
+        operation_id="disableUser",
+        summary="Let a user not get in any more [users:write]",
+        status_code=200,
+        responses=refusals("last_administrator", *_OF_A_CHANGE),
+    )
+    async def disable_user(self, user_key: FromPath[str], request: StrictRequest) -> UserItem:
+        """All sessions end. Repeated, it changes nothing.
+
+        Only `admin` disables a user who has `admin`, and never the last enabled one.
+        """
+        bearer = await allowed(request, WRITE)
+        meta = _meta(request, bearer.user_key)
+        await service_of(request).administration.disable(user_key, bearer.authority, meta)
+        return await _shown(request, user_key)
+
+    @post(
+        "/{user_key:str}/enable",
+        operation_id="enableUser",
+        summary="Let a user get in again [users:write]",
+        status_code=200,
+        responses=refusals(*_OF_A_CHANGE),
+    )
+    async def enable_user(self, user_key: FromPath[str], request: StrictRequest) -> UserItem:
+        """With the secret as it was. Repeated, it changes nothing."""
+        bearer = await allowed(request, WRITE)
+        meta = _meta(request, bearer.user_key)
+        await service_of(request).administration.enable(user_key, bearer.authority, meta)
+        return await _shown(request, user_key)
+
+
+def _meta(request: StrictRequest, user_key: str) -> Meta:
+    return caller_of(request).meta(actor_of(user_key))
+
+
+async def _shown(request: StrictRequest, user_key: str) -> UserItem:
+    service = service_of(request)
+    return await service.reading.read(lambda rows: service.directory.show(rows, user_key, now()))

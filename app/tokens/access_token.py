@@ -98,7 +98,7 @@ def verify(
     if not 0 <= leeway <= MAX_LEEWAY:
         message = f"leeway is 0 to {MAX_LEEWAY} seconds"
         raise ValueError(message)
-    claims = _genuine(token, keys)
+    claims = genuine(token, keys)
     latest = now + MAX_LEEWAY * _MICROSECONDS
     if (
         claims.iss != issuer
@@ -114,8 +114,8 @@ def verify(
     return claims
 
 
-def _genuine(token: str, keys: Mapping[str, VerifyingKey]) -> Claims:
-    """Give the claims of a token whose form and signature are right."""
+def genuine(token: str, keys: Mapping[str, VerifyingKey]) -> Claims:
+    """Give the claims of a token whose form and signature are right, whenever it was good."""
     # The type is checked too: a caller's mistake must not become a fault of another kind.
     if not isinstance(token, str) or len(token) > MAX_TOKEN_BYTES:
         raise InvalidToken

@@ -18,6 +18,7 @@ from app.tokens.signing import SigningKey, VerifyingKey
 from app.vault import RING_KEYS, Wrapped
 from domain.aggregate import KEYS
 from domain.errors import Unavailable
+from domain.policy import SECOND
 from domain.signing_keys import SigningKeys
 from domain.stream import SIGNING_KEYS
 from projections.registry import unknown_views
@@ -49,6 +50,11 @@ class KeyRing:
         return self._state.generation
 
     @property
+    def known(self) -> SigningKeys:
+        """Every key since the log began."""
+        return self._state.keys
+
+    @property
     def verifying(self) -> Mapping[str, VerifyingKey]:
         """The keys whose tokens are accepted, by kid."""
         return self._state.public
@@ -73,6 +79,13 @@ class KeyRing:
             msg = "There is no signing key. Run: gatebook doctor"
             raise Unavailable(msg)
         return self._state.private[signer.kid]
+
+    def age(self, now: int) -> float:
+        """Seconds since the key that signs was activated; 0 when none does."""
+        signer = self._state.keys.signer(now)
+        if signer is None or signer.active_from is None:
+            return 0.0
+        return max(0.0, (now - signer.active_from) / SECOND)
 
     def published(self, now: int) -> list[dict[str, str]]:
         """The public keys that verifiers need at `now`, as JWKs."""

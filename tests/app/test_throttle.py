@@ -8,7 +8,7 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from app.buckets import MemoryKeeper
+from app.buckets_memory import MemoryKeeper
 from app.throttle import Attempt, Registration, RegistrationBudget, SourceBudget, places
 from domain.errors import (
     InvalidCredentials,
@@ -55,7 +55,7 @@ def neighbour(number: int) -> str:
 
 def test_an_address_has_100_failures_and_20_more_a_minute() -> None:
     clock = Clock()
-    budget = SourceBudget(clock)
+    budget = SourceBudget(MemoryKeeper(clock))
 
     async def work() -> None:
         assert await failures(budget, ADA) == 100
@@ -69,7 +69,7 @@ def test_an_address_has_100_failures_and_20_more_a_minute() -> None:
 
 def test_a_refusal_says_in_how_many_seconds_there_is_a_place() -> None:
     clock = Clock()
-    budget = SourceBudget(clock)
+    budget = SourceBudget(MemoryKeeper(clock))
 
     async def work() -> None:
         await failures(budget, ADA)
@@ -84,7 +84,7 @@ def test_a_refusal_says_in_how_many_seconds_there_is_a_place() -> None:
 
 def test_a_network_of_256_addresses_has_four_times_that() -> None:
     clock = Clock()
-    budget = SourceBudget(clock)
+    budget = SourceBudget(MemoryKeeper(clock))
 
     async def work() -> None:
         spent = [await failures(budget, neighbour(number), 50) for number in range(20)]
@@ -98,7 +98,7 @@ def test_a_network_of_256_addresses_has_four_times_that() -> None:
 
 def test_a_64_has_four_times_that_and_a_48_sixteen_times() -> None:
     clock = Clock()
-    budget = SourceBudget(clock)
+    budget = SourceBudget(MemoryKeeper(clock))
 
     async def network(number: int) -> int:
         sources = [f"2001:db8:1:{number:x}::{host:x}" for host in range(1, 10)]
@@ -115,7 +115,7 @@ def test_a_64_has_four_times_that_and_a_48_sixteen_times() -> None:
 
 
 def test_an_ipv4_mapped_address_is_the_ipv4_address() -> None:
-    budget = SourceBudget(Clock())
+    budget = SourceBudget(MemoryKeeper(Clock()))
 
     async def work() -> None:
         assert await failures(budget, f"::ffff:{ADA}") == 100
@@ -139,7 +139,7 @@ def test_an_ipv4_and_an_ipv6_address_of_equal_number_are_two() -> None:
 
 
 def test_all_that_is_no_address_is_one_source() -> None:
-    budget = SourceBudget(Clock())
+    budget = SourceBudget(MemoryKeeper(Clock()))
 
     async def work() -> None:
         assert await failures(budget, "unix:/run/gatebook.sock") == 100
@@ -151,7 +151,7 @@ def test_all_that_is_no_address_is_one_source() -> None:
 
 
 def test_1000_parallel_guesses_spend_the_budget_and_no_more() -> None:
-    budget = SourceBudget(Clock())
+    budget = SourceBudget(MemoryKeeper(Clock()))
     checked = 0
 
     async def guess() -> None:
@@ -172,7 +172,7 @@ def test_1000_parallel_guesses_spend_the_budget_and_no_more() -> None:
 def test_1000_parallel_right_attempts_all_succeed_and_cost_nothing() -> None:
     """Security rule 18."""
     keeper = MemoryKeeper(Clock(), patience=60)
-    budget = SourceBudget(Clock(), keeper)
+    budget = SourceBudget(keeper)
 
     async def log_in(source: str) -> None:
         with await budget.reserve(source) as attempt:
@@ -189,7 +189,7 @@ def test_1000_parallel_right_attempts_all_succeed_and_cost_nothing() -> None:
 
 def test_a_right_attempt_does_not_reset_the_budget() -> None:
     """Security rule 18."""
-    budget = SourceBudget(Clock())
+    budget = SourceBudget(MemoryKeeper(Clock()))
 
     async def work() -> None:
         await failures(budget, ADA, 99)
@@ -218,12 +218,13 @@ def end_with(attempt: Attempt | Registration, error: BaseException | None) -> No
         (asyncio.CancelledError(), 1),
         (Overloaded(), 0),
         (Unavailable(), 0),
+        (TooManyAttempts(1), 0),
     ],
 )
 def test_an_attempt_dropped_without_a_word_is_spent_unless_nothing_was_learnt(
     error: BaseException | None, spent: int
 ) -> None:
-    budget = SourceBudget(Clock())
+    budget = SourceBudget(MemoryKeeper(Clock()))
 
     async def work() -> None:
         end_with(await budget.reserve(ADA), error)
@@ -233,7 +234,7 @@ def test_an_attempt_dropped_without_a_word_is_spent_unless_nothing_was_learnt(
 
 
 def test_what_was_said_of_an_attempt_counts_whatever_happens_then() -> None:
-    budget = SourceBudget(Clock())
+    budget = SourceBudget(MemoryKeeper(Clock()))
 
     async def work() -> None:
         right = await budget.reserve(ADA)
@@ -260,7 +261,7 @@ async def registrations(budget: RegistrationBudget, source: str, at_most: int = 
 
 def test_an_address_registers_so_many_users_and_as_many_more_an_hour() -> None:
     clock = Clock()
-    budget = RegistrationBudget(30, clock)
+    budget = RegistrationBudget(30, MemoryKeeper(clock))
 
     async def work() -> None:
         assert await registrations(budget, ADA) == 30
@@ -275,7 +276,7 @@ def test_an_address_registers_so_many_users_and_as_many_more_an_hour() -> None:
 
 
 def test_no_limit_is_no_limit() -> None:
-    budget = RegistrationBudget(0, Clock())
+    budget = RegistrationBudget(0, MemoryKeeper(Clock()))
 
     async def work() -> None:
         assert await registrations(budget, ADA, 2_000) == 2_000
@@ -297,7 +298,7 @@ def test_no_limit_is_no_limit() -> None:
 def test_a_registration_is_spent_unless_it_was_refused(
     error: BaseException | None, spent: int
 ) -> None:
-    budget = RegistrationBudget(5, Clock())
+    budget = RegistrationBudget(5, MemoryKeeper(Clock()))
 
     async def work() -> None:
         (await budget.reserve(ADA)).failed()
@@ -308,9 +309,8 @@ def test_a_registration_is_spent_unless_it_was_refused(
 
 
 def test_failures_and_registrations_are_counted_apart_in_one_keeper() -> None:
-    clock = Clock()
-    keeper = MemoryKeeper(clock)
-    attempts, new_users = SourceBudget(clock, keeper), RegistrationBudget(5, clock, keeper)
+    keeper = MemoryKeeper(Clock())
+    attempts, new_users = SourceBudget(keeper), RegistrationBudget(5, keeper)
 
     async def work() -> None:
         assert await registrations(new_users, ADA) == 5

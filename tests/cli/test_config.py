@@ -78,7 +78,7 @@ def test_good_settings_are_good(gatebook: Gatebook) -> None:
         ),
         ({"ACCESS_TOKEN_TTL": "3601"}, "GATEBOOK_ACCESS_TOKEN_TTL is '3601'"),
         ({"ACESS_TOKEN_TTL": "60"}, "Did you mean GATEBOOK_ACCESS_TOKEN_TTL?"),
-        ({"REFRESH_ROTATION": "always"}, "GATEBOOK_REFRESH_ROTATION is 'always'"),
+        ({"REFRESH_ROTATION": "never"}, "GATEBOOK_REFRESH_ROTATION is 'never'"),
         ({"WORKERS": "2"}, "needs PostgreSQL"),
         ({"MASTER_KEY": "canary-master"}, "must be 32 bytes"),
         ({"PORT": "eighty"}, "GATEBOOK_PORT is 'eighty'"),

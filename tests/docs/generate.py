@@ -20,7 +20,7 @@ from app import audit
 from app.cli import COMMANDS, cli
 from app.metrics import Metrics
 from app.settings import SETTINGS
-from domain import decider, log, signing_keys
+from domain import decider, log, session_rules, signing_keys
 from domain.catalogue import EVENTS
 from domain.events import Event
 from domain.sealed import Personal
@@ -28,18 +28,6 @@ from projections.registry import PROJECTIONS
 from tests.docs.pages import DOCS, anchor
 
 REFERENCE: Final = DOCS / "reference"
-
-WITHOUT_EFFECT: Final = (
-    "GATEBOOK_REFRESH_RETRY_WINDOW",
-    "GATEBOOK_KEY_MAX_AGE",
-    "GATEBOOK_CORS_ORIGINS",
-)
-"""Settings of things that this release doesn't do yet: read, checked, and nothing else."""
-_NOT_YET: Final = {
-    **dict.fromkeys(WITHOUT_EFFECT, "it is checked and has no effect"),
-    "GATEBOOK_REFRESH_ROTATION": "only `on-request` is accepted",
-    "GATEBOOK_MASTER_KEY_PREVIOUS": "both keys open a store, but that command is to come",
-}
 
 _MADE: Final = "This page is made from the source, by `python -m tests.docs.generate`."
 _SEALED_BY: Final = {
@@ -52,8 +40,7 @@ _STREAMS: Final = {"signing_key": "`signing_keys`", "log": "`log`"}
 def settings_page() -> str:
     """Every variable, with its default and its meaning."""
     rows = "".join(
-        f"| `{each.name}` | {_default(each.default, each.default_note)} | {each.meaning}"
-        f"{' Not yet: ' + _NOT_YET[each.name] + '.' if each.name in _NOT_YET else ''} |\n"
+        f"| `{each.name}` | {_default(each.default, each.default_note)} | {each.meaning} |\n"
         for each in SETTINGS
     )
     return f"""\
@@ -157,7 +144,7 @@ def _constructed() -> set[str]:
     """Classes of events that some rule makes."""
     return {
         ast.unparse(node.func).removeprefix("events.")
-        for module in (decider, signing_keys, log)
+        for module in (decider, session_rules, signing_keys, log)
         for node in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(node, ast.Call)
     }
@@ -238,9 +225,10 @@ def metrics_page() -> str:
 For whoever watches Gatebook.
 {_MADE}
 
-`GET /metrics` answers in the text format of Prometheus. The figures are those of the process that
-answers, from its start; where several serve, each counts for itself. Labels are closed sets, and
-never name a user. A histogram `NAME` is exposed as `NAME_bucket`, `NAME_sum` and `NAME_count`.
+`GET /metrics` answers in the text format of Prometheus. The figures count from the start of
+`gatebook serve`; of several workers of one `serve` they are added up, whichever answers. Labels are
+closed sets, and never name a user. A histogram `NAME` is exposed as `NAME_bucket`, `NAME_sum` and
+`NAME_count`.
 
 | name | kind | labels | what |
 | --- | --- | --- | --- |

@@ -12,7 +12,7 @@ from app.http.problem import BY_CODE
 from app.settings import PREFIX, SETTINGS
 from domain.catalogue import EVENTS
 from tests.docs.generate import PAGES as GENERATED
-from tests.docs.generate import REFERENCE, WITHOUT_EFFECT, commands, figures
+from tests.docs.generate import REFERENCE, commands, figures
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, files_named, links, name, prose, read
 
 RULES = DOCS / "explanation" / "security-rules.md"
@@ -47,14 +47,14 @@ def test_a_page_names_no_setting_that_there_is_not() -> None:
         assert named - real <= {"GATEBOOK_CLIENT", "GATEBOOK_TEST"}, name(page)
 
 
-def test_settings_without_effect_are_those_that_nothing_reads() -> None:
+def test_every_setting_is_read_by_something() -> None:
     source = "\n".join(
         path.read_text(encoding="utf-8")
         for path in (ROOT / "app").rglob("*.py")
         if path.name != "settings.py"
     )
     unread = {each.name for each in SETTINGS if not re.search(rf"\.{each.field}\b", source)}
-    assert unread == set(WITHOUT_EFFECT)
+    assert unread == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

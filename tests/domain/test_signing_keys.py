@@ -141,3 +141,70 @@ def test_a_clock_behind_the_log_s_signs_with_the_first_key() -> None:
         events.SigningKeyActivated("a", T0),
     )
     assert signer(keys, T0 - DAY) == "a"
+
+
+# --- rotation
+
+LEAD = 600 * SECOND
+ONE = active("a")
+
+
+def rotate(
+    kid: str = "b", *, at_once: bool = False, max_age: int | None = None
+) -> commands.RotateSigningKey:
+    return commands.RotateSigningKey(kid, "ES256", JWK, LEAD, at_once, max_age)
+
+
+def retire(kid: str = "a") -> commands.RetireSigningKey:
+    return commands.RetireSigningKey(kid, 60 * SECOND)
+
+
+def test_a_successor_is_published_before_it_signs() -> None:
+    told = given(*ONE).when(rotate(), T0 + DAY).then(*active("b", T0 + DAY + LEAD))
+    keys = ring(*told.told)
+    assert published(keys, T0 + DAY) == ["a", "b"]
+    assert signer(keys, T0 + DAY + LEAD - 1) == "a"
+    assert signer(keys, T0 + DAY + LEAD) == "b"
+
+
+def test_a_rotation_while_a_successor_waits_changes_nothing() -> None:
+    told = given(*ONE).when(rotate(), T0 + DAY).then(*active("b", T0 + DAY + LEAD))
+    told.when(rotate("c"), T0 + DAY + LEAD - 1).nothing()
+    told.when(rotate("c"), T0 + DAY + LEAD).then(*active("c", T0 + DAY + 2 * LEAD))
+
+
+def test_a_rotation_by_age_waits_until_the_key_is_old() -> None:
+    told = given(*ONE)
+    told.when(rotate(max_age=DAY), T0 + DAY - 1).nothing()
+    told.when(rotate(max_age=DAY), T0 + DAY).then(*active("b", T0 + DAY + LEAD))
+
+
+def test_at_once_withdraws_every_key_that_could_sign() -> None:
+    waiting = given(*ONE).when(rotate(), T0 + DAY).then(*active("b", T0 + DAY + LEAD))
+    withdrawn = (events.SigningKeyWithdrawn("a"), events.SigningKeyWithdrawn("b"))
+    told = waiting.when(rotate("c", at_once=True), T0 + DAY + 1).then(
+        *active("c", T0 + DAY + 1), *withdrawn
+    )
+    keys = ring(*told.told)
+    assert signer(keys, T0 + DAY + 1) == "c"
+    assert published(keys, T0 + DAY + 1) == ["c"]
+    assert signer(keys, T0 + DAY) == "c", "by a clock that is behind, too"
+
+
+def test_a_key_is_retired_once_another_took_over_a_while_ago() -> None:
+    told = given(*ONE).when(rotate(), T0).then(*active("b", T0 + LEAD))
+    switched = T0 + LEAD
+    told.when(retire(), switched + 60 * SECOND - 1).nothing()
+    told.when(retire("b"), switched + DAY).nothing()
+    retired = switched + 60 * SECOND
+    done = told.when(retire(), retired).then(
+        events.SigningKeyRetired("a", retired + 3_660 * SECOND)
+    )
+    done.when(retire(), retired + DAY).nothing()
+    keys = ring(*done.told)
+    assert published(keys, retired + 3_660 * SECOND - 1) == ["a", "b"]
+    assert published(keys, retired + 3_660 * SECOND) == ["b"]
+
+
+def test_a_successor_was_never_there_before() -> None:
+    given(*ONE).when(rotate("a")).refused(Conflict)

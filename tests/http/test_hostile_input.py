@@ -283,7 +283,7 @@ def test_what_is_not_there_is_a_problem(server, path) -> None:
         check(answer, 404, "not_found")
 
 
-@pytest.mark.parametrize("path", [*POSTS, "/me", "/healthz", "/schema/openapi.json"])
+@pytest.mark.parametrize("path", [*POSTS, "/me", "/me/events", "/healthz", "/schema/openapi.json"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
 def test_only_the_declared_method_is_taken(server, path, method) -> None:
     """Security rule 3."""
@@ -297,6 +297,26 @@ def test_only_the_declared_method_is_taken(server, path, method) -> None:
     check(answer, 405, "method_not_allowed")
     allowed = {each.strip() for each in answer.headers["allow"].split(",")}
     assert allowed == {*(["POST"] if path in POSTS else ["GET", "HEAD"]), "OPTIONS"}
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/users", {"GET", "POST"}),
+        ("/sessions", {"GET", "DELETE"}),
+        ("/users/uk_x/sessions", {"GET", "DELETE"}),
+        ("/users/uk_x/permissions", {"PUT"}),
+        ("/sessions/x", {"DELETE"}),
+    ],
+)
+def test_all_methods_of_a_path_are_named(server, path, methods) -> None:
+    answer = server.ask("OPTIONS", path)
+    assert {each.strip() for each in answer.headers["allow"].split(",")} == {*methods, "OPTIONS"}
+    answer = server.ask("PATCH", path)
+    check(answer, 405, "method_not_allowed")
+    heads = {"HEAD"} if "GET" in methods else set()
+    allowed = {each.strip() for each in answer.headers["allow"].split(",")}
+    assert allowed == {*methods, *heads, "OPTIONS"}
 
 
 @pytest.mark.parametrize("path", [*POSTS, "/me", "/healthz"])
@@ -318,10 +338,12 @@ def tokens(server) -> dict[str, str]:
 def test_kinds_of_token_are_not_interchangeable(server, tokens) -> None:
     """Security rule 14."""
     with server.nothing_stored():
-        answer = server.post("/refresh", {"refresh_token": tokens["access_token"]})
-        check(answer, 401, "invalid_token")
+        for rotate in ({}, {"rotate": True}):
+            answer = server.post("/refresh", {"refresh_token": tokens["access_token"], **rotate})
+            check(answer, 401, "invalid_token")
         bearer = {"Authorization": f"Bearer {tokens['refresh_token']}"}
-        check(server.ask("GET", "/me", headers=bearer), 401, "invalid_token")
+        for path in ("/me", "/me/events", "/sessions", "/users"):
+            check(server.ask("GET", path, headers=bearer), 401, "invalid_token")
         answer = server.post("/revoke", {"refresh_token": tokens["access_token"]})
         assert (answer.status, answer.json) == (200, {})
     bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
@@ -390,6 +412,8 @@ CLOSED = "default-src 'none'; frame-ancestors 'none'"
         ("POST", "/register", 415),
         ("POST", "/authenticate", 415),
         ("GET", "/me", 401),
+        ("GET", "/users", 401),
+        ("DELETE", "/sessions", 401),
         ("GET", "/nothing", 404),
         ("DELETE", "/refresh", 405),
     ],

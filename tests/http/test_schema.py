@@ -49,6 +49,10 @@ def test_every_refusal_is_a_problem_of_its_status(document) -> None:
             for status, answer in operation["responses"].items():
                 if int(status) < 400 or (path, status) == ("/readyz", "503"):
                     continue
+                if path.startswith("/oauth/"):
+                    content = answer["content"]["application/json"]["schema"]
+                    assert content == {"$ref": "#/components/schemas/OAuthError"}
+                    continue
                 (media_type,) = answer["content"]
                 assert media_type == "application/problem+json"
                 schema = answer["content"][media_type]["schema"]
@@ -71,10 +75,72 @@ def test_only_the_holder_s_endpoints_ask_for_a_token(document) -> None:
         path
         for path, operations in document["paths"].items()
         for operation in operations.values()
-        if operation.get("security")
+        if operation.get("security") and not path.startswith("/oauth/")
     }
-    assert secured == {"/me"}
+    assert {"/me", "/sessions", "/users"} <= secured
+    holders = {path.split("/")[1] for path in secured}
+    assert holders <= {"me", "sessions", "users", "keys"}
+    assert secured == {path for path in document["paths"] if path.split("/")[1] in holders}
     assert document["components"]["securitySchemes"]["accessToken"]["scheme"] == "bearer"
+
+
+def test_every_operation_for_administrators_names_its_permission(document) -> None:
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            named = re.search(r"\[([a-z:]+)\]$", operation["summary"])
+            refusable = "403" in operation["responses"] and path != "/register"
+            assert bool(named) == refusable, operation["operationId"]
+
+
+def test_what_has_no_body_says_so(document) -> None:
+    for path in ("/sessions", "/sessions/{session_id}", "/users/{user_key}/sessions"):
+        assert "content" not in document["paths"][path]["delete"]["responses"]["204"]
+    assert "content" not in document["paths"]["/me/secret"]["post"]["responses"]["204"]
+
+
+def test_a_refresh_has_one_of_two_bodies(document) -> None:
+    answer = document["paths"]["/refresh"]["post"]["responses"]["200"]["content"]
+    names = [
+        each["$ref"].rpartition("/")[2] for each in answer["application/json"]["schema"]["oneOf"]
+    ]
+    schemas = document["components"]["schemas"]
+    assert [set(schemas[name]["required"]) for name in names] == [
+        {"access_token"},
+        {"access_token", "refresh_token"},
+    ]
+
+
+def test_a_member_may_be_null_where_the_words_for_it_are_of_a_text(document) -> None:
+    schemas = document["components"]["schemas"]
+    for name, member in (
+        ("UserItem", "user_id"),
+        ("UserItem", "last_login_at"),
+        ("SessionItem", "ip"),
+        ("EventItem", "user_key"),
+        ("UserPage", "next"),
+        ("EventPage", "next"),
+    ):
+        assert schemas[name]["properties"][member]["type"] == ["string", "null"]
+        assert schemas[name]["properties"][member]["description"]
+    assert schemas["EventItem"]["properties"]["data"]["additionalProperties"] is True
+
+
+def test_a_link_names_an_operation_and_only_what_that_takes(document) -> None:
+    known = {
+        operation["operationId"]: operation
+        for operations in document["paths"].values()
+        for operation in operations.values()
+    }
+    links = [
+        link
+        for operation in known.values()
+        for answer in operation["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+    assert len(links) > 5
+    for link in links:
+        taken = {each["name"] for each in known[link["operationId"]].get("parameters", ())}
+        assert set(link.get("parameters", {})) <= taken
 
 
 def parts_of(page: str) -> list[str]:

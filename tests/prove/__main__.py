@@ -34,8 +34,16 @@ NAMES: Final = (
     "stopped",
     "lost_reply",
     "revoke_seen",
+    "rotation_race",
+    "lost_answers",
+    "reuse",
+    "login_races",
+    "sessions_checked",
     "steady",
+    "alike",
+    "long_lived",
     "canary",
+    "guessing",
 )
 SECONDS_A_NAME: Final = 19 * 60
 ROOT: Final = Path(__file__).parent.parent.parent

@@ -29,6 +29,7 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     seconds: float
+    headers: Mapping[str, str]
 
     @property
     def json(self) -> Any:
@@ -75,8 +76,29 @@ class Client:
 
     async def get(self, path: str, token: str = "") -> Answer:
         """Ask, with an access token when there is one."""
+        return await self.call("GET", path, token)
+
+    async def call(
+        self, method: str, path: str, token: str = "", *, via: str = "", **members: object
+    ) -> Answer:
+        """Send a JSON object if there are members, with an access token, for a proxy's client."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return await self.send("GET", path, headers=headers)
+        headers |= {"X-Forwarded-For": via} if via else {}
+        return await self.send(
+            method, path, json.dumps(members).encode() if members else None, headers
+        )
+
+    async def abandon(self, path: str, **members: object) -> None:
+        """Send a JSON object and hang up: nobody hears the answer. Raises `Cut`."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                _, writer = await self._connected()
+                writer.write(self._request("POST", path, json.dumps(members).encode(), {}))
+                await writer.drain()
+        except (OSError, TimeoutError) as error:
+            raise Cut(f"POST {path}: {error!r}") from error
+        finally:
+            await self.close()
 
     async def send(
         self,
@@ -86,35 +108,42 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request and read its answer; raises `Cut`."""
-        given = {"host": "127.0.0.1", "user-agent": USER_AGENT}
-        if body is not None:
-            given |= {"content-type": "application/json", "content-length": str(len(body))}
-        given |= {name.lower(): value for name, value in (headers or {}).items()}
-        head = f"{method} {path} HTTP/1.1\r\n"
-        head += "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        request = self._request(method, path, body, headers or {})
         started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(PATIENCE_S):
-                status, content = await self._exchange(f"{head}\r\n".encode() + (body or b""))
+                status, content, told = await self._exchange(request)
         except (OSError, EOFError, TimeoutError) as error:
             await self.close()
             raise Cut(f"{method} {path}: {error!r}") from error
         except BaseException:
             await self.close()
             raise
-        return Answer(status, content, asyncio.get_running_loop().time() - started)
+        return Answer(status, content, asyncio.get_running_loop().time() - started, told)
 
-    async def _exchange(self, request: bytes) -> tuple[int, bytes]:
+    @staticmethod
+    def _request(method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
+        given = {"host": "127.0.0.1", "user-agent": USER_AGENT}
+        if body is not None:
+            given |= {"content-type": "application/json", "content-length": str(len(body))}
+        given |= {name.lower(): value for name, value in headers.items()}
+        head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + (body or b"")
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is None:
             self._streams = await asyncio.open_connection(
                 "127.0.0.1", self.port, local_addr=(self.source, 0)
             )
-        reader, writer = self._streams
+        return self._streams
+
+    async def _exchange(self, request: bytes) -> tuple[int, bytes, dict[str, str]]:
+        reader, writer = await self._connected()
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *rest = head.split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in rest if line)
-        content = await reader.readexactly(int(headers["content-length"]))
+        content = await reader.readexactly(int(headers.get("content-length", 0)))
         if headers.get("connection") == "close":
             await self.close()
-        return int(first.split(" ", 2)[1]), content
+        return int(first.split(" ", 2)[1]), content, headers

@@ -9,7 +9,7 @@ import asyncio
 import secrets
 from collections import Counter
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.prove.client import Answer, Client, Cut, a_source
 
@@ -26,6 +26,22 @@ FORM: Final = len("gbr_")
 def session_of(refresh_token: str) -> str:
     """The session that a refresh token belongs to."""
     return refresh_token[FORM : FORM + 22]
+
+
+class Refused(Exception):
+    """An answer without which a proof can't go on."""
+
+
+class Begun(NamedTuple):
+    """What a login gave."""
+
+    access_token: str
+    refresh_token: str
+
+    @property
+    def session_id(self) -> str:
+        """The session that began."""
+        return session_of(self.refresh_token)
 
 
 class Ledger:
@@ -100,6 +116,14 @@ async def log_in(client: Client, ledger: Ledger, user_key: str) -> str | None:
     token: str = answer.json["refresh_token"]
     ledger.sessions[session_of(token)] = token
     return token
+
+
+async def start(client: Client, user_key: str, secret: str = SECRET) -> Begun:
+    """Start a session where nothing stands in the way; raises `Refused`."""
+    answer = await client.post("/authenticate", user_key=user_key, user_secret=secret)
+    if answer.status != 200:
+        raise Refused(f"/authenticate: {answer.status} {answer.body[:200]!r}")
+    return Begun(**answer.json)
 
 
 async def refresh(client: Client, ledger: Ledger, token: str) -> bool:

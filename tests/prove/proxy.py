@@ -1,7 +1,8 @@
 """A wire to PostgreSQL that breaks at the worst moment: when COMMIT was sent, and not yet answered.
 
-It reads as much of the protocol as it takes to find a COMMIT, by itself or as a prepared
-statement. Knows nothing of who talks over it. PostgreSQL, «Message Formats».
+It reads as much of the protocol as it takes to find the COMMIT of a transaction that holds the
+append lock, by itself or as a prepared statement: other transactions, of counters, are none of its
+business. Knows nothing else of who talks over it. PostgreSQL, «Message Formats».
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ LATE_S: Final = 0.2
 _TYPED: Final = struct.Struct("!cI")
 _LENGTH: Final = struct.Struct("!I")
 _READ: Final = 65_536
+_LOCK: Final = b"pg_advisory_xact_lock"
 
 
 class Wire:
-    """What one client sent: whole messages, and whether they are a COMMIT."""
+    """What one client sent: whole messages, and whether they are the COMMIT of an append."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._begun = False
         self._statements: dict[bytes, bytes] = {}
         self._commit = bytearray()
+        self._locked = False
 
     def feed(self, data: bytes) -> list[tuple[bytes, bool]]:
         """Take in bytes; each whole message, and whether it is a COMMIT that awaits its answer."""
@@ -45,14 +48,30 @@ class Wire:
                 if kind == b"S":
                     found.append((bytes(self._commit), True))
                     self._commit.clear()
-            elif kind == b"B" and self._is_commit(self._statements.get(body.split(b"\0")[1], b"")):
-                self._commit += message
+            elif kind == b"P":
+                name, query = body.split(b"\0")[:2]
+                self._statements[name] = query
+                found.append((message, False))
             else:
-                if kind == b"P":
-                    name, query = body.split(b"\0")[:2]
-                    self._statements[name] = query
-                found.append((message, kind == b"Q" and self._is_commit(body)))
+                ends = self._ends_append(self._query(kind, body))
+                if ends and kind == b"B":
+                    self._commit += message
+                else:
+                    found.append((message, ends))
         return found
+
+    def _query(self, kind: bytes, body: bytes) -> bytes:
+        """What a message has the server run; empty when it is of another kind."""
+        if kind == b"B":
+            return self._statements.get(body.split(b"\0")[1], b"")
+        return body if kind == b"Q" else b""
+
+    def _ends_append(self, query: bytes) -> bool:
+        self._locked = self._locked or _LOCK in query
+        if not self._locked or query.rstrip(b"\0; \n").upper() != b"COMMIT":
+            return False
+        self._locked = False
+        return True
 
     def _next(self) -> bytes | None:
         size = 4 if not self._begun else 5
@@ -68,15 +87,11 @@ class Wire:
         del self._buffer[:length]
         return message
 
-    @staticmethod
-    def _is_commit(query: bytes) -> bool:
-        return query.rstrip(b"\0; \n").upper() == b"COMMIT"
-
 
 class Proxy:
     """Listens on a port of its own, in a thread of its own, and passes everything on.
 
-    `arm` makes the next COMMIT on any connection the last thing that is heard on it.
+    `arm` makes the next COMMIT of an append on any connection the last thing that is heard on it.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -100,7 +115,7 @@ class Proxy:
         self._thread.join()
 
     def arm(self, how: Break) -> None:
-        """Break the connection of the next COMMIT."""
+        """Break the connection of the next append's COMMIT."""
         self._armed = how
 
     def _run(self) -> None:

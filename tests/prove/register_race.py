@@ -37,7 +37,7 @@ def prove(url: str, count: int) -> Tally:
             tally.tried += 1
     check_store(url, ledger, tally)
     second = Tally()
-    _judge([Answer(201, b"{}", 0.0)] * 2 + [Answer(409, b"{}", 0.0)] * (RACERS - 2), second)
+    _judge([Answer(201, b"{}", 0.0, {})] * 2 + [Answer(409, b"{}", 0.0, {})] * (RACERS - 2), second)
     tally.control("two winners", noticed=second.violations == 1)
     return tally
 

@@ -33,7 +33,9 @@ EVERY: Final = 10
 
 _WAL_HEADER: Final = struct.Struct("!8I")
 _FRAME_HEADER: Final = struct.Struct("!6I")
-_TABLES: Final = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+_TABLES: Final = """
+SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'budgets' ORDER BY 1"""
+"""Budgets are counters, written by transactions of their own."""
 _WRITERS: Final = "SELECT xmin::text, xmax::text FROM {table}"
 
 

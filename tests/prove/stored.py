@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from app.caller import command_line
 from app.eventstore.log import read_head, read_range, verify_chain
 from app.store import Store, open_store, storage_of
 from app.vault import PERSON, PERSON_KEYS, Vault, Wrapped, name_mac, open_sealed
+from app.writer import Wish, Writer
 from domain import events
+from domain.commands import GrantPermissions
 from domain.errors import Damage
+from domain.policy import Policy
 from domain.sealed import sealed
 from domain.stream import Recorded
 from domain.user_id import prepare
@@ -29,7 +33,7 @@ from tests.running import MASTER
 from tests.store.intruding import unseal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tests.prove.load import Ledger
     from tests.prove.tally import Tally
@@ -63,22 +67,40 @@ def opened(url: str) -> Iterator[Store]:
 def check_store(url: str, ledger: Ledger, tally: Tally) -> None:
     """The log is whole, the views are its fold, and everything acknowledged is there once."""
     with opened(url) as store, store.storage.snapshot() as rows:
-        try:
-            head = verify_chain(rows, store.ring.log)
-        except Damage as error:
-            tally.wrong(f"the log is damaged: {error}")
+        log = _check_whole(store, rows, tally)
+        if not log:
             return
-        tally.expect(head == read_head(rows).position, "the head is not where the chain ends")
-        log = [record.recorded() for record in read_range(rows, 0, _ALL)]
-        tally.count("events", len(log))
-        for name, version, position in rows.fetch(POINTERS):
-            tally.expect(position == head, f"view {name!s} v{version!s} is at {position!s}/{head}")
-        _compare_views(rows, log, tally)
         stored = _read(store, rows, log)
         macs = {name_mac(store.ring, prepare(name)): keys[0] for name, keys in stored.names.items()}
         found = {row[0]: row[1] for row in rows.fetch("SELECT name_mac, user_key FROM user_ids")}
         tally.expect(found == macs, f"{len(found)} reserved names, {len(macs)} registered ones")
     judge(ledger, stored, tally)
+
+
+def check_log(url: str, tally: Tally) -> list[Recorded]:
+    """The log, which is whole, and whose fold the views are."""
+    with opened(url) as store, store.storage.snapshot() as rows:
+        return _check_whole(store, rows, tally)
+
+
+def by_session(log: Iterable[Recorded]) -> dict[str, list[Recorded]]:
+    """What happened to each session, in order."""
+    found: dict[str, list[Recorded]] = {}
+    for recorded in log:
+        session_id = getattr(recorded.event, "session_id", None)
+        if session_id is not None:
+            found.setdefault(session_id, []).append(recorded)
+    return found
+
+
+def grant(url: str, user_key: str, *permissions: str) -> None:
+    """Give a user permissions as an operator does, beside whoever serves the store."""
+    with opened(url) as store:
+        writer = Writer(store.log, store.vault, store.ring, Policy())
+        wish = Wish(GrantPermissions(user_key, permissions), command_line())
+        (answer,) = writer.commit([wish])
+    if isinstance(answer, Exception):
+        raise answer
 
 
 def judge(ledger: Ledger, stored: Stored, tally: Tally) -> None:
@@ -116,6 +138,21 @@ def lose_the_last_registration(url: str, ledger: Ledger, tally: Tally) -> None:
     views = any(each.startswith("view ") for each in second.first)
     tally.control("a lost registration", noticed=lost)
     tally.control("views that are not the log's", noticed=views)
+
+
+def _check_whole(store: Store, rows: Rows, tally: Tally) -> list[Recorded]:
+    try:
+        head = verify_chain(rows, store.ring.log)
+    except Damage as error:
+        tally.wrong(f"the log is damaged: {error}")
+        return []
+    tally.expect(head == read_head(rows).position, "the head is not where the chain ends")
+    log = [record.recorded() for record in read_range(rows, 0, _ALL)]
+    tally.count("events", len(log))
+    for name, version, position in rows.fetch(POINTERS):
+        tally.expect(position == head, f"view {name!s} v{version!s} is at {position!s}/{head}")
+    _compare_views(rows, log, tally)
+    return log
 
 
 def _compare_views(rows: Rows, log: Sequence[Recorded], tally: Tally) -> None:

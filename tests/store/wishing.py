@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from app.writer import Wish
+from app.writer import Wish, Writer
 from domain import commands
 from domain.refresh_token import format_session_id
 from domain.sealed import Clear
@@ -16,6 +16,8 @@ from domain.stream import ANONYMOUS, Meta, Origin, actor_of
 from domain.user_key import format_user_key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from domain.events import LoggedInBy, RevokedWhy
 
 IP: Final = "203.0.113.77"
@@ -80,3 +82,10 @@ def fail(who: str, count: int = 3) -> Wish:
     """Record wrong secrets."""
     command = commands.RecordFailedLogins(user_key(who), count, 1, 2)
     return Wish(command, meta(request=f"fail {who}"))
+
+
+def commit(writer: Writer, batch: Iterable[Wish]) -> None:
+    """Have it all stored; raises the first refusal."""
+    for answer in writer.commit(list(batch)):
+        if isinstance(answer, Exception):
+            raise answer

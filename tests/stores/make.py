@@ -28,11 +28,9 @@ from domain.aggregate import USER
 from domain.policy import Policy
 from domain.stream import CLI, Meta, Recorded, actor_of, is_user_stream
 from tests.postgres import PostgresServer
-from tests.store.wishing import end, fail, log_in, permit, register, use, user_key
+from tests.store.wishing import commit, end, fail, log_in, permit, register, use, user_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from app.store import Store
     from domain.user import User
 
@@ -88,12 +86,12 @@ def fill(store: Store) -> None:
     hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     writer = Writer(store.log, store.vault, store.ring, Policy(session_cap=3))
     admin = actor_of(user_key("ada"))
-    _commit(
+    commit(
         writer,
         (register(each, name, hasher.hash(secret_of(each))) for each, name in PEOPLE.items()),
     )
-    _commit(writer, [_as(CLI, permit("ada", "admin"))])
-    _commit(
+    commit(writer, [_as(CLI, permit("ada", "admin"))])
+    commit(
         writer,
         [
             log_in("ada", "ada 1"),
@@ -106,7 +104,7 @@ def fill(store: Store) -> None:
             _as(admin, permit("emi", "tokens:introspect")),
         ],
     )
-    _commit(
+    commit(
         writer,
         [
             use("ada", "ada 1"),
@@ -123,7 +121,7 @@ def fill(store: Store) -> None:
         ],
     )
     for number in range(40):
-        _commit(writer, [log_in("machine", f"busy {number}")])
+        commit(writer, [log_in("machine", f"busy {number}")])
 
 
 def describe(store: Store) -> Expected:
@@ -195,12 +193,6 @@ def main(directory: Path) -> None:
         url = server.create_database()
         write(directory / "postgresql", url)
         (directory / "postgresql" / "dump.sql").write_text(dump_of(server, url))
-
-
-def _commit(writer: Writer, batch: Iterable[Wish]) -> None:
-    for answer in writer.commit(list(batch)):
-        if isinstance(answer, Exception):
-            raise answer
 
 
 def _folded(history: list[Recorded], stream: str) -> User:

@@ -1,0 +1,59 @@
+"""Who a client says it is (RFC 6749 §2.3): HTTP Basic, or members of the form, never both.
+
+Knows no rule: the use cases decide what a secret is worth.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Final
+
+from app.hidden import Hidden
+from app.http.auth import Connection, header
+from app.http.form import unescaped
+from domain.errors import InvalidRequest
+
+_TWICE: Final = "Authenticate in one way: in the Authorization header or in the body."
+
+
+class Client(Hidden, frozen=True):
+    """A client id, which is a user_key, and the secret that was shown with it, if any."""
+
+    user_key: str
+    user_secret: str | None
+
+
+def client_of(request: Connection, form: Mapping[str, str]) -> Client | None:
+    """The client that a request names; None when it names none.
+
+    Raises `InvalidRequest` for two ways at once, and for what can't be read.
+    """
+    given = header(request, b"authorization")
+    client_id, secret = form.get("client_id"), form.get("client_secret")
+    if given is None:
+        if client_id is None:
+            if secret is not None:
+                raise InvalidRequest("There is a client_secret, but no client_id.")
+            return None
+        return Client(client_id, secret)
+    scheme, _, encoded = given.partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    client = _of_basic(encoded.strip(b" "))
+    if secret is not None or client_id not in {None, client.user_key}:
+        raise InvalidRequest(_TWICE)
+    return client
+
+
+def _of_basic(encoded: bytes) -> Client:
+    """The form-encoded id and secret of `client_secret_basic` (RFC 6749 §2.3.1)."""
+    try:
+        text = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidRequest("The Authorization header can't be read.") from None
+    user_key, colon, secret = text.partition(":")
+    if not colon:
+        raise InvalidRequest("The Authorization header can't be read.")
+    return Client(unescaped(user_key), unescaped(secret))

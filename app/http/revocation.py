@@ -1,0 +1,67 @@
+"""Revocations, for verifiers that work offline: pages, and a stream that goes on."""
+
+from collections.abc import AsyncIterator
+
+from litestar import Response, get
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+
+from app.http.auth import caller_of, header, service_of
+from app.http.controller import Controller
+from app.http.key import OPEN_TO_ALL
+from app.http.page import LIMIT, START, After, Limit, paged
+from app.http.problems import OF_THE_STORE, AnyRequest, refusals
+from app.http.stream import message
+from app.log_place import log_place
+from app.revocation_feed import HeadSeen, RevocationPage
+
+_CACHED = {**OPEN_TO_ALL, "cache-control": "public, max-age=1"}
+_OF_A_PLACE = ("invalid_request", "log_changed", *OF_THE_STORE)
+
+
+class RevocationController(Controller):
+    """What offline verifiers must stop believing; says nothing of whom or why."""
+
+    path = "/revocations"
+    tags = ("Revocations",)
+
+    @get(
+        operation_id="listRevocations",
+        summary="Ended sessions and withdrawn keys",
+        responses=refusals(*_OF_A_PLACE),
+    )
+    async def list_revocations(
+        self, request: AnyRequest, limit: Limit = LIMIT, after: After = START
+    ) -> Response[RevocationPage]:
+        """Those whose tokens can be unexpired still, in the order in which they were revoked."""
+        found = await service_of(request).revocations.page(after or None, limit)
+        return paged(request, found, _CACHED)
+
+    @get(
+        "/stream",
+        operation_id="followRevocations",
+        summary="The same as it happens, by server-sent events",
+        responses=refusals("too_many_attempts", *_OF_A_PLACE),
+        media_type="text/event-stream",
+    )
+    async def follow_revocations(
+        self, request: AnyRequest, after: After = START
+    ) -> ServerSentEvent:
+        """`revocation`, and `head` every second, after every revocation up to it."""
+        service = service_of(request)
+        source = caller_of(request).source
+        service.revocation_streams.check(source)
+        resumed = header(request, b"last-event-id")
+        place = (resumed or b"").decode("latin-1") or after or None
+        # A place that is none has to be refused before the stream begins.
+        await service.revocations.page(place, 1)
+        log_id = service.store.log_id
+
+        async def stream() -> AsyncIterator[ServerSentEventMessage]:
+            with service.revocation_streams.opened(source):
+                async for each in service.revocations.follow(place):
+                    if isinstance(each, HeadSeen):
+                        yield message("head", each)
+                    else:
+                        yield message("revocation", each, log_place(log_id, each.position))
+
+        return ServerSentEvent(stream(), headers={**OPEN_TO_ALL, "cache-control": "no-store"})

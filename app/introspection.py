@@ -1,0 +1,134 @@
+"""What an access token is worth now (RFC 7662), and its revocation by its holder (RFC 7009).
+
+The row that a look-up finds decides. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+
+from app.caller import Caller
+from app.issuing import Issuer
+from app.live import check_live
+from app.lookup import Lookup
+from app.opening import Opener, wrapped_key
+from app.registration import Dispatch
+from app.tokens.access_token import Claims
+from domain.commands import EndSession
+from domain.errors import InsufficientPermission, InvalidToken
+from domain.permission import common, implies
+from domain.policy import Policy
+from domain.refresh_token import parse
+from domain.stream import actor_of
+from projections.token_lookup import TokenRow
+
+INTROSPECT: Final = "tokens:introspect"
+BEARER: Final = "Bearer"
+
+
+class Inactive(msgspec.Struct, frozen=True):
+    """Nothing more is said of a token that is good for nothing."""
+
+    active: Literal[False] = False
+
+
+class Active(msgspec.Struct, frozen=True):
+    """An access token that holds; `scope` is what it has and its user still holds."""
+
+    active: Literal[True]
+    scope: str
+    client_id: str
+    username: str
+    token_type: Literal["Bearer"]
+    exp: int
+    iat: int
+    sub: str
+    aud: str
+    iss: str
+    jti: str
+    sid: str
+
+
+class Introspection:
+    """Belongs to the event loop. `clock` gives µs."""
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        dispatch: Dispatch,
+        issuer: Issuer,
+        opener: Opener,
+        policy: Policy,
+        clock: Callable[[], int],
+    ) -> None:
+        self._lookup = lookup
+        self._dispatch = dispatch
+        self._issuer = issuer
+        self._opener = opener
+        self._policy = policy
+        self._clock = clock
+
+    async def introspect(
+        self, token: str, user_key: str, permissions: tuple[str, ...]
+    ) -> Active | Inactive:
+        """What a token is worth, for somebody who may ask.
+
+        Whoever holds `tokens:introspect` may, and the token's own user; raises
+        `InsufficientPermission` for anybody else. A refresh token is never worth anything here.
+        """
+        if parse(token) is not None:
+            return Inactive()
+        now = self._clock()
+        claims = self._checked(token, now)
+        if not implies(permissions, INTROSPECT):
+            known = claims or self._issuer.genuine(token)
+            if known is None or known.sub != user_key:
+                raise InsufficientPermission(INTROSPECT)
+        row = None if claims is None else await self._lookup.session(claims.sid)
+        if claims is None or row is None or row.user_key != claims.sub:
+            return Inactive()
+        if row.store_generation != self._issuer.keys.generation:
+            await self._issuer.keys.at(row.store_generation)
+            claims = self._checked(token, now)
+        try:
+            check_live(row, self._policy, now)
+        except InvalidToken:
+            return Inactive()
+        return Inactive() if claims is None else self._active(claims, row)
+
+    async def revoke(self, token: str, user_key: str, caller: Caller) -> None:
+        """End the session of an access token of this user's; of any other token do nothing."""
+        claims = self._issuer.genuine(token)
+        if claims is None or claims.sub != user_key:
+            return
+        row = await self._lookup.session(claims.sid)
+        if row is not None and row.user_key == user_key and row.ended_at is None:
+            command = EndSession(user_key, claims.sid, "owner")
+            await self._dispatch(command, caller.meta(actor_of(user_key)))
+
+    def _checked(self, token: str, now: int) -> Claims | None:
+        try:
+            return self._issuer.check(token, now)
+        except InvalidToken:
+            return None
+
+    def _active(self, claims: Claims, row: TokenRow) -> Active:
+        self._opener.at(row.store_generation)
+        key = wrapped_key(row.master_id, row.wrapped, row.user_key)
+        return Active(
+            active=True,
+            scope=" ".join(common(row.permissions.split(), claims.scope.split())),
+            client_id=claims.client_id,
+            username=self._opener.user_id(row.user_key, key, row.user_id or b""),
+            token_type=BEARER,
+            exp=claims.exp,
+            iat=claims.iat,
+            sub=claims.sub,
+            aud=claims.aud,
+            iss=claims.iss,
+            jti=claims.jti,
+            sid=claims.sid,
+        )

@@ -1,0 +1,119 @@
+"""A user's one service session: what a program runs in that shows its secret for each token.
+
+No refresh token, and no place among the other sessions; a grant that only repeats writes nothing.
+Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from app.caller import Caller
+from app.hidden import Hidden
+from app.identifiers import new_session_id
+from app.issuing import Issuer, Session
+from app.live import ends_at, is_live
+from app.lookup import Lookup
+from app.opening import Opener, wrapped_key
+from app.proving import Proved, Proving
+from app.scope import narrowed
+from app.signing_keys import DispatchRows
+from app.uses import Uses
+from domain.commands import RecordUse, StartSession, UserCommand
+from domain.errors import InvalidToken, Unavailable
+from domain.policy import Policy
+from domain.stream import actor_of
+from projections.token_lookup import TokenRow
+
+MAX_TRIES: Final = 8
+"""How often the session is looked at again because it began or ended in between."""
+_GENERATION: Final = 1
+"""A service session has no refresh token, so it stays at the first."""
+
+
+class Granted(Hidden, frozen=True):
+    """An access token, how many seconds it lives, and its scope."""
+
+    access_token: str
+    expires_in: int
+    scope: str
+
+
+class ServiceSessions:
+    """Belongs to the event loop. `clock` gives µs."""
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        dispatch: DispatchRows,
+        issuer: Issuer,
+        opener: Opener,
+        proving: Proving,
+        uses: Uses,
+        policy: Policy,
+        clock: Callable[[], int],
+    ) -> None:
+        self._lookup = lookup
+        self._dispatch = dispatch
+        self._issuer = issuer
+        self._opener = opener
+        self._proving = proving
+        self._uses = uses
+        self._policy = policy
+        self._clock = clock
+
+    async def grant(self, user_key: str, secret: str, scope: str | None, caller: Caller) -> Granted:
+        """A token for who knows the secret (RFC 6749 §4.4).
+
+        Raises as `Proving.by_key` does, and `InvalidScope`.
+        """
+        proved = await self._proving.by_key(user_key, secret, caller)
+        narrowed(proved.row.permissions, scope)
+        begun = False
+        for _ in range(MAX_TRIES):
+            row = await self._lookup.service_session(proved.row.user_key)
+            if row is None or not is_live(row, self._policy, self._clock()):
+                begun = await self._begun(proved, caller)
+            elif begun or await self._recorded(row, proved, caller):
+                return self._granted(row, scope)
+        raise Unavailable
+
+    async def _begun(self, proved: Proved, caller: Caller) -> bool:
+        """Whether the session began with this grant, and not with another at the same moment."""
+        row = proved.row
+        command = StartSession(
+            row.user_key, new_session_id(), "client_credentials", row.secret_version
+        )
+        return await self._send(command, proved, caller)
+
+    async def _recorded(self, row: TokenRow, proved: Proved, caller: Caller) -> bool:
+        """Whether the session may be used now, with this use in the log when it is worth it."""
+        reason = self._uses.worth_recording(row, _GENERATION, caller)
+        if reason is None:
+            return True
+        use = RecordUse(row.user_key, row.session_id, _GENERATION, reason, row.last_used_at)
+        try:
+            return await self._send(use, proved, caller)
+        except InvalidToken:  # it ended in between
+            return False
+
+    async def _send(self, command: UserCommand, proved: Proved, caller: Caller) -> bool:
+        """Have it decided, with the network that the program is known by from now on."""
+        rows = proved.network.logged_in(proved.row.user_key, self._clock())
+        meta = caller.meta(actor_of(command.user_key))
+        return bool(await self._dispatch(command, meta, rows))
+
+    def _granted(self, row: TokenRow, scope: str | None) -> Granted:
+        key = wrapped_key(row.master_id, row.wrapped, row.user_key)
+        session = Session(
+            row.user_key,
+            self._opener.user_id(row.user_key, key, row.user_id or b""),
+            row.session_id,
+            row.started_at,
+            ends_at(row, self._policy),
+            narrowed(row.permissions, scope),
+        )
+        now = self._clock()
+        token = self._issuer.issue(session, now)
+        return Granted(token, self._issuer.lifetime(session, now), session.permissions)

@@ -1,0 +1,261 @@
+"""The OAuth endpoints: grants, introspection, revocation, errors (RFC 6749, 7009, 7662)."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+
+from tests.http.people import People
+from tests.http.steps import ISSUER, SECRET, authenticate, me, parts, register
+
+AWKWARD = "walnut:orbit%tea+cup \N{FOX FACE}"
+
+
+def basic(user_key: str, secret: str = SECRET) -> dict[str, str]:
+    pair = f"{quote_plus(user_key)}:{quote_plus(secret)}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def ask(api, what: str, headers: dict[str, str] | None = None, **form: Any):
+    return api.post(f"/oauth/{what}", data=form, headers=headers or {})
+
+
+def granted(api, user_key: str, secret: str = SECRET, **form: str) -> dict[str, Any]:
+    answer = ask(api, "token", basic(user_key, secret), grant_type="client_credentials", **form)
+    assert answer.status_code == 200, answer.text
+    assert (answer.headers["cache-control"], answer.headers["pragma"]) == ("no-store", "no-cache")
+    return answer.json()
+
+
+def refused(answer, status: int, error: str) -> dict[str, str]:
+    body = answer.json()
+    assert (answer.status_code, body["error"]) == (status, error), answer.text
+    assert set(body) == {"error", "error_description"}
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    challenged = "www-authenticate" in answer.headers
+    assert challenged == (status == 401)
+    if challenged:
+        assert answer.headers["www-authenticate"].startswith("Basic ")
+    return body
+
+
+def test_metadata_says_where_everything_is(api) -> None:
+    answer = api.get("/.well-known/oauth-authorization-server")
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found["issuer"] == ISSUER
+    assert found["token_endpoint"] == f"{ISSUER}/oauth/token"
+    assert found["jwks_uri"] == f"{ISSUER}/.well-known/jwks.json"
+    assert found["response_types_supported"] == []
+    assert "password" not in found["grant_types_supported"]
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("secret", [SECRET, AWKWARD])
+def test_a_program_gets_a_token_for_its_secret(start_anywhere, secret: str) -> None:
+    api = start_anywhere()
+    user_key = register(api, "robot", secret)
+    found = granted(api, user_key, secret)
+    assert set(found) == {"access_token", "token_type", "expires_in", "scope"}
+    assert (found["token_type"], found["expires_in"], found["scope"]) == ("Bearer", 3600, "")
+    assert me(api, found["access_token"]).json()["user_id"] == "robot"
+    posted = ask(
+        api, "token", grant_type="client_credentials", client_id=user_key, client_secret=secret
+    )
+    assert posted.status_code == 200
+
+
+def test_a_program_has_one_session_and_a_steady_grant_writes_nothing(start_anywhere) -> None:
+    api = start_anywhere()
+    user_key = register(api)
+    tokens = [granted(api, user_key)["access_token"] for _ in range(5)]
+    assert len({parts(token)[1]["sid"] for token in tokens}) == 1
+    history = api.get("/me/events", headers=bearer(tokens[0])).json()["items"]
+    types = [each["type"] for each in reversed(history)]
+    assert types == [
+        "user.registered",
+        "user.logged_in",
+        "refresh_token.issued",
+        "refresh_token.used",
+    ]
+    (session,) = api.get("/sessions", headers=bearer(tokens[0])).json()["items"]
+    assert session["kind"] == "service"
+
+
+def test_after_its_end_a_new_service_session_begins(api) -> None:
+    user_key = register(api)
+    first = granted(api, user_key)["access_token"]
+    sid = parts(first)[1]["sid"]
+    assert api.delete(f"/sessions/{sid}", headers=bearer(first)).status_code == 204
+    assert me(api, first).status_code == 401
+    second = granted(api, user_key)["access_token"]
+    assert parts(second)[1]["sid"] != sid
+    assert me(api, second).status_code == 200
+
+
+def test_a_refresh_token_is_changed_each_time(api) -> None:
+    user_key = register(api)
+    old = authenticate(api, user_key)["refresh_token"]
+    answer = ask(api, "token", grant_type="refresh_token", client_id=user_key, refresh_token=old)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert set(found) == {"access_token", "token_type", "expires_in", "scope", "refresh_token"}
+    again = ask(api, "token", grant_type="refresh_token", client_id=user_key, refresh_token=old)
+    assert again.json()["refresh_token"] == found["refresh_token"], "a lost answer"
+
+
+def test_another_users_refresh_token_is_refused_and_left_alone(api) -> None:
+    ada, bob = register(api), register(api, "Bob")
+    token = authenticate(api, ada)["refresh_token"]
+    answer = ask(api, "token", grant_type="refresh_token", client_id=bob, refresh_token=token)
+    refused(answer, 400, "invalid_grant")
+    assert api.post("/refresh", json={"refresh_token": token}).status_code == 200
+
+
+def test_a_secret_that_is_sent_with_a_refresh_token_is_checked(api) -> None:
+    user_key = register(api)
+    token = authenticate(api, user_key)["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": token}
+    refused(ask(api, "token", basic(user_key, "not the secret"), **form), 401, "invalid_client")
+    assert ask(api, "token", basic(user_key), **form).status_code == 200
+
+
+@pytest.mark.parametrize("scope", ["admin", "users:read", "NO GOOD", " "])
+def test_a_scope_never_widens(api, scope: str) -> None:
+    by = basic(register(api))
+    answer = ask(api, "token", by, grant_type="client_credentials", scope=scope)
+    refused(answer, 400, "invalid_scope")
+
+
+def test_a_scope_may_narrow(people: People) -> None:
+    admin = people.new("admin")
+    answer = people.client.post(
+        "/oauth/token",
+        data={"grant_type": "client_credentials", "scope": "users:read"},
+        headers=basic(admin.user_key),
+    )
+    assert answer.status_code == 200, answer.text
+    narrow = bearer(answer.json()["access_token"])
+    assert answer.json()["scope"] == "users:read"
+    assert people.client.get("/users", headers=narrow).status_code == 200
+    assert people.client.get("/keys", headers=narrow).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({"grant_type": ""}, "invalid_request"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+        ({"grant_type": "authorization_code"}, "unsupported_grant_type"),
+        ({"grant_type": "refresh_token"}, "invalid_request"),
+        ({"grant_type": "refresh_token", "refresh_token": "gbr_made-up"}, "invalid_grant"),
+        ({"grant_type": ["client_credentials", "client_credentials"]}, "invalid_request"),
+    ],
+)
+def test_a_wrong_form_is_told_as_oauth_tells_it(api, form: dict[str, Any], error: str) -> None:
+    refused(ask(api, "token", basic(register(api)), **form), 400, error)
+
+
+def test_two_ways_of_authentication_are_one_too_many(api) -> None:
+    user_key = register(api)
+    form = {"grant_type": "client_credentials", "client_secret": SECRET, "client_id": user_key}
+    refused(ask(api, "token", basic(user_key), **form), 400, "invalid_request")
+    assert ask(api, "token", **form).status_code == 200
+
+
+def test_who_names_no_client_or_shows_no_right_secret_is_no_client(api) -> None:
+    user_key = register(api)
+    form = {"grant_type": "client_credentials"}
+    refused(ask(api, "token", **form), 401, "invalid_client")
+    refused(ask(api, "token", client_id=user_key, **form), 401, "invalid_client")
+    refused(ask(api, "token", basic(user_key, "not the secret"), **form), 401, "invalid_client")
+    refused(ask(api, "token", basic(user_key[:-1]), **form), 401, "invalid_client")
+
+
+@pytest.mark.parametrize("path", ["token", "introspect", "revoke"])
+def test_only_forms_are_read(api, path: str) -> None:
+    refused(api.post(f"/oauth/{path}", json={"token": "a"}), 415, "invalid_request")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for body in (b"token=%zz", b"token=%ff", b"token=\xff", b"a=1&a=2", b"&".join([b"a=1"] * 99)):
+        refused(api.post(f"/oauth/{path}", content=body, headers=form), 400, "invalid_request")
+    refused(api.post(f"/oauth/{path}", content=b"a=" + b"1" * 17_000, headers=form), 413,
+            "invalid_request")  # fmt: skip
+    assert api.get(f"/oauth/{path}").status_code == 405
+
+
+# --- introspection
+
+
+def test_the_tokens_own_user_may_ask_what_it_is_worth(api) -> None:
+    user_key = register(api)
+    token = authenticate(api, user_key)["access_token"]
+    claims = parts(token)[1]
+    for headers in (bearer(token), basic(user_key)):
+        answer = ask(api, "introspect", headers, token=token)
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == {
+            "active": True,
+            "scope": "",
+            "client_id": user_key,
+            "username": "Ada",
+            "token_type": "Bearer",
+            **{name: claims[name] for name in ("exp", "iat", "sub", "aud", "iss", "jti", "sid")},
+        }
+
+
+def test_nobody_else_may_without_the_permission(api) -> None:
+    ada, bob = register(api), register(api, "Bob")
+    token = authenticate(api, ada)["access_token"]
+    refused(ask(api, "introspect", basic(bob), token=token), 403, "insufficient_scope")
+    refused(ask(api, "introspect", basic(bob), token="made.up.token"), 403, "insufficient_scope")
+    refused(ask(api, "introspect", token=token), 401, "invalid_client")
+    refused(ask(api, "introspect", bearer("made.up.token"), token=token), 401, "invalid_client")
+
+
+def test_a_refresh_token_and_an_ended_session_are_inactive(api) -> None:
+    user_key = register(api)
+    tokens = authenticate(api, user_key)
+    by = basic(user_key)
+    inactive = {"active": False}
+    assert ask(api, "introspect", by, token=tokens["refresh_token"]).json() == inactive
+    assert ask(api, "introspect", by, token=tokens["access_token"]).json()["active"] is True
+    api.post("/revoke", json={"refresh_token": tokens["refresh_token"]})
+    assert ask(api, "introspect", by, token=tokens["access_token"]).json() == inactive
+
+
+# --- revocation
+
+
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+def test_either_kind_of_token_ends_its_session(api, kind: str) -> None:
+    user_key = register(api)
+    tokens = authenticate(api, user_key)
+    answer = ask(api, "revoke", client_id=user_key, token=tokens[kind], token_type_hint="x")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert me(api, tokens["access_token"]).status_code == 401
+    assert ask(api, "revoke", client_id=user_key, token=tokens[kind]).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+def test_anothers_token_is_left_alone(api, kind: str) -> None:
+    ada, bob = register(api), register(api, "Bob")
+    tokens = authenticate(api, ada)
+    assert ask(api, "revoke", client_id=bob, token=tokens[kind]).status_code == 200
+    assert me(api, tokens["access_token"]).status_code == 200
+
+
+def test_a_revocation_with_a_wrong_secret_does_nothing(api) -> None:
+    user_key = register(api)
+    tokens = authenticate(api, user_key)
+    answer = ask(api, "revoke", basic(user_key, "not the secret"), token=tokens["refresh_token"])
+    refused(answer, 401, "invalid_client")
+    assert me(api, tokens["access_token"]).status_code == 200
+    refused(ask(api, "revoke", token=tokens["refresh_token"]), 401, "invalid_client")

@@ -1,0 +1,94 @@
+"""A user who logged in and rotated a hundred thousand times logs in as fast as a new one.
+
+Each login that is timed is the first of that user at a server that has just started, so that
+nothing of either is remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from typing import TYPE_CHECKING, Final
+
+import argon2
+
+from app.settings import load
+from app.store import open_store, storage_of
+from app.vault import Vault
+from app.writer import Wish, Writer
+from domain.commands import RotateToken
+from domain.policy import Policy
+from tests.prove.client import Client
+from tests.prove.load import SECRET
+from tests.prove.tally import Tally
+from tests.running import MASTER, running, settings
+from tests.store.wishing import commit, log_in, meta, register, session_id, user_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROPERTY: Final = "who logged in and rotated 100,000 times logs in as fast as a new user"
+SIZE: Final = 100_000
+STEP: Final = 100_000
+SHORT: Final = 300
+STORES: Final = ("sqlite", "postgresql")
+BATCH: Final = 32
+TURNS: Final = 15
+SHORT_TURNS: Final = 1
+MOST: Final = 1.5
+"""Times a new user's, by the median."""
+
+
+def prove(url: str, count: int) -> Tally:
+    """Let one log in and rotate `count` times, and then time its logins beside new users'."""
+    tally = Tally()
+    given = settings(url)
+    long = count >= SIZE
+    turns = TURNS if long else SHORT_TURNS
+    _live(url, given, count, turns)
+    old, new = [], []
+    for turn in range(turns):
+        with running(given) as server:
+            people = ["old", f"new-{turn}"]
+            ordered = people if turn % 2 else people[::-1]
+            times = asyncio.run(_log_in(server.port, ordered, tally))
+        old.append(times[people[0]])
+        new.append(times[people[1]])
+    if long:
+        ratio = statistics.median(old) / statistics.median(new)
+        tally.figure("times a new user's", ratio)
+        tally.expect(ratio <= MOST, f"it takes {ratio:.2f} times as long as a new user's")
+    tally.tried += count
+    return tally
+
+
+def _live(url: str, given: Mapping[str, str], count: int, turns: int) -> None:
+    """The past: one who did so much, and others who registered."""
+    chosen = load(given).settings
+    hasher = argon2.PasswordHasher(chosen.hash_time, chosen.hash_memory_kib, 1)
+    secret_hash = hasher.hash(SECRET)
+    store = open_store(storage_of(url), Vault(MASTER), "ES256")
+    writer = Writer(store.log, store.vault, store.ring, Policy())
+    people = ["old", "warm", *(f"new-{turn}" for turn in range(turns))]
+    commit(writer, [register(each, each, secret_hash) for each in people])
+    for first in range(0, count, BATCH):
+        batch = []
+        for number in range(first, min(first + BATCH, count)):
+            batch += [log_in("old", str(number)), _rotate("old", str(number))]
+        commit(writer, batch)
+    store.storage.close()
+
+
+def _rotate(who: str, session: str) -> Wish:
+    return Wish(RotateToken(user_key(who), session_id(who, session), 1), meta(request=session))
+
+
+async def _log_in(port: int, people: list[str], tally: Tally) -> dict[str, float]:
+    """How long each takes, after another has warmed the server up."""
+    times = {}
+    async with Client(port) as client:
+        for who in ("warm", *people):
+            answer = await client.post("/authenticate", user_key=user_key(who), user_secret=SECRET)
+            tally.expect(answer.status == 200, f"{who}: {answer.status} {answer.body[:200]!r}")
+            times[who] = answer.seconds
+    return times

@@ -1,0 +1,162 @@
+"""Several processes use and end the sessions of the same users; their common history is checked.
+
+No `/refresh` and no bearer check that begins after the answer of what ends it succeeds: the end of
+its session or of all, a new secret, a disabled user, a withdrawn permission. Security rule 16, and
+30: a one-second cache of look-ups has to be found out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tests.prove.checker import Op, check
+from tests.prove.client import Client, a_source
+from tests.prove.load import Begun, new_name
+from tests.prove.sessions_client import ENDS, WATCHED, Board, Order, secret
+from tests.prove.stored import check_log, grant
+from tests.prove.tally import Tally
+from tests.running import running, running_all, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROPERTY: Final = "no success begins after the answer of what ends it, in any process"
+SIZE: Final = 20_000
+STEP: Final = 2_000
+SHORT: Final = 32
+STORES: Final = ("sqlite", "postgresql")
+PROCESSES: Final = 4
+SHORT_PROCESSES: Final = 2
+USERS: Final = 24
+SHORT_USERS: Final = 6
+BREACHES: Final = 16
+PATIENCE_S: Final = 1_200
+
+_FOUND_OUT: Final = {"withdraw": 1, "end_all": 1}
+_ROOT: Final = Path(__file__).parent.parent.parent
+
+
+def prove(url: str, count: int) -> Tally:
+    """Revoke `count` times, among ten times as many requests, on one store."""
+    tally = Tally()
+    long = count >= STEP
+    users = USERS if long else SHORT_USERS
+    processes = PROCESSES if long else SHORT_PROCESSES
+    proxied = "127.0.0.0/8"
+    given = settings(url, TRUSTED_PROXIES=proxied)
+    with running_all(*[given] * (2 if url.startswith("postgresql") else 1)) as servers:
+        ports = [each.port for each in servers]
+        history = _history(url, ports, users, processes, count, ENDS)
+    _judge(history, tally)
+    tally.tried += count
+    with running(settings(url, TRUSTED_PROXIES=proxied, TEST_LOOKUP_CACHE="1")) as breach:
+        doubted = _history(url, [breach.port], SHORT_USERS, SHORT_PROCESSES, BREACHES, _FOUND_OUT)
+    found = Counter(wrong.kind for wrong in check(doubted))
+    for kind in ("ended", "withdrawn"):
+        tally.control(f"a one-second cache of look-ups: {kind}", noticed=found[kind] > 0)
+    check_log(url, tally)
+    return tally
+
+
+def _judge(history: Sequence[Op], tally: Tally) -> None:
+    for wrong in check(history):
+        tally.wrong(f"{wrong}")
+    tally.count("requests", len(history))
+    for what, number in Counter(map(_kind, history)).items():
+        tally.count(what, number)
+
+
+def _kind(op: Op) -> str:
+    """What a request was, for the count."""
+    if not op.succeeded:
+        return "tokens refused" if op.refused else f"other answers of {op.status}"
+    match op.did:
+        case "":
+            return "uses"
+        case "begin":
+            return "logins"
+        case "enable":
+            return "given back"
+        case "permit" if op.value:
+            return "given back"
+        case _:
+            return "revocations"
+
+
+def _history(
+    url: str,
+    ports: Sequence[int],
+    users: int,
+    processes: int,
+    count: int,
+    ends: dict[str, int],
+) -> list[Op]:
+    """What so many processes note, which revoke so often together."""
+    with tempfile.TemporaryDirectory() as directory:
+        board = Path(directory) / "board"
+        Board.make(board, users)
+        people, admin = asyncio.run(_people(ports[0], users, url))
+        orders = [
+            Order(
+                number,
+                processes,
+                [*ports],
+                people,
+                admin.access_token,
+                str(board),
+                f"{directory}/history-{number}",
+                count // processes + (number < count % processes),
+                ends,
+            )
+            for number in range(processes)
+        ]
+        _run(orders)
+        histories = [Path(order.history).read_bytes() for order in orders]
+    return [op for each in histories for op in msgspec.msgpack.decode(each, type=list[Op])]
+
+
+async def _people(port: int, users: int, url: str) -> tuple[list[str], Begun]:
+    """Users who may see the others, and an administrator."""
+    found = []
+    async with Client(port, a_source()) as client:
+        for _ in range(users + 1):
+            wish = {"user_id": new_name(), "user_secret": secret(0)}
+            found.append(str((await client.post("/register", **wish)).json["user_key"]))
+        *people, admin = found
+        for each in people:
+            await asyncio.to_thread(grant, url, each, WATCHED)
+        await asyncio.to_thread(grant, url, admin, "admin")
+        answer = await client.post("/authenticate", user_key=admin, user_secret=secret(0))
+        return people, Begun(**answer.json)
+
+
+def _run(orders: Sequence[Order]) -> None:
+    """Each in a process of its own; all end before this does."""
+    started = []
+    try:
+        for order in orders:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.prove.sessions_client"],
+                cwd=_ROOT,
+                stdin=subprocess.PIPE,
+            )
+            started.append(process)
+            assert process.stdin is not None
+            process.stdin.write(msgspec.json.encode(order) + b"\n")
+            process.stdin.flush()
+        for process in started:
+            if process.wait(PATIENCE_S) != 0:
+                message = "a process of clients failed; what it said is above"
+                raise RuntimeError(message)
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()

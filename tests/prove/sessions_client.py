@@ -1,0 +1,347 @@
+"""One of several processes that use and end the sessions of the same users, and note everything.
+
+`python -m tests.prove.sessions_client` reads an `Order`, a line of stdin, writes its history to the
+file that the order names, and ends with whoever holds the other end of stdin. What it knows of the
+other processes are users and their secrets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import random
+import struct
+import sys
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tests.prove.checker import Did, Op
+from tests.prove.client import Client, Cut
+from tests.prove.load import session_of
+
+if TYPE_CHECKING:
+    from tests.prove.client import Answer
+
+WATCHED: Final = "users:read"
+"""The permission that comes and goes."""
+ACTORS: Final = 4
+HELD: Final = 2
+"""Sessions that a process wants of each user."""
+ENDING: Final = 0.2
+"""How often an act is an end."""
+PROBES: Final = 2
+"""Other sessions of a user that are tried at once when something has ended."""
+FORGOTTEN: Final = 0.75
+"""How often one that was refused isn't tried again."""
+
+_USES: Final = {"refresh": 35, "rotate": 15, "me": 35, "users": 15}
+ENDS: Final = {
+    "revoke": 22,
+    "end_session": 22,
+    "end_all": 8,
+    "end_others": 10,
+    "change_secret": 10,
+    "reset_secret": 6,
+    "disable": 7,
+    "withdraw": 9,
+    "end_sessions_of": 6,
+}
+_PAIR: Final = struct.Struct("<II")
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What a process has to do: so many revocations, among everything else."""
+
+    number: int
+    processes: int
+    ports: list[int]
+    users: list[str]
+    admin: str
+    """An administrator's access token."""
+    board: str
+    history: str
+    revocations: int
+    ends: dict[str, int]
+    """By which ways, and how often each."""
+
+
+class Board:
+    """A file that all processes see: of each user the secret's number, and the one to come."""
+
+    def __init__(self, path: str) -> None:
+        with Path(path).open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 0)
+
+    @staticmethod
+    def make(path: Path, users: int) -> None:
+        """One on which every user has secret number 0."""
+        path.write_bytes(bytes(_PAIR.size * users))
+
+    def read(self, user: int) -> tuple[int, int]:
+        """The number now, and the one that is being set, the same when none is."""
+        now, coming = _PAIR.unpack_from(self._map, user * _PAIR.size)
+        return now, coming
+
+    def write(self, user: int, now: int, coming: int) -> None:
+        """Only by the one process that changes this user's secret."""
+        _PAIR.pack_into(self._map, user * _PAIR.size, now, coming)
+
+
+def secret(number: int) -> str:
+    """A user's secret of that number."""
+    return f"a horse that eats marmalade number {number}"
+
+
+class Held:
+    """A session that this process began, and its tokens."""
+
+    def __init__(self, user: int, access_token: str, refresh_token: str) -> None:
+        self.user = user
+        self.session = session_of(refresh_token)
+        self.access_token = access_token
+        self.refresh_token = refresh_token
+        self.busy = False
+
+
+class Process:
+    """What one process holds and has noted."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.board = Board(order.board)
+        self.history: list[Op] = []
+        self.held: dict[int, list[Held]] = defaultdict(list)
+        self.revocations = 0
+        self.locks = [asyncio.Lock() for _ in order.users]
+        self._deck: list[str] = []
+
+    def draw(self) -> str:
+        """A way to end something, as often as the order says."""
+        if not self._deck:
+            self._deck = [way for way, times in self.order.ends.items() for _ in range(times)]
+            random.shuffle(self._deck)
+        return self._deck.pop()
+
+    async def run(self) -> None:
+        """Act until enough was revoked."""
+        await asyncio.gather(*(Actor(self).act() for _ in range(ACTORS)))
+
+
+class Actor:
+    """One thing at a time, on connections of its own to every server."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._order = process.order
+        self._clients = [Client(port) for port in process.order.ports]
+
+    async def act(self) -> None:
+        """Log in where sessions are wanting, else use one or end some."""
+        while self._process.revocations < self._order.revocations:
+            user = random.randrange(len(self._order.users))
+            held = self._free(user)
+            if len(self._process.held[user]) < HELD or not held:
+                await self._log_in(user)
+            elif random.random() < ENDING:
+                await self._end(random.choice(held))
+            else:
+                await self._use(random.choice(held))
+        for client in self._clients:
+            await client.close()
+
+    def _free(self, user: int) -> list[Held]:
+        return [each for each in self._process.held[user] if not each.busy]
+
+    async def _ask(
+        self, method: str, path: str, token: str, op: dict[str, Any], **members: object
+    ) -> Answer | None:
+        """One request, noted as `op` says; None when it was cut."""
+        user = op.get("holder", op.get("user", 0))
+        via = f"10.{self._order.number}.{user % 256}.1"
+        answer: Answer | None = None
+        begun = time.monotonic_ns()
+        try:
+            client = random.choice(self._clients)
+            answer = await client.call(method, path, token, via=via, **members)
+        except Cut:
+            pass
+        answered = time.monotonic_ns()
+        status = answer.status if answer else 0
+        if op.get("did") == "begin" and answer and status == 200:
+            op["target"] = session_of(answer.json["refresh_token"])
+        refused = answer is not None and status == 401 and answer.code == "invalid_token"
+        what = f"{method} {op.pop('what', path)}"
+        if refused and answer is not None:
+            what += f", {answer.json.get('reason')}"
+        self._process.history.append(Op(begun, answered, what, status, refused=refused, **op))
+        return answer
+
+    async def _log_in(self, user: int) -> None:
+        for number in dict.fromkeys(self._process.board.read(user)):
+            op = {"did": "begin", "user": user, "value": number}
+            wish = {"user_key": self._order.users[user], "user_secret": secret(number)}
+            answer = await self._ask("POST", "/authenticate", "", op, **wish)
+            if answer is not None and answer.status == 200:
+                self._process.held[user].append(Held(user, **answer.json))
+                return
+        await asyncio.sleep(0.02)  # disabled, or the secret has just been changed
+
+    async def _use(self, held: Held, kind: str = "") -> None:
+        held.busy = True
+        try:
+            kind = kind or random.choices([*_USES], [*_USES.values()])[0]
+            op: dict[str, Any] = {"holder": held.user, "session": held.session}
+            if kind == "me":
+                answer = await self._ask("GET", "/me", held.access_token, op)
+            elif kind == "users":
+                op |= {"demands": True, "what": "/users"}
+                answer = await self._ask("GET", "/users?limit=1", held.access_token, op)
+            else:
+                wish = {"refresh_token": held.refresh_token}
+                more: dict[str, object] = {"rotate": True} if kind == "rotate" else {}
+                # Without a clear answer the token may be retired: it is shown again, while it may.
+                while True:
+                    answer = await self._ask("POST", "/refresh", "", op.copy(), **wish, **more)
+                    if answer is not None and answer.status != 503:
+                        break
+                if answer is not None and answer.status == 200:
+                    held.access_token = answer.json["access_token"]
+                    held.refresh_token = answer.json.get("refresh_token", held.refresh_token)
+        finally:
+            held.busy = False
+        if answer is not None and answer.status == 401 and random.random() < FORGOTTEN:
+            self._forget(held)
+
+    def _forget(self, held: Held) -> None:
+        if held in self._process.held[held.user]:
+            self._process.held[held.user].remove(held)
+
+    async def _end(self, held: Held) -> None:
+        """End something, as this session's owner or as an administrator; then try what ended.
+
+        The session itself is used just before, so that whoever remembers anything remembers it.
+        """
+        kind = self._process.draw()
+        await self._use(held, "users")
+        if kind in {"change_secret", "reset_secret"}:
+            mine = held.user % self._order.processes == self._order.number
+            done = mine and await self._change_secret(held, kind)
+        elif kind == "end_session":
+            done = await self._end_one(held)
+        else:
+            done = await self._end_by(held, kind)
+        if not done:
+            return
+        self._process.revocations += 1
+        others = [each for each in self._process.held[held.user] if each is not held]
+        for each in [held, *random.sample(others, min(PROBES, len(others)))]:
+            if not each.busy:
+                await self._use(each, "users" if kind == "withdraw" else "")
+        if kind in {"disable", "withdraw"}:
+            while not await self._give_back(held.user, kind):  # noqa: ASYNC110 - by hand, again
+                await asyncio.sleep(0.05)
+
+    async def _give_back(self, user: int, kind: str) -> bool:
+        if kind == "disable":
+            answer = await self._administer("POST", user, "enable", "enable")
+        else:
+            answer = await self._administer(
+                "PUT", user, "permissions", "permit", 1, permissions=[WATCHED]
+            )
+        return answer is not None and answer.status == 200
+
+    async def _end_by(self, held: Held, kind: str) -> bool:
+        own = {"holder": held.user, "session": held.session, "user": held.user}
+        answer: Answer | None
+        match kind:
+            case "revoke":
+                op = {"did": "end_session", "target": held.session, "user": held.user}
+                wish = {"refresh_token": held.refresh_token}
+                answer = await self._ask("POST", "/revoke", "", op, **wish)
+            case "end_all":
+                op = {**own, "did": "end_all"}
+                answer = await self._ask("DELETE", "/sessions", held.access_token, op)
+            case "end_others":
+                op = {**own, "did": "end_all", "target": held.session}
+                path = "/sessions?keep=current"
+                answer = await self._ask("DELETE", path, held.access_token, op)
+            case "disable":
+                answer = await self._administer("POST", held.user, "disable", "disable")
+            case "withdraw":
+                answer = await self._administer(
+                    "PUT", held.user, "permissions", "permit", 0, permissions=[]
+                )
+            case _:
+                answer = await self._administer("DELETE", held.user, "sessions", "end_all")
+        return answer is not None and answer.status < 300
+
+    async def _end_one(self, held: Held) -> bool:
+        """End one of the user's sessions, whichever process began it."""
+        own = {"holder": held.user, "session": held.session}
+        answer = await self._ask("GET", "/sessions", held.access_token, own.copy())
+        if answer is None or answer.status != 200:
+            return False
+        items = answer.json["items"]
+        target = random.choice(items)["session_id"] if items else held.session
+        op = {**own, "did": "end_session", "user": held.user, "target": target}
+        op["what"] = "/sessions/{session_id}"
+        answer = await self._ask("DELETE", f"/sessions/{target}", held.access_token, op)
+        return answer is not None and answer.status == 204
+
+    async def _administer(
+        self, method: str, user: int, what: str, did: Did, value: int = 0, **members: object
+    ) -> Answer | None:
+        op = {"did": did, "user": user, "value": value, "what": f"/users/{{user_key}}/{what}"}
+        path = f"/users/{self._order.users[user]}/{what}"
+        return await self._ask(method, path, self._order.admin, op, **members)
+
+    async def _change_secret(self, held: Held, kind: str) -> bool:
+        """Set the next secret, and again until it is sure which one holds."""
+        board, user = self._process.board, held.user
+        async with self._process.locks[user]:
+            before, _ = board.read(user)
+            after = before + 1
+            board.write(user, before, after)
+            if kind == "change_secret":
+                op = {"holder": user, "session": held.session, "did": "secret", "user": user}
+                op |= {"target": held.session, "value": after}
+                wish = {"user_secret": secret(before), "new_user_secret": secret(after)}
+                answer = await self._ask("POST", "/me/secret", held.access_token, op, **wish)
+                if answer is not None and 400 <= answer.status < 500:
+                    board.write(user, before, before)
+                    return False
+                if answer is not None and answer.status == 204:
+                    board.write(user, after, after)
+                    return True
+            while True:
+                answer = await self._administer(
+                    "PUT", user, "secret", "secret", after, user_secret=secret(after)
+                )
+                if answer is not None and answer.status == 204:
+                    board.write(user, after, after)
+                    return True
+                await asyncio.sleep(0.05)
+
+
+def main() -> None:
+    """Do what the order says."""
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    process = Process(order)
+    asyncio.run(process.run())
+    Path(order.history).write_bytes(msgspec.msgpack.encode(process.history))
+
+
+def _end_with_stdin() -> None:
+    os.read(0, 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
