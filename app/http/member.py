@@ -281,7 +281,11 @@ ASKED: Final[dict[str, Json]] = {
 """What a member of a request is, as far as a schema can say."""
 
 _CLIENT: Final[dict[str, Json]] = {
-    "client_id": {**USER_KEY, "description": "The user_key, unless it is in `Authorization`."},
+    "client_id": {
+        "type": "string",
+        "description": "The user_key, unless it is in `Authorization`.",
+        "examples": [_EXAMPLE_KEY],
+    },
     "client_secret": {
         "type": "string",
         "description": "The user_secret, unless it is in `Authorization`.",
