@@ -155,11 +155,12 @@ class RefreshTokens:
     async def _repeated(
         self, row: TokenRow, token: RefreshToken, caller: Caller, *, last: bool
     ) -> TokenRow | None:
-        """As `_passed`, for a token of an earlier generation: a repeat, a duplicate or reuse."""
+        """As `_passed`, for a token of an earlier generation: a repeat, a duplicate or reuse.
+
+        By the store's clock, which its rotation was timed by.
+        """
         every = self._policy.record_every_use
         elsewhere = every or self._uses.is_elsewhere(row, caller)
-        if not elsewhere and self._may_repeat(row, token):
-            return row
         seen_at = None if last or every else row.last_used_at
         command = commands.PresentRetired(
             row.user_key, token.session_id, token.generation, elsewhere, seen_at
@@ -170,14 +171,6 @@ class RefreshTokens:
         if not recorded:
             return None if elsewhere else row
         return _used(row, recorded)
-
-    def _may_repeat(self, row: TokenRow, token: RefreshToken) -> bool:
-        """Whether the token was retired just now and its successor never used: a lost answer."""
-        return (
-            token.generation == row.generation - 1
-            and row.used_generation < row.generation
-            and self._clock() - row.rotated_at < self._policy.retry_window
-        )
 
     async def _recorded(
         self, command: UserCommand, token: RefreshToken, caller: Caller

@@ -23,7 +23,7 @@ def published(people: People) -> set[str]:
 def test_who_may_not_is_told_which_permission_is_missing(
     people: People, method: str, path: str, permission: str
 ) -> None:
-    body = {} if method == "POST" else None
+    body: dict[str, bool] | None = {} if method == "POST" else None
     answer = people.new("users:read").ask(method, path, body)
     assert problem(answer, 403, "insufficient_permission", "permission")["permission"] == permission
     assert people.new(permission).ask(method, path, body).status_code == 200

@@ -166,14 +166,18 @@ def test_a_wrong_form_is_told_as_oauth_tells_it(api, form: dict[str, Any], error
 
 def test_two_ways_of_authentication_are_one_too_many(api) -> None:
     user_key = register(api)
-    form = {"grant_type": "client_credentials", "client_secret": SECRET, "client_id": user_key}
+    form: dict[str, Any] = {
+        "grant_type": "client_credentials",
+        "client_secret": SECRET,
+        "client_id": user_key,
+    }
     refused(ask(api, "token", basic(user_key), **form), 400, "invalid_request")
     assert ask(api, "token", **form).status_code == 200
 
 
 def test_who_names_no_client_or_shows_no_right_secret_is_no_client(api) -> None:
     user_key = register(api)
-    form = {"grant_type": "client_credentials"}
+    form: dict[str, Any] = {"grant_type": "client_credentials"}
     refused(ask(api, "token", **form), 401, "invalid_client")
     refused(ask(api, "token", client_id=user_key, **form), 401, "invalid_client")
     refused(ask(api, "token", basic(user_key, "not the secret"), **form), 401, "invalid_client")

@@ -96,7 +96,7 @@ def test_a_stream_tells_what_was_and_what_is_revoked_and_then_the_head(people: P
         assert head["event"] == "head"
         assert json.loads(head["data"])["position"] >= position
         now, position = ended(people)
-        seen = []
+        seen: list[dict[str, str]] = []
         while not seen or seen[-1]["event"] == "head":
             seen.append(next(told))
         assert json.loads(seen[-1]["data"])["session_id"] == now

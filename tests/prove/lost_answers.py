@@ -251,6 +251,9 @@ def _judge_uses(happened: Iterable[Recorded], owner: Owner, tally: Tally) -> Non
                 tally.expect(right, f"a use of {generation} after {rotations}")
             case events.RefreshTokenRotated(_, generation):
                 rotations.append(generation)
+            case events.RefreshTokenRepeated(_, generation) if audit == "every":
+                right = generation == len(rotations)
+                tally.expect(right, f"a repeat of {generation} after {rotations}")
             case events.UserLoggedIn() | events.RefreshTokenIssued():
                 pass
             case other:
