@@ -101,6 +101,7 @@ async def _try(
                 seen.add(_shown(answer))
         right = bodies["wrong"][0].replace(WRONG.encode(), SECRET.encode())
         known = await client.send("POST", "/authenticate", right)
+    tally.control("a right secret", noticed=_shown(known) not in seen)
     tally.expect(len(seen) == 1, f"the answers differ: {list(seen)[:3]!r}")
     tally.expect(known.status == 200, f"the right secret was refused: {known.status}")
     tally.expect(answer.status == 401, f"they weren't refused: {answer.status}")

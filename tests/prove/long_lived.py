@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import argon2
 
+from app.eventstore import snapshot
 from app.settings import load
-from app.store import open_store, storage_of
+from app.store import Store, open_store, storage_of
 from app.vault import Vault
 from app.writer import Wish, Writer
 from domain.commands import RotateToken
@@ -35,6 +36,10 @@ STORES: Final = ("sqlite", "postgresql")
 BATCH: Final = 32
 TURNS: Final = 15
 SHORT_TURNS: Final = 1
+TAIL: Final = snapshot.EVERY + 3 * 2 * BATCH
+"""Events after the newest snapshot: a batch, of three events a wish, may go beyond."""
+_KEPT: Final = "SELECT max(version) FROM snapshots WHERE stream = ?"
+_LENGTH: Final = "SELECT max(version) FROM events WHERE stream = ?"
 MOST: Final = 1.5
 """Times a new user's, by the median."""
 
@@ -45,7 +50,7 @@ def prove(url: str, count: int) -> Tally:
     given = settings(url)
     long = count >= SIZE
     turns = TURNS if long else SHORT_TURNS
-    _live(url, given, count, turns)
+    _live(url, given, count, turns, tally)
     old, new = [], []
     for turn in range(turns):
         with running(given) as server:
@@ -62,7 +67,7 @@ def prove(url: str, count: int) -> Tally:
     return tally
 
 
-def _live(url: str, given: Mapping[str, str], count: int, turns: int) -> None:
+def _live(url: str, given: Mapping[str, str], count: int, turns: int, tally: Tally) -> None:
     """The past: one who did so much, and others who registered."""
     chosen = load(given).settings
     hasher = argon2.PasswordHasher(chosen.hash_time, chosen.hash_memory_kib, 1)
@@ -76,7 +81,18 @@ def _live(url: str, given: Mapping[str, str], count: int, turns: int) -> None:
         for number in range(first, min(first + BATCH, count)):
             batch += [log_in("old", str(number)), _rotate("old", str(number))]
         commit(writer, batch)
+    _look_at_tail(store, tally)
     store.storage.close()
+
+
+def _look_at_tail(store: Store, tally: Tally) -> None:
+    """However long the history is, few of its events are read to know the user."""
+    with store.storage.snapshot() as rows:
+        (kept,) = rows.fetch(_KEPT, (user_key("old"),))
+        (length,) = rows.fetch(_LENGTH, (user_key("old"),))
+    long, short = int(length[0] or 0), int(length[0] or 0) - int(kept[0] or 0)
+    tally.expect(short <= TAIL, f"{short} events after the snapshot")
+    tally.control("a history without a snapshot", noticed=long > TAIL)
 
 
 def _rotate(who: str, session: str) -> Wish:
