@@ -16,14 +16,13 @@ from app.eventstore import snapshot
 from app.settings import load
 from app.store import Store, open_store, storage_of
 from app.vault import Vault
-from app.writer import Wish, Writer
-from domain.commands import RotateToken
+from app.writer import Writer
 from domain.policy import Policy
 from tests.prove.client import Client
 from tests.prove.load import SECRET
 from tests.prove.tally import Tally
 from tests.running import MASTER, running, settings
-from tests.store.wishing import commit, log_in, meta, register, session_id, user_key
+from tests.store.wishing import commit, log_in, register, rotate, user_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +78,7 @@ def _live(url: str, given: Mapping[str, str], count: int, turns: int, tally: Tal
     for first in range(0, count, BATCH):
         batch = []
         for number in range(first, min(first + BATCH, count)):
-            batch += [log_in("old", str(number)), _rotate("old", str(number))]
+            batch += [log_in("old", str(number)), rotate("old", str(number))]
         commit(writer, batch)
     _look_at_tail(store, tally)
     store.storage.close()
@@ -93,10 +92,6 @@ def _look_at_tail(store: Store, tally: Tally) -> None:
     long, short = int(length[0] or 0), int(length[0] or 0) - int(kept[0] or 0)
     tally.expect(short <= TAIL, f"{short} events after the snapshot")
     tally.control("a history without a snapshot", noticed=long > TAIL)
-
-
-def _rotate(who: str, session: str) -> Wish:
-    return Wish(RotateToken(user_key(who), session_id(who, session), 1), meta(request=session))
 
 
 async def _log_in(port: int, people: list[str], tally: Tally) -> dict[str, float]:

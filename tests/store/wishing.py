@@ -66,6 +66,22 @@ def use(who: str, session: str, reason: commands.UseReason = "first") -> Wish:
     return Wish(command, meta(actor_of(key), f"use {session}"))
 
 
+def rotate(who: str, session: str, generation: int = 1) -> Wish:
+    """Change a session's refresh token of this generation."""
+    key = user_key(who)
+    command = commands.RotateToken(key, session_id(who, session), generation)
+    return Wish(command, meta(actor_of(key), f"rotate {session} {generation}"))
+
+
+def present(who: str, session: str, generation: int = 1) -> Wish:
+    """Show a retired refresh token, from elsewhere."""
+    key = user_key(who)
+    command = commands.PresentRetired(
+        key, session_id(who, session), generation, elsewhere=True, seen_at=None
+    )
+    return Wish(command, meta(actor_of(key), f"present {session} {generation}"))
+
+
 def end(who: str, session: str, why: RevokedWhy = "owner") -> Wish:
     """End a session."""
     key = user_key(who)

@@ -7,6 +7,7 @@ Everything that commands can bring about is in it; what was true of it is writte
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import secrets
@@ -19,16 +20,33 @@ from typing import TYPE_CHECKING, Final
 import argon2
 import msgspec
 
+from app.caller import system
 from app.eventstore.log import read_head, read_range, verify_chain
+from app.settings import load
+from app.signing_keys import KeyRotation
 from app.store import open_store, storage_of
 from app.vault import KEY_BYTES, Vault
-from app.writer import Wish, Writer
+from app.writer import Statement, Wish, Writer
 from domain import commands
 from domain.aggregate import USER
 from domain.policy import Policy
+from domain.sealed import Clear
 from domain.stream import CLI, Meta, Recorded, actor_of, is_user_stream
 from tests.postgres import PostgresServer
-from tests.store.wishing import commit, end, fail, log_in, permit, register, use, user_key
+from tests.running import settings
+from tests.store.wishing import (
+    commit,
+    end,
+    fail,
+    log_in,
+    permit,
+    present,
+    register,
+    rotate,
+    session_id,
+    use,
+    user_key,
+)
 
 if TYPE_CHECKING:
     from app.store import Store
@@ -122,6 +140,61 @@ def fill(store: Store) -> None:
     )
     for number in range(40):
         commit(writer, [log_in("machine", f"busy {number}")])
+    _fill_sessions(writer, hasher, admin)
+    asyncio.run(_rotate_key(store, writer))
+
+
+def _fill_sessions(writer: Writer, hasher: argon2.PasswordHasher, admin: str) -> None:
+    """What a session and a secret can go through."""
+    anew = {each: Clear(hasher.hash(secret_of(each))) for each in PEOPLE}
+    commit(
+        writer, [log_in(each, f"{each} 1") for each in ("grace", "ines", "jo", "fa", "emi", "hal")]
+    )
+    commit(
+        writer,
+        [
+            log_in("kim", "kim 1"),
+            log_in("kim", "kim 2"),
+            rotate("ada", "ada 1", 1),
+            present("ada", "ada 1", 1),
+            rotate("grace", "grace 1", 1),
+            rotate("grace", "grace 1", 2),
+            present("grace", "grace 1", 1),
+            _as(actor_of(user_key("kim")), _change("kim", anew["kim"], keep="kim 2")),
+            _as(admin, Wish(commands.ResetSecret(user_key("fa"), anew["fa"]), Meta(CLI, "0" * 32))),
+            _as(admin, Wish(commands.DisableUser(user_key("ines")), Meta(CLI, "1" * 32))),
+            _as(admin, Wish(commands.DisableUser(user_key("jo")), Meta(CLI, "2" * 32))),
+            _as(admin, Wish(commands.EndSessions(user_key("emi"), "admin"), Meta(CLI, "3" * 32))),
+        ],
+    )
+    commit(writer, [Wish(commands.EnableUser(user_key("jo")), Meta(CLI, "4" * 32))])
+    replaced = writer._states[user_key("hal")].secret_hash
+    commit(
+        writer,
+        [Wish(commands.RehashSecret(user_key("hal"), anew["hal"], replaced), system())],
+    )
+
+
+def _change(who: str, secret_hash: Clear, keep: str) -> Wish:
+    command = commands.ChangeSecret(user_key(who), secret_hash, 1, session_id(who, keep))
+    return Wish(command, Meta(CLI, "5" * 32))
+
+
+async def _rotate_key(store: Store, writer: Writer) -> None:
+    """A key that takes over at once, whose predecessor is withdrawn, and one that is to follow."""
+
+    async def dispatch(
+        command: commands.Command, meta: Meta, rows: tuple[Statement, ...] = ()
+    ) -> tuple[Recorded, ...]:
+        (answer,) = writer.commit([Wish(command, meta, rows)])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    given = settings("sqlite:///unused")
+    rotation = KeyRotation(dispatch, store.vault, load(given).settings)
+    await rotation.rotate(system(), at_once=True)
+    await rotation.rotate(system())
 
 
 def describe(store: Store) -> Expected:
