@@ -19,7 +19,7 @@ from projections.storage import Lost, Row, Storage, Value
 from projections.storage_sqlite import SqliteStorage
 from projections.token_lookup import LOOK_UP, LOOK_UP_MANY, LOOK_UP_SERVICE, TokenRow
 from projections.user_directory import (
-    CREDENTIAL_BY_KEY_AND_NETWORK,
+    CREDENTIAL_BY_KEY,
     CREDENTIAL_BY_NAME,
     KNOWN_NETWORK,
     CredentialRow,
@@ -89,7 +89,7 @@ class _ByKey:
         return None if row is None else TokenRow.of(row)
 
     async def credential(self, user_key: str, network_mac: bytes = b"") -> CredentialRow | None:
-        row = await self._one(CREDENTIAL_BY_KEY_AND_NETWORK, network_mac, user_key)
+        row = await self._one(CREDENTIAL_BY_KEY, network_mac, user_key)
         return None if row is None else CredentialRow.of(row)
 
     async def credential_by_name(self, name_mac: bytes) -> CredentialRow | None:

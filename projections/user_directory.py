@@ -65,21 +65,19 @@ LEFT JOIN user_keys c ON c.user_key = d.user_key AND c.version =
 """
 KNOWN_NETWORK: Final = "SELECT last_at FROM known_networks WHERE network_mac = ? AND user_key = ?"
 """When a login of a user from a network was noted."""
-CREDENTIAL_BY_KEY: Final = _CREDENTIAL.format(network="NULL") + "WHERE d.user_key = ?"
-"""What a login needs: one row by user_key, in the order of `CredentialRow`; no network."""
-CREDENTIAL_BY_KEY_AND_NETWORK: Final = (
+CREDENTIAL_BY_KEY: Final = (
     _CREDENTIAL.format(
         network="(SELECT last_at FROM known_networks n "
         "WHERE n.network_mac = ? AND n.user_key = d.user_key)"
     )
     + "WHERE d.user_key = ?"
 )
-"""The same with what the user knows of a network; the network is the first parameter."""
+"""What a login needs: one row by network and user_key, in the order of `CredentialRow`."""
 CREDENTIAL_BY_NAME: Final = (
     _CREDENTIAL.format(network="NULL")
     + "WHERE d.user_key = (SELECT user_key FROM user_ids WHERE name_mac = ?)"
 )
-"""By the keyed hash of the prepared user_id; no network."""
+"""The same by the keyed hash of the prepared user_id; no network is known to it."""
 
 _USER: Final = """
 SELECT d.user_key, d.user_id, d.status, d.permissions, d.registered_at, d.last_login_at,

@@ -12,7 +12,7 @@ from app.store import UnusableStore, open_store, storage_of
 from app.vault import Vault
 from app.writer import Writer
 from domain.policy import DAY, Policy
-from projections.user_directory import CREDENTIAL_BY_KEY_AND_NETWORK, KNOWN_NETWORK, CredentialRow
+from projections.user_directory import CREDENTIAL_BY_KEY, KNOWN_NETWORK, CredentialRow
 from tests.store.intruding import intrude
 from tests.store.wishing import register, user_key
 
@@ -90,11 +90,11 @@ def test_a_login_reads_whether_the_network_is_known_with_the_credential(store: S
     log_in(store, ADA, b"home", NOW)
     with store.storage.snapshot() as rows:
         found = [
-            CredentialRow.of(*rows.fetch(CREDENTIAL_BY_KEY_AND_NETWORK, (mac, ADA)))
+            CredentialRow.of(*rows.fetch(CREDENTIAL_BY_KEY, (mac, ADA)))
             for mac in (b"home", b"elsewhere")
         ]
         assert [row.network_last_at for row in found] == [NOW, None]
-        assert rows.fetch(CREDENTIAL_BY_KEY_AND_NETWORK, (b"home", BEN)) == []
+        assert rows.fetch(CREDENTIAL_BY_KEY, (b"home", BEN)) == []
         assert rows.fetch(KNOWN_NETWORK, (b"home", ADA)) == [(NOW,)]
         assert rows.fetch(KNOWN_NETWORK, (b"home", BEN)) == []
 

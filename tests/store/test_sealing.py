@@ -48,7 +48,7 @@ def person_key(rows: Rows, vault: Vault, who: str) -> bytes:
 def shown_name(store: Store, who: str) -> str:
     """The name that the service shows for a user."""
     with store.storage.snapshot() as rows:
-        row = CredentialRow.of(rows.fetch(CREDENTIAL_BY_KEY, (user_key(who),))[0])
+        row = CredentialRow.of(rows.fetch(CREDENTIAL_BY_KEY, (b"", user_key(who)))[0])
         assert row.user_id is not None
         return open_sealed(person_key(rows, store.vault, who), row.user_id, row.user_key, "user_id")
 
@@ -117,7 +117,7 @@ def test_a_name_is_found_by_its_keyed_hash(store: Store, writer: Writer) -> None
 def test_a_credential_opens_with_its_own_key(store: Store, writer: Writer) -> None:
     writer.commit([register("ada")])
     with store.storage.snapshot() as rows:
-        row = CredentialRow.of(rows.fetch(CREDENTIAL_BY_KEY, (user_key("ada"),))[0])
+        row = CredentialRow.of(rows.fetch(CREDENTIAL_BY_KEY, (b"", user_key("ada")))[0])
         person = person_key(rows, store.vault, "ada")
     assert row.credential_version == 1
     assert row.credential_master_id is not None
