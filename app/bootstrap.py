@@ -32,6 +32,7 @@ from app.passwords import HashPool
 from app.proving import Proving
 from app.readiness import Readiness
 from app.reading import Reading
+from app.recognition import Recognition
 from app.refresh_tokens import RefreshTokens
 from app.registration import Registration, Rules
 from app.rehashing import Rehashing
@@ -74,6 +75,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     accounts: Accounts
     refresh_tokens: RefreshTokens
     service_sessions: ServiceSessions
+    recognition: Recognition
     sessions: Sessions
     introspection: Introspection
     administration: Administration
@@ -177,6 +179,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         opener, reader = Opener(store.vault), Opener(store.vault, remembered=0)
         issuer = Issuer(keys, settings.issuer, settings.audience, settings.access_token_ttl)
         uses = Uses(opener, policy, now)
+        recognition = Recognition(lookup, issuer, policy, now)
         registration = Registration(dispatch, pool, rules_of(settings))
         sources = SourceBudget(keeper)
         proving = Proving(
@@ -226,8 +229,9 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             service_sessions=ServiceSessions(
                 lookup, dispatch, issuer, opener, proving, uses, policy, now
             ),
-            sessions=Sessions(lookup, dispatch, issuer, opener, policy, now),
-            introspection=Introspection(lookup, dispatch, issuer, opener, policy, now),
+            recognition=recognition,
+            sessions=Sessions(lookup, dispatch, recognition, opener),
+            introspection=Introspection(lookup, dispatch, recognition, opener),
             administration=Administration(dispatch, registration),
             directory=Directory(reader, ring, policy),
             session_list=SessionList(reader, policy),

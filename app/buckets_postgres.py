@@ -165,6 +165,7 @@ class PostgresKeeper:
             # A worker that ended would leave every later reservation without an answer.
             _logger.exception("budgets_failed")
             await reader.close()
+            self._settled = count.untold() + self._settled
             answers = [InternalError() for _ in waiting]
         for waiter, answer in zip(waiting, answers, strict=True):
             waiter.hear(answer)

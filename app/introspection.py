@@ -5,22 +5,20 @@ The row that a look-up finds decides. Knows no HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Literal
 
 import msgspec
 
 from app.caller import Caller
-from app.issuing import Issuer
-from app.live import check_live
 from app.lookup import Lookup
 from app.opening import Opener, wrapped_key
+from app.recognition import Recognition
 from app.registration import Dispatch
 from app.tokens.access_token import Claims
 from domain.commands import EndSession
 from domain.errors import InsufficientPermission, InvalidToken
 from domain.permission import common, implies
-from domain.policy import Policy
 from domain.refresh_token import parse
 from domain.stream import actor_of
 from projections.token_lookup import TokenRow
@@ -53,23 +51,15 @@ class Active(msgspec.Struct, frozen=True):
 
 
 class Introspection:
-    """Belongs to the event loop. `clock` gives µs."""
+    """Belongs to the event loop."""
 
     def __init__(
-        self,
-        lookup: Lookup,
-        dispatch: Dispatch,
-        issuer: Issuer,
-        opener: Opener,
-        policy: Policy,
-        clock: Callable[[], int],
+        self, lookup: Lookup, dispatch: Dispatch, recognition: Recognition, opener: Opener
     ) -> None:
         self._lookup = lookup
         self._dispatch = dispatch
-        self._issuer = issuer
+        self._recognition = recognition
         self._opener = opener
-        self._policy = policy
-        self._clock = clock
 
     async def introspect(
         self, token: str, user_key: str, permissions: tuple[str, ...]
@@ -81,39 +71,24 @@ class Introspection:
         """
         if parse(token) is not None:
             return Inactive()
-        now = self._clock()
-        claims = self._checked(token, now)
+        claims, row = None, None
+        with suppress(InvalidToken):
+            claims, row = await self._recognition.recognise(token)
         if not implies(permissions, INTROSPECT):
-            known = claims or self._issuer.genuine(token)
+            known = claims or await self._recognition.genuine(token)
             if known is None or known.sub != user_key:
                 raise InsufficientPermission(INTROSPECT)
-        row = None if claims is None else await self._lookup.session(claims.sid)
-        if claims is None or row is None or row.user_key != claims.sub:
-            return Inactive()
-        if row.store_generation != self._issuer.keys.generation:
-            await self._issuer.keys.at(row.store_generation)
-            claims = self._checked(token, now)
-        try:
-            check_live(row, self._policy, now)
-        except InvalidToken:
-            return Inactive()
-        return Inactive() if claims is None else self._active(claims, row)
+        return Inactive() if claims is None or row is None else self._active(claims, row)
 
     async def revoke(self, token: str, user_key: str, caller: Caller) -> None:
         """End the session of an access token of this user's; of any other token do nothing."""
-        claims = self._issuer.genuine(token)
+        claims = await self._recognition.genuine(token)
         if claims is None or claims.sub != user_key:
             return
         row = await self._lookup.session(claims.sid)
         if row is not None and row.user_key == user_key and row.ended_at is None:
             command = EndSession(user_key, claims.sid, "owner")
             await self._dispatch(command, caller.meta(actor_of(user_key)))
-
-    def _checked(self, token: str, now: int) -> Claims | None:
-        try:
-            return self._issuer.check(token, now)
-        except InvalidToken:
-            return None
 
     def _active(self, claims: Claims, row: TokenRow) -> Active:
         self._opener.at(row.store_generation)

@@ -94,11 +94,12 @@ class RefreshTokens:
         rotate = rotate or self._always_rotate
         for left in reversed(range(MAX_TRIES)):
             found = await self._row(token)
-            if user_key not in {None, found.user_key}:
-                raise InvalidToken
-            narrowed(found.permissions, scope)
+            if token.generation == found.generation:
+                # Else first whether it is reuse, whatever is asked for with it.
+                _check_asked(found, user_key, scope)
             row = await self._passed(found, token, caller, rotate=rotate, last=not left)
             if row is not None:
+                _check_asked(row, user_key, scope)
                 return self._answer(row, token, rotate=rotate, scope=scope)
         raise Unavailable
 
@@ -211,6 +212,14 @@ class RefreshTokens:
             self._issuer.lifetime(session, now),
             session.permissions,
         )
+
+
+def _check_asked(row: TokenRow, user_key: str | None, scope: str | None) -> None:
+    """Raises `InvalidToken` when it must be another user's, `InvalidScope`."""
+    if user_key not in {None, row.user_key}:
+        raise InvalidToken
+    if scope is not None:
+        narrowed(row.permissions, scope)
 
 
 def _used(row: TokenRow, recorded: tuple[Recorded, ...]) -> TokenRow:

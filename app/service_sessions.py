@@ -71,11 +71,11 @@ class ServiceSessions:
         proved = await self._proving.by_key(user_key, secret, caller)
         narrowed(proved.row.permissions, scope)
         begun = False
-        for _ in range(MAX_TRIES):
+        for left in reversed(range(MAX_TRIES)):
             row = await self._lookup.service_session(proved.row.user_key)
             if row is None or not is_live(row, self._policy, self._clock()):
                 begun = await self._begun(proved, caller)
-            elif begun or await self._recorded(row, proved, caller):
+            elif begun or await self._recorded(row, proved, caller, last=not left):
                 return self._granted(row, scope)
         raise Unavailable
 
@@ -87,12 +87,16 @@ class ServiceSessions:
         )
         return await self._send(command, proved, caller)
 
-    async def _recorded(self, row: TokenRow, proved: Proved, caller: Caller) -> bool:
-        """Whether the session may be used now, with this use in the log when it is worth it."""
+    async def _recorded(self, row: TokenRow, proved: Proved, caller: Caller, *, last: bool) -> bool:
+        """Whether the session may be used now, with this use in the log when it is worth it.
+
+        With `last`, the last try, nobody is refused because others were recorded in between.
+        """
         reason = self._uses.worth_recording(row, _GENERATION, caller)
         if reason is None:
             return True
-        use = RecordUse(row.user_key, row.session_id, _GENERATION, reason, row.last_used_at)
+        seen_at = None if last else row.last_used_at
+        use = RecordUse(row.user_key, row.session_id, _GENERATION, reason, seen_at)
         try:
             return await self._send(use, proved, caller)
         except InvalidToken:  # it ended in between

@@ -6,25 +6,18 @@ policy. Knows no HTTP.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import Final
-
 import msgspec
 
 from app.caller import Caller
-from app.issuing import Issuer
-from app.live import check_live
 from app.lookup import Lookup
 from app.opening import Opener, wrapped_key
+from app.recognition import Recognition
 from app.registration import Dispatch
 from domain.commands import Authority, EndSession, EndSessions
-from domain.errors import InsufficientPermission, InvalidToken, NotFound
+from domain.errors import InsufficientPermission, NotFound
 from domain.permission import common, implies
-from domain.policy import Policy
+from domain.refresh_token import is_session_id
 from domain.stream import actor_of
-
-_SESSION_ID: Final = re.compile(r"[0-9A-Za-z]{22}")
 
 
 class Bearer(msgspec.Struct, frozen=True):
@@ -52,35 +45,19 @@ class Bearer(msgspec.Struct, frozen=True):
 
 
 class Sessions:
-    """Use cases of a session; belongs to the event loop. `clock` gives µs."""
+    """Use cases of a session; belongs to the event loop."""
 
     def __init__(
-        self,
-        lookup: Lookup,
-        dispatch: Dispatch,
-        issuer: Issuer,
-        opener: Opener,
-        policy: Policy,
-        clock: Callable[[], int],
+        self, lookup: Lookup, dispatch: Dispatch, recognition: Recognition, opener: Opener
     ) -> None:
         self._lookup = lookup
         self._dispatch = dispatch
-        self._issuer = issuer
+        self._recognition = recognition
         self._opener = opener
-        self._policy = policy
-        self._clock = clock
 
     async def bearer(self, token: str) -> Bearer:
         """Who holds an access token; raises `InvalidToken` when token or session is over."""
-        now = self._clock()
-        claims = self._issuer.check(token, now)
-        row = await self._lookup.session(claims.sid)
-        if row is None or row.user_key != claims.sub:
-            raise InvalidToken
-        if row.store_generation != self._issuer.keys.generation:
-            await self._issuer.keys.at(row.store_generation)
-            self._issuer.check(token, now)
-        check_live(row, self._policy, now)
+        claims, row = await self._recognition.recognise(token)
         self._opener.at(row.store_generation)
         key = wrapped_key(row.master_id, row.wrapped, row.user_key)
         return Bearer(
@@ -94,7 +71,7 @@ class Sessions:
 
     async def end(self, bearer: Bearer, session_id: str, caller: Caller) -> None:
         """End a session of the bearer's own, once; raises `NotFound` for any other."""
-        row = await self._lookup.session(session_id) if _SESSION_ID.fullmatch(session_id) else None
+        row = await self._lookup.session(session_id) if is_session_id(session_id) else None
         if row is None or row.user_key != bearer.user_key:
             msg = "You have no session of this id."
             raise NotFound(msg)

@@ -20,6 +20,7 @@ _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 _PAIRS: Final = [a + b for a in _DIGITS for b in _DIGITS]
 _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}
 _LENGTH: Final = 81
+_SESSION_DIGITS: Final = 22
 _BLOCK: Final = 64
 """Bytes of a block of SHA-256."""
 
@@ -51,6 +52,11 @@ class RefreshToken(NamedTuple):
 
     def __repr__(self) -> str:
         return f"RefreshToken({self.session_id!r}, {self.generation}, …)"
+
+
+def is_session_id(text: str) -> bool:
+    """Whether a text is spelt as a session_id."""
+    return len(text) == _SESSION_DIGITS and text.isascii() and text.isalnum()
 
 
 def format_refresh_token(session_id: str, generation: int, key: bytes) -> str:

@@ -18,6 +18,7 @@ from app.paging import Part
 from app.session_list import SessionItem, SessionList
 from domain.commands import EndSession
 from domain.errors import NotFound
+from domain.refresh_token import is_session_id
 from projections.token_lookup import LOOK_UP, TokenRow
 
 if TYPE_CHECKING:
@@ -69,8 +70,10 @@ def end(session: str) -> None:
         msg = "This is a token, and arguments are no place for one. Give its session_id: see -h."
         raise click.UsageError(msg)
     with opened() as access, administration(access) as by:
-        with access.store.storage.snapshot() as rows:
-            found = [TokenRow.of(row) for row in rows.fetch(LOOK_UP, (session,))]
+        found = []
+        if is_session_id(session):
+            with access.store.storage.snapshot() as rows:
+                found = [TokenRow.of(row) for row in rows.fetch(LOOK_UP, (session,))]
         if not found:
             msg = "There is no session of this id, or it has been over for more than 30 days."
             raise NotFound(msg)

@@ -12,6 +12,7 @@ from app.http.body import StrictRequest
 from app.http.controller import Controller
 from app.http.page import LIMIT, START, After, InOrder, Limit, paged
 from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, refusals
+from app.http.query import only_known
 from app.paging import Part
 from app.timestamps import rfc3339
 
@@ -89,6 +90,7 @@ class MeController(Controller):
     @get(
         "/events",
         operation_id="listMyEvents",
+        before_request=only_known,
         summary="The own history, newest first",
         responses=refusals("invalid_request", "invalid_token", "log_changed", *OF_THE_STORE),
     )

@@ -18,6 +18,7 @@ from app.http.oauth_error import OAuthRefusal, oauth_errors
 from app.introspection import Active, Inactive
 from app.scope import InvalidScope
 from domain.errors import InvalidCredentials, InvalidRequest, InvalidToken
+from domain.user_key import is_user_key
 
 NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 
@@ -141,7 +142,9 @@ def _named(request: FormRequest, form: dict[str, str]) -> Client:
     client = client_of(request, form)
     if client is None:
         raise InvalidCredentials("The client is not named.")
-    note_user(request, client.user_key)
+    if is_user_key(client.user_key):
+        # Anything else is a stranger's text, which no log line holds.
+        note_user(request, client.user_key)
     return client
 
 

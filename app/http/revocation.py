@@ -10,6 +10,7 @@ from app.http.controller import Controller
 from app.http.key import OPEN_TO_ALL
 from app.http.page import LIMIT, START, After, Limit, paged
 from app.http.problems import OF_THE_STORE, AnyRequest, refusals
+from app.http.query import only_known
 from app.http.stream import message
 from app.log_place import log_place
 from app.revocation_feed import HeadSeen, RevocationPage
@@ -26,6 +27,7 @@ class RevocationController(Controller):
 
     @get(
         operation_id="listRevocations",
+        before_request=only_known,
         summary="Ended sessions and withdrawn keys",
         responses=refusals(*_OF_A_PLACE),
     )
@@ -39,6 +41,7 @@ class RevocationController(Controller):
     @get(
         "/stream",
         operation_id="followRevocations",
+        before_request=only_known,
         summary="The same as it happens, by server-sent events",
         responses=refusals("too_many_attempts", *_OF_A_PLACE),
         media_type="text/event-stream",
@@ -49,11 +52,11 @@ class RevocationController(Controller):
         """`revocation`, and `head` every second, after every revocation up to it."""
         service = service_of(request)
         source = caller_of(request).source
-        service.revocation_streams.check(source)
         resumed = header(request, b"last-event-id")
         place = (resumed or b"").decode("latin-1") or after or None
         # A place that is none has to be refused before the stream begins.
         await service.revocations.page(place, 1)
+        service.revocation_streams.check(source)
         log_id = service.store.log_id
 
         async def stream() -> AsyncIterator[ServerSentEventMessage]:

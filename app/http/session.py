@@ -14,6 +14,7 @@ from app.http.body import StrictRequest
 from app.http.controller import Controller
 from app.http.page import LIMIT, START, After, InOrder, Limit, paged
 from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, refusals
+from app.http.query import only_known
 from app.paging import Part
 from app.session_list import SessionItem
 
@@ -114,6 +115,7 @@ class SessionController(Controller):
     @get(
         "/sessions",
         operation_id="listMySessions",
+        before_request=only_known,
         summary="The own live sessions",
         security=BEARER,
         responses=refusals("invalid_request", "invalid_token", *OF_THE_STORE),
@@ -150,6 +152,7 @@ class SessionController(Controller):
     @delete(
         "/sessions",
         operation_id="endMySessions",
+        before_request=only_known,
         summary="End all own sessions",
         security=BEARER,
         responses=refusals("invalid_request", "invalid_token", *OF_THE_STORE),

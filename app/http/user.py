@@ -15,6 +15,7 @@ from app.http.body import StrictRequest
 from app.http.controller import Controller
 from app.http.page import LIMIT, START, After, InOrder, Limit, paged
 from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, refusals
+from app.http.query import only_known
 from app.http.session import SessionPage
 from app.paging import Part
 from domain.permission import MAX_PERMISSIONS
@@ -71,6 +72,7 @@ class UserController(Controller):
 
     @get(
         operation_id="listUsers",
+        before_request=only_known,
         summary="All users [users:read]",
         responses=refusals(
             "invalid_request", "invalid_token", "insufficient_permission", *OF_THE_STORE
@@ -112,6 +114,7 @@ class UserController(Controller):
     @get(
         "/{user_key:str}/sessions",
         operation_id="listSessionsOfUser",
+        before_request=only_known,
         summary="The live sessions of a user [users:read]",
         responses=refusals("invalid_request", *_OF_A_CHANGE),
     )

@@ -261,3 +261,10 @@ def test_a_running_service_knows_at_once(
         assert gatebook("users", "set-secret", "ada", "--secret-stdin", stdin=OTHER).exit_code == 0
         assert log_in_with(SECRET)["code"] == "invalid_credentials"
         assert log_in_with(OTHER)["refresh_token"]
+
+
+@pytest.mark.parametrize("session", ["nothing", "\udcff\udcfe", "é" * 22, "0" * 22])
+def test_a_session_that_there_is_not_is_told_so(gatebook: Gatebook, ada: str, session: str) -> None:
+    code, _, said = told(gatebook("sessions", "end", session))
+    assert code == 3
+    assert "no session" in said

@@ -134,3 +134,9 @@ def test_a_token_that_was_retired_meanwhile_records_no_use_and_isnt_refused(
 
 def test_a_generation_that_was_never_issued_is_plainly_invalid() -> None:
     given(*SESSION).when(use("first", 2)).refused(InvalidToken, reason=None)
+
+
+def test_a_use_that_is_due_by_a_clock_ahead_is_recorded_when_nothing_newer_is() -> None:
+    due = commands.RecordUse(ADA, ONE, 1, "due", seen_at=T0 + 7)
+    told = given(*SESSION, T0 + 7, USED)
+    told.when(due, T0 + DAY - 30_000_000).then(USED).when(due, T0 + DAY).nothing()

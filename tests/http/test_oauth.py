@@ -263,3 +263,36 @@ def test_a_revocation_with_a_wrong_secret_does_nothing(api) -> None:
     refused(answer, 401, "invalid_client")
     assert me(api, tokens["access_token"]).status_code == 200
     refused(ask(api, "revoke", token=tokens["refresh_token"]), 401, "invalid_client")
+
+
+# --- what only looks harmless
+
+
+def test_reuse_is_found_whatever_is_asked_for_with_it(api) -> None:
+    user_key = register(api)
+    first = authenticate(api, user_key)["refresh_token"]
+
+    def changed(token: str, **more: str):
+        form = {"grant_type": "refresh_token", "client_id": user_key, "refresh_token": token}
+        return ask(api, "token", **{**form, **more})
+
+    newest = changed(changed(first).json()["refresh_token"]).json()["refresh_token"]
+    refused(changed(newest, scope="#"), 400, "invalid_scope")
+    refused(changed(first, scope="#"), 400, "invalid_grant")
+    refused(changed(newest), 400, "invalid_grant")
+
+
+@pytest.mark.parametrize("name", ["ada.lovelace@example.com", "x\n2026 FORGED\x1b[31m", "\u2028"])
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_client_id_that_is_no_key_is_in_no_log_line(
+    start, capfd, name: str, log_format: str
+) -> None:
+    """Security rules 19 and 21."""
+    api = start(LOG_FORMAT=log_format)
+    refused(ask(api, "token", grant_type="client_credentials", client_id=name), 401,
+            "invalid_client")  # fmt: skip
+    refused(ask(api, "token", basic(name), grant_type="client_credentials"), 401, "invalid_client")
+    told = capfd.readouterr()
+    assert "/oauth/token" in told.out + told.err
+    for part in ("lovelace", "FORGED", "\x1b", "\u2028"):
+        assert part not in told.out + told.err

@@ -237,3 +237,10 @@ def test_what_is_over_by_itself_is_not_listed(start) -> None:
         clock.shift(8 * DAY)  # 26 days after the start of `used`
         late.log_in()
         assert used.session_id not in ids(listed(late))
+
+
+@pytest.mark.parametrize("query", ["kep=current", "keep=current&keep=current", "x="])
+def test_a_parameter_that_is_mistyped_or_repeated_ends_nothing(people: People, query: str) -> None:
+    user = people.new()
+    problem(user.delete(f"/sessions?{query}"), 400, "invalid_request", "errors")
+    assert user.get("/me").status_code == 200
