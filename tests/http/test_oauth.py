@@ -273,8 +273,8 @@ def test_reuse_is_found_whatever_is_asked_for_with_it(api) -> None:
     first = authenticate(api, user_key)["refresh_token"]
 
     def changed(token: str, **more: str):
-        form = {"grant_type": "refresh_token", "client_id": user_key, "refresh_token": token}
-        return ask(api, "token", **{**form, **more})
+        form: dict[str, Any] = {"client_id": user_key, "refresh_token": token, **more}
+        return ask(api, "token", grant_type="refresh_token", **form)
 
     newest = changed(changed(first).json()["refresh_token"]).json()["refresh_token"]
     refused(changed(newest, scope="#"), 400, "invalid_scope")
