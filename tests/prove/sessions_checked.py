@@ -1,8 +1,9 @@
 """Several processes use and end the sessions of the same users; their common history is checked.
 
-No `/refresh` and no bearer check that begins after the answer of what ends it succeeds: the end of
-its session or of all, a new secret, a disabled user, a withdrawn permission. Security rule 16, and
-30: a one-second cache of look-ups has to be found out.
+No `/refresh`, bearer check or introspection that begins after the answer of what ends it succeeds:
+the end of its session or of all, a new secret, a disabled user, a withdrawn permission, of which an
+introspection doesn't tell any more. Security rule 16, and 30: a one-second cache of look-ups has to
+be found out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import msgspec
 from tests.prove.checker import Op, check
 from tests.prove.client import Client, a_source
 from tests.prove.load import Begun, new_name
-from tests.prove.sessions_client import ENDS, WATCHED, Board, Order, secret
+from tests.prove.sessions_client import ENDS, INTROSPECT, WATCHED, Board, Order, secret
 from tests.prove.stored import check_log, grant
 from tests.prove.tally import Tally
 from tests.running import running, running_all, settings
@@ -80,7 +81,7 @@ def _kind(op: Op) -> str:
         return "tokens refused" if op.refused else f"other answers of {op.status}"
     match op.did:
         case "":
-            return "uses"
+            return "introspections" if op.what.endswith(INTROSPECT) else "uses"
         case "begin":
             return "logins"
         case "enable":

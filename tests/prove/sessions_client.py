@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,8 @@ from tests.prove.client import Client, Cut
 from tests.prove.load import session_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.prove.client import Answer
 
 WATCHED: Final = "users:read"
@@ -40,7 +43,7 @@ PROBES: Final = 2
 FORGOTTEN: Final = 0.75
 """How often one that was refused isn't tried again."""
 
-_USES: Final = {"refresh": 35, "rotate": 15, "me": 35, "users": 15}
+_USES: Final = {"refresh": 30, "rotate": 15, "me": 25, "users": 15, "introspect": 15}
 ENDS: Final = {
     "revoke": 22,
     "end_session": 22,
@@ -52,6 +55,8 @@ ENDS: Final = {
     "withdraw": 9,
     "end_sessions_of": 6,
 }
+INTROSPECT: Final = "/oauth/introspect"
+_REFUSED: Final = b'{"code": "invalid_token", "reason": "inactive"}'
 _PAIR: Final = struct.Struct("<II")
 
 
@@ -162,21 +167,43 @@ class Actor:
         self, method: str, path: str, token: str, op: dict[str, Any], **members: object
     ) -> Answer | None:
         """One request, noted as `op` says; None when it was cut."""
+
+        async def send(client: Client, via: str) -> Answer:
+            return await client.call(method, path, token, via=via, **members)
+
+        return await self._noted(f"{method} {op.pop('what', path)}", op, send)
+
+    async def _introspect(self, held: Held) -> Answer | None:
+        """Let an administrator ask what an access token is worth.
+
+        Of one that is worth nothing it is told as of one that is refused.
+        """
+        op: dict[str, Any] = {"holder": held.user, "session": held.session}
+
+        async def send(client: Client, via: str) -> Answer:
+            form = {"token": held.access_token}
+            answer = await client.form(INTROSPECT, form, self._order.admin, via=via)
+            if answer.status != 200:
+                return answer
+            op["demands"] = WATCHED in answer.json.get("scope", "").split()
+            return answer if answer.json["active"] else answer._replace(status=401, body=_REFUSED)
+
+        return await self._noted(f"POST {INTROSPECT}", op, send)
+
+    async def _noted(
+        self, what: str, op: dict[str, Any], send: Callable[[Client, str], Awaitable[Answer]]
+    ) -> Answer | None:
         user = op.get("holder", op.get("user", 0))
-        via = f"10.{self._order.number}.{user % 256}.1"
         answer: Answer | None = None
         begun = time.monotonic_ns()
-        try:
-            client = random.choice(self._clients)
-            answer = await client.call(method, path, token, via=via, **members)
-        except Cut:
-            pass
+        with suppress(Cut):
+            via = f"10.{self._order.number}.{user % 256}.1"
+            answer = await send(random.choice(self._clients), via)
         answered = time.monotonic_ns()
         status = answer.status if answer else 0
         if op.get("did") == "begin" and answer and status == 200:
             op["target"] = session_of(answer.json["refresh_token"])
         refused = answer is not None and status == 401 and answer.code == "invalid_token"
-        what = f"{method} {op.pop('what', path)}"
         if refused and answer is not None:
             what += f", {answer.json.get('reason')}"
         self._process.history.append(Op(begun, answered, what, status, refused=refused, **op))
@@ -196,27 +223,38 @@ class Actor:
         held.busy = True
         try:
             kind = kind or random.choices([*_USES], [*_USES.values()])[0]
-            op: dict[str, Any] = {"holder": held.user, "session": held.session}
-            if kind == "me":
-                answer = await self._ask("GET", "/me", held.access_token, op)
-            elif kind == "users":
-                op |= {"demands": True, "what": "/users"}
-                answer = await self._ask("GET", "/users?limit=1", held.access_token, op)
+            if kind in {"refresh", "rotate"}:
+                answer = await self._refresh(held, rotate=kind == "rotate")
             else:
-                wish = {"refresh_token": held.refresh_token}
-                more: dict[str, object] = {"rotate": True} if kind == "rotate" else {}
-                # Without a clear answer the token may be retired: it is shown again, while it may.
-                while True:
-                    answer = await self._ask("POST", "/refresh", "", op.copy(), **wish, **more)
-                    if answer is not None and answer.status != 503:
-                        break
-                if answer is not None and answer.status == 200:
-                    held.access_token = answer.json["access_token"]
-                    held.refresh_token = answer.json.get("refresh_token", held.refresh_token)
+                answer = await self._show(held, kind)
         finally:
             held.busy = False
         if answer is not None and answer.status == 401 and random.random() < FORGOTTEN:
             self._forget(held)
+
+    async def _refresh(self, held: Held, *, rotate: bool) -> Answer | None:
+        op = {"holder": held.user, "session": held.session}
+        wish: dict[str, object] = {"refresh_token": held.refresh_token}
+        wish |= {"rotate": True} if rotate else {}
+        # Without a clear answer the token may be retired: it is shown again, while it may.
+        while True:
+            answer = await self._ask("POST", "/refresh", "", op.copy(), **wish)
+            if answer is not None and answer.status != 503:
+                break
+        if answer.status == 200:
+            held.access_token = answer.json["access_token"]
+            held.refresh_token = answer.json.get("refresh_token", held.refresh_token)
+        return answer
+
+    async def _show(self, held: Held, kind: str) -> Answer | None:
+        token = held.access_token
+        op: dict[str, Any] = {"holder": held.user, "session": held.session}
+        if kind == "introspect":
+            return await self._introspect(held)
+        if kind == "users":
+            op |= {"demands": True, "what": "/users"}
+            return await self._ask("GET", "/users?limit=1", token, op)
+        return await self._ask("GET", "/me", token, op)
 
     def _forget(self, held: Held) -> None:
         if held in self._process.held[held.user]:
@@ -242,7 +280,8 @@ class Actor:
         others = [each for each in self._process.held[held.user] if each is not held]
         for each in [held, *random.sample(others, min(PROBES, len(others)))]:
             if not each.busy:
-                await self._use(each, "users" if kind == "withdraw" else "")
+                demanding = random.choice(("users", "introspect"))
+                await self._use(each, demanding if kind == "withdraw" else "")
         if kind in {"disable", "withdraw"}:
             while not await self._give_back(held.user, kind):  # noqa: ASYNC110 - by hand, again
                 await asyncio.sleep(0.05)
