@@ -10,6 +10,9 @@
   whatever became of the user since the secret was checked;
 - `GATEBOOK_TEST_LATE_RECORD` seconds after which a reuse is recorded, with its refusal given at
   once;
+- `GATEBOOK_TEST_NO_LEAD` when set, a new signing key signs as soon as it is published;
+- `GATEBOOK_TEST_KEEP_KEYS` when set, changes of the signing keys elsewhere aren't noticed;
+- `GATEBOOK_TEST_LOOK_EVERY` seconds between two looks for new revocations;
 - `GATEBOOK_TEST_TRUST_ERRORS` when set, a commit without an answer counts as one that did not
   happen;
 - `GATEBOOK_TEST_LEASH` when set, the server ends with whoever holds the other end of its stdin.
@@ -29,7 +32,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from app import server
+from app import revocation_feed, server
 from app.http.application import application
 from app.settings import SettingsError, load
 from domain import commands, events, session_rules
@@ -80,21 +83,50 @@ class Remembering:
 
 def meddle(service: Service, environ: Mapping[str, str]) -> None:
     """Break what the tests ask to be broken."""
-    seconds = environ.get(f"{PREFIX}LOOKUP_CACHE")
-    if seconds is not None:
-        for part in msgspec.structs.astuple(service):
-            if hasattr(part, "_lookup"):
-                settled = part is service.refresh_tokens
-                part._lookup = Remembering(service.lookup, float(seconds), settled=settled)
-    late = environ.get(f"{PREFIX}LATE_RECORD")
-    if late is not None:
-        _record_late(service, float(late))
-    if f"{PREFIX}UNCHECKED_ROTATION" in environ:
-        session_rules.rotate = _rotate_again
-    if f"{PREFIX}UNCHECKED_LOGIN" in environ:
-        session_rules.start = _start_anyway
-    if f"{PREFIX}TRUST_ERRORS" in environ:
-        service.store.log.holds = lambda record: False  # type: ignore[method-assign]
+    for name, broken in _BROKEN.items():
+        value = environ.get(f"{PREFIX}{name}")
+        if value is not None:
+            broken(service, value)
+
+
+def _remember(service: Service, seconds: str) -> None:
+    for part in msgspec.structs.astuple(service):
+        if hasattr(part, "_lookup"):
+            settled = part is service.refresh_tokens
+            part._lookup = Remembering(service.lookup, float(seconds), settled=settled)
+
+
+def _leave_rotations_unchecked(service: Service, value: str) -> None:
+    del service, value
+    session_rules.rotate = _rotate_again
+
+
+def _leave_logins_unchecked(service: Service, value: str) -> None:
+    del service, value
+    session_rules.start = _start_anyway
+
+
+def _sign_at_once(service: Service, value: str) -> None:
+    del value
+    service.key_rotation._lead = 0
+
+
+def _keep_keys(service: Service, value: str) -> None:
+    async def keep(generation: int) -> None:
+        del generation
+
+    del value
+    service.keys.at = keep  # type: ignore[method-assign]
+
+
+def _look_seldom(service: Service, seconds: str) -> None:
+    del service
+    revocation_feed.LOOK_EVERY = float(seconds)  # type: ignore[misc]
+
+
+def _trust_errors(service: Service, value: str) -> None:
+    del value
+    service.store.log.holds = lambda record: False  # type: ignore[method-assign]
 
 
 def _rotate_again(
@@ -116,7 +148,7 @@ def _start_anyway(
     return rule(as_it_was, command, policy, now)
 
 
-def _record_late(service: Service, seconds: float) -> None:
+def _record_late(service: Service, seconds: str) -> None:
     tokens, later = service.refresh_tokens, set[asyncio.Task[object]]()
     record = tokens._recorded
 
@@ -124,7 +156,7 @@ def _record_late(service: Service, seconds: float) -> None:
         command: commands.UserCommand, token: RefreshToken, caller: Caller
     ) -> tuple[Recorded, ...]:
         async def wait() -> None:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(float(seconds))
             await record(command, token, caller)
 
         if not isinstance(command, commands.PresentRetired):
@@ -133,6 +165,18 @@ def _record_late(service: Service, seconds: float) -> None:
         raise InvalidToken(reason="reused")
 
     tokens._recorded = refuse  # type: ignore[method-assign]
+
+
+_BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
+    "LOOKUP_CACHE": _remember,
+    "LATE_RECORD": _record_late,
+    "UNCHECKED_ROTATION": _leave_rotations_unchecked,
+    "UNCHECKED_LOGIN": _leave_logins_unchecked,
+    "NO_LEAD": _sign_at_once,
+    "KEEP_KEYS": _keep_keys,
+    "LOOK_EVERY": _look_seldom,
+    "TRUST_ERRORS": _trust_errors,
+}
 
 
 def _end_with_stdin() -> None:

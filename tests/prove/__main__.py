@@ -39,6 +39,8 @@ NAMES: Final = (
     "reuse",
     "login_races",
     "sessions_checked",
+    "key_rotations",
+    "revocation_stream",
     "steady",
     "alike",
     "long_lived",
