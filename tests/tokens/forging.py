@@ -11,6 +11,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_private_key,
+)
 
 from app.tokens.access_token import Claims, verify
 from domain.errors import InvalidToken
@@ -67,6 +72,24 @@ def forge(key: SigningKey, header: bytes | None = None, written: bytes | None = 
     written = compact(payload()) if written is None else written
     signed = f"{b64(header)}.{b64(written)}"
     return f"{signed}.{b64(key.sign(signed.encode('ascii')))}"
+
+
+def shared_secrets(key: SigningKey) -> list[bytes]:
+    """Give every text of a public key that a confused verifier might use as an HMAC secret."""
+    public = load_der_private_key(key.to_pkcs8(), password=None).public_key()
+    spki = PublicFormat.SubjectPublicKeyInfo
+    pem = public.public_bytes(Encoding.PEM, spki)
+    jwk = key.public_jwk()
+    return [
+        b"",
+        pem,
+        pem.strip(),
+        public.public_bytes(Encoding.DER, spki),
+        json.dumps(jwk).encode(),
+        compact(dict(jwk)),
+        jwk["kid"].encode(),
+        jwk.get("x", jwk.get("n", "")).encode(),
+    ]
 
 
 def check(token: str, key: SigningKey, *, now: int = NOW, leeway: int = 0) -> Claims:

@@ -7,19 +7,23 @@ Each is signed with the real key, so that the oddity alone is at fault; the cont
 from __future__ import annotations
 
 import hmac
-import json
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_der_private_key,
-)
 
 from app.tokens.access_token import sign
 from app.tokens.signing import SigningKey
-from tests.tokens.forging import CLAIMS, Json, b64, compact, forge, header_of, payload, refuse
+from tests.tokens.forging import (
+    CLAIMS,
+    Json,
+    b64,
+    compact,
+    forge,
+    header_of,
+    payload,
+    refuse,
+    shared_secrets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,24 +47,6 @@ def test_a_good_token_without_its_signature(key: SigningKey) -> None:
     without = sign(CLAIMS, key).rpartition(".")[0]
     refuse(without + ".", key)
     refuse(without, key)
-
-
-def shared_secrets(key: SigningKey) -> list[bytes]:
-    """Give every text of a public key that a confused verifier might use as an HMAC secret."""
-    public = load_der_private_key(key.to_pkcs8(), password=None).public_key()
-    spki = PublicFormat.SubjectPublicKeyInfo
-    pem = public.public_bytes(Encoding.PEM, spki)
-    jwk = key.public_jwk()
-    return [
-        b"",
-        pem,
-        pem.strip(),
-        public.public_bytes(Encoding.DER, spki),
-        json.dumps(jwk).encode(),
-        compact(dict(jwk)),
-        jwk["kid"].encode(),
-        jwk.get("x", jwk.get("n", "")).encode(),
-    ]
 
 
 @pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
