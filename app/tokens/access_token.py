@@ -23,6 +23,7 @@ MAX_LIFETIME: Final = 3600
 """Seconds from `iat` to `exp`."""
 MAX_LEEWAY: Final = 60
 """Seconds; also how far another process's clock may run ahead of this one's."""
+JTI_LENGTH: Final = 22
 
 _MICROSECONDS: Final = 1_000_000
 
@@ -79,8 +80,9 @@ def verify(
     A token is good only if it is, byte for byte, what `sign` writes: its header is one of the
     headers of `keys`, its segments are canonical base64url, and its claims are spelled as here.
     So no other member, order, number format, repetition or serialisation has to be thought of.
-    Claims are read after the signature was found right, never before. `exp` is at most 3600 s
-    after `iat`; `iat` and `auth_time` are at most 60 s ahead of `now`.
+    Claims are read after the signature was found right, never before. `client_id` is `sub`, `jti`
+    as long as `new_jti` makes it; `exp` is at most 3600 s after `iat`; `iat` and `auth_time` are at
+    most 60 s ahead of `now`.
 
     Args:
         token: anything at all; it is never used as a key of anything.
@@ -103,6 +105,8 @@ def verify(
     if (
         claims.iss != issuer
         or claims.aud != audience
+        or claims.client_id != claims.sub
+        or len(claims.jti) != JTI_LENGTH
         or not 0 < claims.exp - claims.iat <= MAX_LIFETIME
         or claims.iat * _MICROSECONDS > latest
         or claims.auth_time * _MICROSECONDS > latest
