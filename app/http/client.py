@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,6 +16,8 @@ from app.http.auth import Connection, header
 from app.http.form import unescaped
 from domain.errors import InvalidRequest
 
+_ENCODED: Final = re.compile(r"(?:[!-$&-9;-~]|%[0-9A-Fa-f]{2})*")
+"""Visible ASCII without a colon, and with percent signs only as the escapes of bytes."""
 _TWICE: Final = "Authenticate in one way: in the Authorization header or in the body."
 
 
@@ -48,7 +51,7 @@ def client_of(request: Connection, form: Mapping[str, str]) -> Client | None:
 
 
 def _of_basic(encoded: bytes) -> Client:
-    """The form-encoded id and secret of `client_secret_basic` (RFC 6749 §2.3.1)."""
+    """The id and the secret of `client_secret_basic` (RFC 6749 §2.3.1, RFC 7617 §2)."""
     try:
         text = base64.b64decode(encoded, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
@@ -56,4 +59,18 @@ def _of_basic(encoded: bytes) -> Client:
     user_key, colon, secret = text.partition(":")
     if not colon:
         raise InvalidRequest("The Authorization header can't be read.")
-    return Client(unescaped(user_key), unescaped(secret))
+    return Client(_meant(user_key), _meant(secret))
+
+
+def _meant(text: str) -> str:
+    """The value that a client spells so.
+
+    OAuth has it form-encoded, but many clients send it as it is. What can't be form-encoded text
+    is taken as it is; of what can be, nobody knows which, and the RFC decides: it is decoded.
+    """
+    if not _ENCODED.fullmatch(text):
+        return text
+    try:
+        return unescaped(text)
+    except InvalidRequest:  # its bytes are no UTF-8
+        return text

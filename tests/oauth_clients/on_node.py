@@ -1,0 +1,70 @@
+"""Node, for the libraries that run there: where it is, and what becomes of its tests without it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final, NamedTuple, NoReturn
+
+import pytest
+
+FOLDER: Final = Path(__file__).parent / "node"
+"""What is run there."""
+PACKAGES: Final = FOLDER / "node_modules"
+OLDEST: Final = 20
+TIME_LIMIT: Final = 120.0
+"""Seconds; only ever spent when a test fails."""
+
+
+class Ran(NamedTuple):
+    """What became of a program, and all that it printed."""
+
+    status: int
+    printed: str
+
+
+def found() -> str:
+    """The path of a Node that is new enough and has the packages.
+
+    Without one the test is skipped, and in CI it fails.
+    """
+    node = shutil.which("node")
+    if node is None or _version(node) < OLDEST:
+        _lack(f"there is no Node {OLDEST} or newer here")
+    if not (PACKAGES / "openid-client").is_dir():
+        if shutil.which("npm") is not None:
+            pytest.fail("The packages of Node are not installed: `./run test` does that.")
+        _lack("there is no npm here")
+    return node
+
+
+def run(node: str, *arguments: str | Path, **environment: str) -> Ran:
+    """Run it with this environment alone."""
+    done = subprocess.run(
+        [node, *arguments],
+        env={"PATH": os.defpath, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=TIME_LIMIT,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout)
+
+
+def _version(node: str) -> int:
+    done = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
+    version = re.match(r"v(\d+)\.", done.stdout)
+    return int(version[1]) if version else 0
+
+
+def _lack(what: str) -> NoReturn:
+    message = f"The OAuth libraries of Node were NOT tried: {what}."
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
