@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from app.eventstore.log import padded, read_head, record_from
+from app.eventstore.log import COLUMNS, padded, read_head, record_from
 from app.eventstore.record import Record
 from app.timestamps import rfc3339
 from app.vault import PERSON, PERSON_KEYS, Vault, Wrapped, open_sealed
@@ -31,13 +31,12 @@ PAGE: Final = 500
 SPAN: Final = 20_000
 """Positions that are looked through at a time for what is rare among them."""
 
-_COLUMNS: Final = "position, stream, version, topic, schema, time, clear, sealed"
 _IN_LOG: Final = f"""
-SELECT {_COLUMNS} FROM events WHERE position > ? AND position <= ?"""  # noqa: S608
+SELECT {COLUMNS} FROM events WHERE position > ? AND position <= ?"""  # noqa: S608
 _IN_STREAM: Final = f"""
-SELECT {_COLUMNS} FROM events WHERE stream = ? AND version > ? AND position <= ?"""  # noqa: S608
+SELECT {COLUMNS} FROM events WHERE stream = ? AND version > ? AND position <= ?"""  # noqa: S608
 _BACK: Final = f"""
-SELECT {_COLUMNS} FROM events WHERE stream = ? AND version < ?
+SELECT {COLUMNS} FROM events WHERE stream = ? AND version < ?
 ORDER BY version DESC LIMIT ?"""  # noqa: S608
 _TIME: Final = "SELECT time FROM events WHERE position = ?"
 _LENGTH: Final = "SELECT max(version) FROM events WHERE stream = ?"

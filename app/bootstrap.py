@@ -20,7 +20,7 @@ from app.administration import Administration, Directory
 from app.buckets import Keeper
 from app.buckets_memory import MemoryKeeper
 from app.buckets_postgres import PostgresKeeper
-from app.clock import now as now  # noqa: PLC0414 - others know it by this place
+from app.clock import now
 from app.dispatcher import Commit, Dispatcher
 from app.failed_logins import FailedLogins
 from app.introspection import Introspection

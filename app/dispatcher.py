@@ -21,8 +21,8 @@ from domain.stream import Meta, Recorded
 
 MAX_BATCH: Final = 64
 MAX_WAITING: Final = 2048
-ANSWER_WITHIN: Final = 2.0
-"""Seconds that a handler waits for its commit."""
+ANSWER_WITHIN: Final = 1.8
+"""Seconds that a handler waits for its commit: a caller hears of it within two."""
 
 Commit = Callable[[Sequence[Wish]], list[Answer]]
 Future = asyncio.Future[tuple[Recorded, ...]]

@@ -28,7 +28,7 @@ from projections.user_directory import (
 if TYPE_CHECKING:
     from projections.reader_postgres import Reader
 
-ANSWER_WITHIN: Final = 2.0
+ANSWER_WITHIN: Final = 1.8
 """Seconds after which a look-up is given up."""
 IN_FLIGHT: Final = 2
 

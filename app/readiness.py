@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from app.eventstore.log import read_head
+from app.probe import write_probe
 from app.store import Store
 from app.tokens.key_ring import KeyRing
 from domain.errors import GatebookError
@@ -107,8 +108,7 @@ def store_checks(store: Store, now: int) -> list[Check]:
             head = read_head(rows)
             views = rows.fetch(POINTERS)
             apart = abs(rows.clock() - now)
-            rows.execute("UPDATE store SET generation = generation")
-            rows.fetch("SELECT 1")
+            write_probe(rows, now)
     except (StorageError, GatebookError) as error:
         return [Check("store", ok=False, detail=str(error))]
     behind = [

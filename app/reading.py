@@ -16,7 +16,7 @@ from projections.storage import Lost, Rows, Storage
 
 T = TypeVar("T")
 
-ANSWER_WITHIN: Final = 2.0
+ANSWER_WITHIN: Final = 1.8
 """Seconds after which a read is given up."""
 MAX_WAITING: Final = 64
 

@@ -71,8 +71,8 @@ class Wish:
 
 
 class _InDoubt(Exception):
-    def __init__(self, first: Record, answers: list[Answer]) -> None:
-        super().__init__(first.position)
+    def __init__(self, why: OutcomeUnknown, first: Record, answers: list[Answer]) -> None:
+        super().__init__(str(why))
         self.first = first
         self.answers = answers
 
@@ -144,7 +144,10 @@ class Writer:
         if isinstance(failure, NotDurable):
             _logger.error("store_not_durable", detail=str(failure))
             return [Unavailable() for _ in batch]
-        if isinstance(failure, (Lost, _InDoubt)):
+        if isinstance(failure, _InDoubt):
+            _logger.error("commit_failed", detail=str(failure))
+            return [Unavailable() for _ in batch]
+        if isinstance(failure, Lost):
             _logger.warning("store_unavailable", detail=str(failure))
             return [Unavailable() for _ in batch]
         if len(batch) > 1:
@@ -173,7 +176,7 @@ class Writer:
             try:
                 append.rows.commit()
             except OutcomeUnknown as error:
-                raise _InDoubt(draft.records[0], answers) from error
+                raise _InDoubt(error, draft.records[0], answers) from error
         self._publish(draft)
         return answers
 

@@ -15,7 +15,7 @@ Knows nothing of HTTP: a status belongs to `app.http.problems`, an exit code to 
     ├── MethodNotAllowed               method_not_allowed
     ├── TooLarge                       too_large
     ├── UnsupportedMediaType           unsupported_media_type
-    ├── Conflict                       conflict
+    ├── Conflict                       internal_error
     │   ├── UserIdTaken                user_id_taken
     │   ├── LastAdministrator          last_administrator
     │   ├── LogChanged                 log_changed
@@ -153,10 +153,7 @@ class UnsupportedMediaType(GatebookError):
 
 
 class Conflict(GatebookError):
-    """The wish doesn't fit what is already so."""
-
-    code = "conflict"
-    title = "Conflict"
+    """The wish doesn't fit what is already so. As such it is a fault: one in 2¹²⁸, of a new key."""
 
 
 class UserIdTaken(Conflict):

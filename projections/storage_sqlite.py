@@ -35,6 +35,7 @@ READ_PATIENCE: Final = 0.25
 _FULL: Final = 2
 _CLOSED: Final = "the storage is closed"
 _LOST: Final = ("locked", "unable to open", "disk I/O", "readonly", "full", "busy")
+_BROKEN: Final = ("not a database", "malformed")
 
 
 class SqliteRows:
@@ -116,7 +117,7 @@ class SqliteStorage:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.Error as error:
-                raise Lost(str(error)) from error
+                raise _unusable(error) from error
             try:
                 yield SqliteRows(connection, self._clock)
             finally:
@@ -131,7 +132,7 @@ class SqliteStorage:
             try:
                 connection.execute("BEGIN")
             except sqlite3.Error as error:
-                raise Lost(str(error)) from error
+                raise _unusable(error) from error
             try:
                 yield SqliteRows(connection, self._clock)
             finally:
@@ -144,7 +145,7 @@ class SqliteStorage:
             try:
                 return reader.open().execute(sql, params).fetchall()
             except sqlite3.Error as error:
-                raise Lost(str(error)) from error
+                raise _unusable(error) from error
 
     def _reading(self) -> _Reader:
         reader: _Reader | None = getattr(self._local, "reader", None)
@@ -226,7 +227,7 @@ class SqliteStorage:
                     connection.close()
                     raise
             except sqlite3.Error as error:
-                raise Lost(str(error)) from error
+                raise _unusable(error) from error
             self._writer = connection
         return self._writer
 
@@ -316,7 +317,7 @@ class _Reader:
             try:
                 self._connection = self._connect()
             except sqlite3.Error as error:
-                raise Lost(str(error)) from error
+                raise _unusable(error) from error
         return self._connection
 
     def end(self) -> None:
@@ -345,3 +346,9 @@ def _translated(error: sqlite3.Error) -> StorageError:
     if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in _LOST):
         return Lost(text)
     return Refused(text)
+
+
+def _unusable(error: sqlite3.Error) -> StorageError:
+    """Another try helps, unless what is there is no database, or a damaged one."""
+    text = str(error)
+    return Refused(text) if any(sign in text for sign in _BROKEN) else Lost(text)

@@ -67,8 +67,9 @@ class Finding(msgspec.Struct, frozen=True):
 def command(ctx: click.Context, *, as_json: bool) -> None:
     """Look for what is wrong, and say what to do.
 
-    Looks at the settings, the store, its keys, views and clock, and the last events; changes
-    nothing. The exit code is 0 when nothing failed; warnings don't count.
+    Looks at the settings, the store, its keys, views and clock, and the last events; writes
+    nothing but the time, to see that it can. The exit code is 0 when nothing failed; warnings
+    don't count.
     """
     logs.configure("console")
     code = 0
@@ -247,6 +248,9 @@ def _failures(error: GatebookError | StorageError) -> list[Finding]:
             Finding("fail", "settings", f"{fault.name} {fault.problem}") for fault in error.faults
         ]
     detail, _, action = (failure.describe(error) or "").partition("\n")
+    if isinstance(error, StorageError):
+        # What other commands say then is to run this one.
+        action = _MEND["store"]
     return [Finding("fail", "store", detail, action)]
 
 

@@ -16,26 +16,27 @@ from projections.storage import Row, Rows, Storage, Transaction
 
 T = TypeVar("T")
 
-_COLUMNS: Final = "position, stream, version, topic, schema, time, clear, sealed"
+COLUMNS: Final = "position, stream, version, topic, schema, time, clear, sealed"
+"""Of a record, in the order of its fields."""
 _HEAD: Final = """
 SELECT s.generation, s.log_id, e.position, e.time, e.chain
 FROM store s LEFT JOIN events e ON e.position = (SELECT max(position) FROM events)"""
 _INSERT: Final = f"""
-INSERT INTO events ({_COLUMNS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""  # noqa: S608
+INSERT INTO events ({COLUMNS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""  # noqa: S608
 _STREAM: Final = f"""
-SELECT {_COLUMNS} FROM events WHERE stream = ? AND version > ? ORDER BY version"""  # noqa: S608
+SELECT {COLUMNS} FROM events WHERE stream = ? AND version > ? ORDER BY version"""  # noqa: S608
 _PROVED: Final = f"""
-SELECT {", ".join("e." + each for each in _COLUMNS.split(", "))}, e.chain, p.chain
+SELECT {", ".join("e." + each for each in COLUMNS.split(", "))}, e.chain, p.chain
 FROM events e LEFT JOIN events p ON p.position = e.position - 1
 WHERE e.stream = ? ORDER BY e.version"""  # noqa: S608
 _RANGE: Final = f"""
-SELECT {_COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
+SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
 _CHAINED: Final = f"""
-SELECT {_COLUMNS}, chain FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
-_ONE: Final = f"SELECT {_COLUMNS} FROM events WHERE stream = ? AND version = ?"  # noqa: S608
+SELECT {COLUMNS}, chain FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
+_ONE: Final = f"SELECT {COLUMNS} FROM events WHERE stream = ? AND version = ?"  # noqa: S608
 _NEWER: Final = f"""
 WITH wanted (stream, version) AS (VALUES %s)
-SELECT {", ".join("e." + each for each in _COLUMNS.split(", "))} FROM wanted w
+SELECT {", ".join("e." + each for each in COLUMNS.split(", "))} FROM wanted w
 JOIN events e ON e.stream = w.stream AND e.version > w.version ORDER BY e.position"""  # noqa: S608
 _PAIR: Final = "(CAST(? AS TEXT), CAST(? AS BIGINT))"
 

@@ -25,12 +25,11 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment
 
-from app.eventstore.log import EventLog
+from app.eventstore.log import COLUMNS, EventLog
 from app.eventstore.record import Record, record_of
 from app.eventstore.snapshot import write_snapshot
 from projections.storage import Refused, Row
 
-_COLUMNS: Final = "position, stream, version, topic, schema, time, clear, sealed"
 _MAX: Final = 2**62
 
 
@@ -79,7 +78,7 @@ class EventRecorder(ApplicationRecorder):
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
         """Rows of one stream."""
-        found = _select(self._log, "events", _COLUMNS, originator_id, gt, lte, limit, desc=desc)
+        found = _select(self._log, "events", COLUMNS, originator_id, gt, lte, limit, desc=desc)
         return [_row(Record(*row)) for row in found]  # type: ignore[arg-type]
 
     def select_notifications(
@@ -96,7 +95,7 @@ class EventRecorder(ApplicationRecorder):
         last = _MAX if stop is None else stop
         among = f"AND topic IN ({', '.join('?' * len(topics))})" if topics else ""
         sql = (
-            f"SELECT {_COLUMNS} FROM events WHERE position BETWEEN ? AND ? {among} "  # noqa: S608
+            f"SELECT {COLUMNS} FROM events WHERE position BETWEEN ? AND ? {among} "  # noqa: S608
             "ORDER BY position LIMIT ?"
         )
         with self._log.storage.snapshot() as rows:

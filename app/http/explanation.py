@@ -71,10 +71,6 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "There is something at this path, but it doesn't take this method.",
         "Use one of the methods in the `Allow` header; /schema shows what each does.",
     ),
-    "conflict": Explanation(
-        "The request doesn't fit what is already so.",
-        "Read `detail`, look at the present state, and decide whether the request is still wanted.",
-    ),
     "user_id_taken": Explanation(
         "Another user has this user_id. Names that differ in case or in width alone are the same "
         "name.",

@@ -23,7 +23,6 @@ STATUS: Final[dict[type[GatebookError], int]] = {
     errors.RegistrationClosed: 403,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
-    errors.Conflict: 409,
     errors.UserIdTaken: 409,
     errors.LastAdministrator: 409,
     errors.LogChanged: 409,

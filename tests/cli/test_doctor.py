@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,22 @@ def test_a_store_that_isn_t_there_fails(gatebook: Gatebook) -> None:
         result = gatebook("doctor", *args)
         assert result.exit_code == 6
         assert "no store" in result.stdout
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("content", [b"no database at all\n" * 500, b""], ids=["text", "damaged"])
+def test_what_is_no_store_is_a_failure_that_no_repetition_mends(
+    gatebook: Gatebook, sqlite_url: str, content: bytes
+) -> None:
+    create(gatebook)
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    whole = path.read_bytes()
+    path.write_bytes(content or whole[:4096] + bytes(len(whole) - 4096))
+    for other in path.parent.glob(f"{path.name}-*"):
+        other.unlink()
+    answer = gatebook("doctor", "--json")
+    assert answer.exit_code == 1
+    last = json.loads(answer.stdout.splitlines()[-1])
+    assert (last["level"], last["check"]) == ("fail", "store")
+    assert "gatebook doctor" not in last["action"]
+    assert last["action"]

@@ -59,8 +59,6 @@ An unknown variable that begins with `GATEBOOK_` is an error, which names the ne
 once, with exit code 2. `gatebook config show` prints every value and where it came from, secrets
 masked; `gatebook config check` only looks for faults.
 
-«Not yet» says what a setting doesn't do in this release.
-
 | variable | default | meaning |
 | --- | --- | --- |
 {rows}"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -190,6 +190,30 @@ def test_an_answer_that_is_late_is_unavailable_and_what_nobody_waits_for_is_not_
 
     asyncio.run(scenario())
     assert streams(store) == {user_key("after")}
+
+
+def test_nobody_is_to_wait_two_seconds_for_an_answer(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Security rule 27: what was asked before the wait, and the answer's way, take time too."""
+    waits: list[float] = []
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
+
+        def noted(delay: float, *more: Any) -> asyncio.TimerHandle:
+            waits.append(delay)
+            return call_later(delay, *more)
+
+        monkeypatch.setattr(loop, "call_later", noted)
+        async with running(gate) as dispatcher:
+            gate.open()
+            await send(dispatcher, register("ada"))
+
+    asyncio.run(scenario())
+    assert len(waits) == 1
+    assert waits[0] < 2
 
 
 def test_stopping_stores_what_waits_and_refuses_what_comes(store: Store, gate: Gate) -> None:
