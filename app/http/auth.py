@@ -76,5 +76,10 @@ async def allowed(request: Connection, permission: str) -> Bearer:
 
 def header(request: Connection, wanted: bytes) -> bytes | None:
     """The one value of a header; a repeated one is none."""
-    found = [value for name, value in request.scope["headers"] if name == wanted]
+    found = headers(request, wanted)
     return found[0] if len(found) == 1 else None
+
+
+def headers(request: Connection, wanted: bytes) -> list[bytes]:
+    """Every value of a header."""
+    return [value for name, value in request.scope["headers"] if name == wanted]

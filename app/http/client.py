@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.hidden import Hidden
-from app.http.auth import Connection, header
+from app.http.auth import Connection, headers
 from app.http.form import unescaped
 from domain.errors import InvalidRequest
 
@@ -33,15 +33,17 @@ def client_of(request: Connection, form: Mapping[str, str]) -> Client | None:
 
     Raises `InvalidRequest` for two ways at once, and for what can't be read.
     """
-    given = header(request, b"authorization")
+    given = headers(request, b"authorization")
+    if len(given) > 1:
+        raise InvalidRequest(_TWICE)
     client_id, secret = form.get("client_id"), form.get("client_secret")
-    if given is None:
+    if not given:
         if client_id is None:
             if secret is not None:
                 raise InvalidRequest("There is a client_secret, but no client_id.")
             return None
         return Client(client_id, secret)
-    scheme, _, encoded = given.partition(b" ")
+    scheme, _, encoded = given[0].partition(b" ")
     if scheme.lower() != b"basic":
         return None
     client = _of_basic(encoded.strip(b" "))

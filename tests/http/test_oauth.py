@@ -173,6 +173,8 @@ def test_two_ways_of_authentication_are_one_too_many(api) -> None:
     }
     refused(ask(api, "token", basic(user_key), **form), 400, "invalid_request")
     assert ask(api, "token", **form).status_code == 200
+    twice = [*basic(user_key).items(), *basic(user_key, "another secret").items()]
+    refused(api.post("/oauth/token", data=form, headers=twice), 400, "invalid_request")
 
 
 def test_who_names_no_client_or_shows_no_right_secret_is_no_client(api) -> None:
