@@ -23,7 +23,7 @@ from tests.store.intruding import SQLITE
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-PROPERTY: Final = "a steady /refresh writes nothing, /authenticate is one transaction"
+PROPERTY: Final = "a steady /refresh writes nothing, what a login stores is one transaction"
 SIZE: Final = 1_000
 STEP: Final = 500
 SHORT: Final = 50
