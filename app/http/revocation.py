@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from litestar import Response, get
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
+from app.bootstrap import Service
 from app.http.auth import caller_of, header, service_of
 from app.http.controller import Controller
 from app.http.key import OPEN_TO_ALL
@@ -50,21 +51,22 @@ class RevocationController(Controller):
         self, request: AnyRequest, after: After = START
     ) -> ServerSentEvent:
         """`revocation`, and `head` every second, after every revocation up to it."""
-        service = service_of(request)
-        source = caller_of(request).source
+        service, source = service_of(request), caller_of(request).source
         resumed = header(request, b"last-event-id")
         place = (resumed or b"").decode("latin-1") or after or None
         # A place that is none has to be refused before the stream begins.
         await service.revocations.page(place, 1)
         service.revocation_streams.check(source)
-        log_id = service.store.log_id
+        headers = {**OPEN_TO_ALL, "cache-control": "no-store"}
+        return ServerSentEvent(_told(service, source, place), headers=headers)
 
-        async def stream() -> AsyncIterator[ServerSentEventMessage]:
-            with service.revocation_streams.opened(source):
-                async for each in service.revocations.follow(place):
-                    if isinstance(each, HeadSeen):
-                        yield message("head", each)
-                    else:
-                        yield message("revocation", each, log_place(log_id, each.position))
 
-        return ServerSentEvent(stream(), headers={**OPEN_TO_ALL, "cache-control": "no-store"})
+async def _told(
+    service: Service, source: str, place: str | None
+) -> AsyncIterator[ServerSentEventMessage]:
+    with service.revocation_streams.opened(source):
+        async for each in service.revocations.follow(place):
+            if isinstance(each, HeadSeen):
+                yield message("head", each)
+            else:
+                yield message("revocation", each, log_place(service.store.log_id, each.position))
