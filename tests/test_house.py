@@ -18,7 +18,7 @@ TOP = {
     *("tests", "docs", "clients"),
     *("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"),
     *("pyproject.toml", "requirements.lock", "run"),
-    *("Containerfile", "Dockerfile", "compose.yaml"),
+    *("Dockerfile", "compose.yaml", "compose.postgresql.yaml", "compose.postgresql.sql"),
 }
 LONGEST = 400
 LONGER_FOR_A_REASON = {
