@@ -71,8 +71,32 @@ class AccountBudget:
         return Attempt(await self._keeper.reserve([Claim(self._known, network)]), resets=True)
 
 
-class Attempt:
-    """A place held while a secret is checked. Fails closed: dropped without a word, it is spent.
+class _Place:
+    """A place that is held in here. Fails closed: dropped without a word, it stays spent."""
+
+    def __init__(self, hold: Hold) -> None:
+        self._hold = hold
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        if self._costs_nothing(error):
+            self._hold.give_back()
+        else:
+            self._hold.spend()
+
+    def _costs_nothing(self, error: BaseException | None) -> bool:
+        raise NotImplementedError
+
+
+class Attempt(_Place):
+    """A place held while a secret is checked.
 
     As a context it gives the place back when the secret was not looked at, or nothing was said of
     it (`TryLater`, `TooManyAttempts` of another budget), and spends it at any other end without a
@@ -80,7 +104,7 @@ class Attempt:
     """
 
     def __init__(self, hold: Hold, *, resets: bool = False) -> None:
-        self._hold = hold
+        super().__init__(hold)
         self._resets = resets
 
     def succeeded(self) -> None:
@@ -94,19 +118,8 @@ class Attempt:
         """The secret was wrong, or the name taken: the place stays spent until time refills it."""
         self._hold.spend()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
-        if isinstance(error, TryLater | TooManyAttempts):
-            self._hold.give_back()
-        else:
-            self._hold.spend()
+    def _costs_nothing(self, error: BaseException | None) -> bool:
+        return isinstance(error, TryLater | TooManyAttempts)
 
 
 class RegistrationBudget:
@@ -124,37 +137,15 @@ class RegistrationBudget:
         return Registration(await self._keeper.reserve(_claims(source, self._limits)))
 
 
-class Registration:
+class Registration(_Place):
     """A place held while a user is registered; the other way round: success spends it.
 
     As a context it gives the place back when the registration was refused, and spends it when
     the end is without a word or the outcome is unknown (`Unavailable`, a cancelled request).
     """
 
-    def __init__(self, hold: Hold) -> None:
-        self._hold = hold
-
-    def succeeded(self) -> None:
-        """There is one user more: the place stays spent."""
-        self._hold.spend()
-
-    def failed(self) -> None:
-        """Nobody was registered: the place is free again."""
-        self._hold.give_back()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
-        if isinstance(error, GatebookError) and not isinstance(error, Unavailable):
-            self._hold.give_back()
-        else:
-            self._hold.spend()
+    def _costs_nothing(self, error: BaseException | None) -> bool:
+        return isinstance(error, GatebookError) and not isinstance(error, Unavailable)
 
 
 def _limits(name: str, capacity: int, per_second: float) -> tuple[Limit, Limit, Limit]:
