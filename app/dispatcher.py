@@ -14,10 +14,11 @@ from typing import Final
 
 import structlog
 
-from app.writer import Answer, Statement, Wish
+from app.writer import Answer, Wish
 from domain.commands import Command
 from domain.errors import InternalError, Overloaded, Unavailable
 from domain.stream import Meta, Recorded
+from projections.storage import Statement
 
 MAX_BATCH: Final = 64
 MAX_WAITING: Final = 2048

@@ -10,8 +10,8 @@ import hashlib
 import hmac
 from typing import Final, NamedTuple
 
-from app.writer import Statement
 from domain.policy import DAY
+from projections.storage import Statement
 
 CREATE: Final = """
 CREATE TABLE known_networks (

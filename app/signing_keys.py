@@ -18,11 +18,11 @@ from app.settings import Settings
 from app.timestamps import rfc3339
 from app.tokens.signing import SigningKey
 from app.vault import ADD_RING_KEY, DROP_OTHER_SIGNING_KEYS, DROP_RING_KEY, Vault, signing_name
-from app.writer import Statement
 from domain.commands import Command, RetireSigningKey, RotateSigningKey
 from domain.policy import SECOND
 from domain.signing_keys import SigningKeys, SigningKeyState
 from domain.stream import Meta, Recorded
+from projections.storage import Statement
 
 RETIRE_AFTER: Final = 60 * SECOND
 """How long after a switch the key before is kept able to sign: clocks may differ by as much."""

@@ -40,13 +40,12 @@ from domain.stream import Meta, Recorded, is_user_stream, user_key_of
 from domain.user import User
 from domain.user_id import prepare
 from projections.registry import apply_inline, unknown_views
-from projections.storage import Lost, NotDurable, OutcomeUnknown, Rows, Value
+from projections.storage import Lost, NotDurable, OutcomeUnknown, Rows, Statement
 from projections.user_directory import ADMINISTRATORS
 
 Answer = tuple[Recorded, ...] | Exception
 """The events that a command led to, or why it led to none."""
 
-Statement = tuple[str, Sequence[Value]]
 
 CACHED_STREAMS: Final = 4096
 SETTLE_WITHIN: Final = 10.0

@@ -12,6 +12,8 @@ from typing import Final, Literal, Protocol
 
 Value = int | str | bytes | None
 Row = tuple[Value, ...]
+Statement = tuple[str, Sequence[Value]]
+"""What to execute, and its parameters."""
 Kind = Literal["sqlite", "postgresql"]
 
 LOCK_DEADLINE: Final = 5.0

@@ -17,8 +17,9 @@ from app.opening import Opener
 from app.passwords import HashPool
 from app.registration import Registration
 from app.signing_keys import DispatchRows
-from app.writer import Statement, Wish
+from app.writer import Wish
 from domain.events import RefreshTokenRevoked
+from projections.storage import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from app.settings import Settings
     from app.store import Store
-    from app.writer import Statement
     from domain.commands import Command
     from domain.stream import Meta, Recorded
+    from projections.storage import Statement
 
 
 @pytest.fixture

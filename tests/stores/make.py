@@ -26,12 +26,13 @@ from app.settings import load
 from app.signing_keys import KeyRotation
 from app.store import open_store, storage_of
 from app.vault import KEY_BYTES, Vault
-from app.writer import Statement, Wish, Writer
+from app.writer import Wish, Writer
 from domain import commands
 from domain.aggregate import USER
 from domain.policy import Policy
 from domain.sealed import Clear
 from domain.stream import CLI, Meta, Recorded, actor_of, is_user_stream
+from projections.storage import Statement
 from tests.postgres import PostgresServer
 from tests.running import settings
 from tests.store.wishing import (
