@@ -23,6 +23,7 @@ from app.buckets_postgres import PostgresKeeper
 from app.clock import now
 from app.dispatcher import Commit, Dispatcher
 from app.failed_logins import FailedLogins
+from app.grants import Grants
 from app.introspection import Introspection
 from app.issuing import Issuer
 from app.lookup import Lookup, lookup_of
@@ -178,6 +179,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         # Lists are read by another thread, and seldom.
         opener, reader = Opener(store.vault), Opener(store.vault, remembered=0)
         issuer = Issuer(keys, settings.issuer, settings.audience, settings.access_token_ttl)
+        grants = Grants(issuer, opener, policy, now)
         uses = Uses(opener, policy, now)
         recognition = Recognition(lookup, issuer, policy, now)
         registration = Registration(dispatch, pool, rules_of(settings))
@@ -218,17 +220,14 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             refresh_tokens=RefreshTokens(
                 lookup,
                 dispatcher,
-                issuer,
-                opener,
+                grants,
                 uses,
                 policy,
                 ring.refresh,
                 now,
                 always_rotate=settings.refresh_rotation == "always",
             ),
-            service_sessions=ServiceSessions(
-                lookup, dispatch, issuer, opener, proving, uses, policy, now
-            ),
+            service_sessions=ServiceSessions(lookup, dispatch, grants, proving, uses, policy, now),
             recognition=recognition,
             sessions=Sessions(lookup, dispatch, recognition, opener),
             introspection=Introspection(lookup, dispatch, recognition, opener),

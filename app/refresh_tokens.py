@@ -13,11 +13,10 @@ import msgspec
 
 from app.caller import Caller
 from app.dispatcher import Dispatcher
+from app.grants import Grants
 from app.hidden import Hidden
-from app.issuing import Issuer, Session
-from app.live import check_live, ends_at
+from app.live import check_live
 from app.lookup import Lookup
-from app.opening import Opener, wrapped_key
 from app.scope import narrowed
 from app.uses import Uses
 from domain import commands, events
@@ -55,8 +54,7 @@ class RefreshTokens:
         self,
         lookup: Lookup,
         dispatcher: Dispatcher,
-        issuer: Issuer,
-        opener: Opener,
+        grants: Grants,
         uses: Uses,
         policy: Policy,
         refresh_key: bytes,
@@ -66,8 +64,7 @@ class RefreshTokens:
     ) -> None:
         self._lookup = lookup
         self._dispatcher = dispatcher
-        self._issuer = issuer
-        self._opener = opener
+        self._grants = grants
         self._uses = uses
         self._policy = policy
         self._refresh_key = refresh_key
@@ -100,7 +97,7 @@ class RefreshTokens:
             row = await self._passed(found, token, caller, rotate=rotate, last=not left)
             if row is not None:
                 _check_asked(row, user_key, scope)
-                return self._answer(row, token, rotate=rotate, scope=scope)
+                return await self._answer(row, token, rotate=rotate, scope=scope)
         raise Unavailable
 
     async def revoke(self, text: str, caller: Caller, *, user_key: str | None = None) -> None:
@@ -125,8 +122,6 @@ class RefreshTokens:
             raise InvalidToken(reason="expired")
         if token.generation > row.generation:
             raise InvalidToken
-        if row.store_generation != self._issuer.keys.generation:
-            await self._issuer.keys.at(row.store_generation)
         check_live(row, self._policy, self._clock())
         return row
 
@@ -186,31 +181,17 @@ class RefreshTokens:
     async def _dispatch(self, command: UserCommand, caller: Caller) -> tuple[Recorded, ...]:
         return await self._dispatcher.dispatch(command, caller.meta(actor_of(command.user_key)))
 
-    def _answer(
+    async def _answer(
         self, row: TokenRow, token: RefreshToken, *, rotate: bool, scope: str | None
     ) -> Refreshed:
-        self._opener.at(row.store_generation)
-        key = wrapped_key(row.master_id, row.wrapped, row.user_key)
-        session = Session(
-            row.user_key,
-            self._opener.user_id(row.user_key, key, row.user_id or b""),
-            row.session_id,
-            row.started_at,
-            ends_at(row, self._policy),
-            narrowed(row.permissions, scope),
-        )
+        granted = await self._grants.grant(row, scope)
         successor = None
         if rotate:
             successor = format_refresh_token(
                 token.session_id, token.generation + 1, self._refresh_key
             )
-        now = self._clock()
         return Refreshed(
-            row.user_key,
-            self._issuer.issue(session, now),
-            successor,
-            self._issuer.lifetime(session, now),
-            session.permissions,
+            row.user_key, granted.access_token, successor, granted.expires_in, granted.scope
         )
 
 

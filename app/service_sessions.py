@@ -10,12 +10,10 @@ from collections.abc import Callable
 from typing import Final
 
 from app.caller import Caller
-from app.hidden import Hidden
+from app.grants import Granted, Grants
 from app.identifiers import new_session_id
-from app.issuing import Issuer, Session
-from app.live import ends_at, is_live
+from app.live import is_live
 from app.lookup import Lookup
-from app.opening import Opener, wrapped_key
 from app.proving import Proved, Proving
 from app.scope import narrowed
 from app.signing_keys import DispatchRows
@@ -32,14 +30,6 @@ _GENERATION: Final = 1
 """A service session has no refresh token, so it stays at the first."""
 
 
-class Granted(Hidden, frozen=True):
-    """An access token, how many seconds it lives, and its scope."""
-
-    access_token: str
-    expires_in: int
-    scope: str
-
-
 class ServiceSessions:
     """Belongs to the event loop. `clock` gives µs."""
 
@@ -47,8 +37,7 @@ class ServiceSessions:
         self,
         lookup: Lookup,
         dispatch: DispatchRows,
-        issuer: Issuer,
-        opener: Opener,
+        grants: Grants,
         proving: Proving,
         uses: Uses,
         policy: Policy,
@@ -56,8 +45,7 @@ class ServiceSessions:
     ) -> None:
         self._lookup = lookup
         self._dispatch = dispatch
-        self._issuer = issuer
-        self._opener = opener
+        self._grants = grants
         self._proving = proving
         self._uses = uses
         self._policy = policy
@@ -76,7 +64,7 @@ class ServiceSessions:
             if row is None or not is_live(row, self._policy, self._clock()):
                 begun = await self._begun(proved, caller)
             elif begun or await self._recorded(row, proved, caller, last=not left):
-                return self._granted(row, scope)
+                return await self._grants.grant(row, scope)
         raise Unavailable
 
     async def _begun(self, proved: Proved, caller: Caller) -> bool:
@@ -107,17 +95,3 @@ class ServiceSessions:
         rows = proved.network.logged_in(proved.row.user_key, self._clock())
         meta = caller.meta(actor_of(command.user_key))
         return bool(await self._dispatch(command, meta, rows))
-
-    def _granted(self, row: TokenRow, scope: str | None) -> Granted:
-        key = wrapped_key(row.master_id, row.wrapped, row.user_key)
-        session = Session(
-            row.user_key,
-            self._opener.user_id(row.user_key, key, row.user_id or b""),
-            row.session_id,
-            row.started_at,
-            ends_at(row, self._policy),
-            narrowed(row.permissions, scope),
-        )
-        now = self._clock()
-        token = self._issuer.issue(session, now)
-        return Granted(token, self._issuer.lifetime(session, now), session.permissions)

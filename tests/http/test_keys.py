@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING
+
 import pytest
 
+from app.bootstrap import open_writer
+from app.caller import command_line
+from app.signing_keys import KeyRotation
+from app.writer import Wish
 from tests.http.people import People
-from tests.http.steps import me, parts, problem, register
+from tests.http.steps import SECRET, me, parts, problem, register
+
+if TYPE_CHECKING:
+    from domain.commands import Command
+    from domain.stream import Meta, Recorded
+    from projections.storage import Statement
 
 
 def kid_of(token: str) -> str:
@@ -70,3 +82,38 @@ def test_a_session_outlives_the_key_that_signed_its_tokens(people: People) -> No
     token = user.refreshed().json()["access_token"]
     assert me(people.client, token).status_code == 200
     assert register(people.client, f"{user.name}-too")
+
+
+def rotate_beside(people: People) -> None:
+    """As `gatebook keys rotate --now`, beside the service."""
+    with people.store() as store:
+        writer = open_writer(store, people.settings)
+
+        async def dispatch(
+            command: Command, meta: Meta, rows: tuple[Statement, ...] = ()
+        ) -> tuple[Recorded, ...]:
+            (answer,) = writer.commit([Wish(command, meta, rows)])
+            assert isinstance(answer, tuple)
+            return answer
+
+        rotation = KeyRotation(dispatch, store.vault, people.settings)
+        asyncio.run(rotation.rotate(command_line(), at_once=True))
+
+
+@pytest.mark.parametrize("way", ["login", "refresh", "rotate", "program"])
+def test_who_asks_after_a_leak_gets_a_token_of_the_new_key(people: People, way: str) -> None:
+    person = people.new()
+    program = {"client_id": person.user_key, "client_secret": SECRET}
+    program["grant_type"] = "client_credentials"
+    people.client.post("/oauth/token", data=program)
+    old = kid_of(person.access)
+    rotate_beside(people)
+    match way:
+        case "login":
+            token = person.again().access
+        case "program":
+            token = people.client.post("/oauth/token", data=program).json()["access_token"]
+        case _:
+            token = person.refreshed(rotate=way == "rotate").json()["access_token"]
+    assert kid_of(token) != old
+    assert me(people.client, token).status_code == 200
