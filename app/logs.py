@@ -254,7 +254,8 @@ def _word(value: object) -> str:
 
 
 def _ascii(value: object) -> str:
-    return json.dumps(value).replace("\x7f", "\\u007f")
+    # As tight as the lines of requests, which another encoder writes.
+    return json.dumps(value, separators=(",", ":")).replace("\x7f", "\\u007f")
 
 
 def _console_request(line: RequestLine) -> bytes:
@@ -276,4 +277,4 @@ class _FromStandardLibrary(logging.Handler):
             level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
             log.log(level, record.getMessage().strip(), **told)
         except Exception as error:  # noqa: BLE001 - a bad record must not fail whoever logs
-            log.warning("a log record could not be written", logger=record.name, why=repr(error))
+            log.warning("log_record_not_written", logger=record.name, why=repr(error))

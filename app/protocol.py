@@ -7,19 +7,23 @@ Knows nothing of routes, users or tokens. What gets past it is one unambiguous H
 from __future__ import annotations
 
 import re
-import secrets
-from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import httptools
 import msgspec
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from app.http.observe import REFUSAL, standing_headers
+from app.http.problem import MEDIA_TYPE, problem_of
+from app.identifiers import new_request_id
+from domain.errors import InvalidRequest, TooLarge
 
 if TYPE_CHECKING:
     import asyncio
 
     from uvicorn.config import Config
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
     from uvicorn.server import ServerState
 
     from app.limits import Limits
@@ -35,28 +39,18 @@ _LF = ord("\n")
 # Letters beyond begin every method but CONNECT and odd ones; line ends come before.
 _FIRST_OF_CONNECT = ord("C")
 
-
-class Refusal(NamedTuple):
-    """Why a connection ends here, in the words of RFC 9457."""
-
-    status: HTTPStatus
-    code: str
-    title: str
-    detail: str
-
-
-_MALFORMED = Refusal(
-    HTTPStatus.BAD_REQUEST,
-    "invalid_request",
-    "Invalid request",
+Refusal = InvalidRequest | TooLarge
+_MALFORMED = InvalidRequest(
     "This is not an unambiguous HTTP/1.1 request. Send one with CRLF line ends, one Host, and "
-    "either one Content-Length or chunked coding.",
+    "either one Content-Length or chunked coding."
 )
-_LONG_HEAD = _MALFORMED._replace(detail="The request's head is too long. Send fewer header bytes.")
-_MANY_QUEUED = _MALFORMED._replace(detail="Too many requests at once. Wait for answers first.")
-_LONG_BODY = Refusal(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "Too large", "The body is too long."
+_NO_METHOD = InvalidRequest(
+    "The request doesn't begin with a method that HTTP servers know. Send one in capitals, such as "
+    "GET or POST, and no more of a body than its Content-Length says."
 )
+_LONG_HEAD = InvalidRequest("The request's head is too long. Send fewer header bytes.")
+_MANY_QUEUED = InvalidRequest("Too many requests at once. Wait for answers first.")
+_LONG_BODY = TooLarge("The body is too long.")
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -81,6 +75,7 @@ class GuardedProtocol(HttpToolsProtocol):
     )
     limits: ClassVar[Limits]
     issuer: ClassVar[str]
+    standing: ClassVar[tuple[tuple[bytes, bytes], ...]]
 
     def __init__(
         self,
@@ -227,8 +222,8 @@ class GuardedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data, upgrade.args[0])
             return
-        except httptools.HttpParserError:
-            self._refuse(self._refusal or _MALFORMED)
+        except httptools.HttpParserError as error:
+            self._refuse(self._refusal or _meant_by(error))
             return
         if self._reading == _BODY:
             if not self._deadline:
@@ -299,12 +294,13 @@ class GuardedProtocol(HttpToolsProtocol):
         elif not in_body:
             self._after(cycle)
         else:
+            # The app has this request, and counts it.
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started:
                 self._linger()
             else:
-                self._answer_refusal()
+                self._write_refusal()
 
     def _after(self, cycle: RequestResponseCycle | None) -> None:
         """Answer the refusal, once the request ahead of it has its answer."""
@@ -319,33 +315,29 @@ class GuardedProtocol(HttpToolsProtocol):
             self._answer_refusal()
 
     def _answer_refusal(self) -> None:
-        refusal, request_id = self._refusal or _MALFORMED, secrets.token_hex(16)
-        status = refusal.status
-        body = msgspec.json.encode(
-            {
-                "type": f"{self.issuer}/errors/{refusal.code}",
-                "title": refusal.title,
-                "status": status.value,
-                "detail": refusal.detail,
-                "code": refusal.code,
-                "request_id": request_id,
-            }
-        )
-        lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
-        lines += [name + b": " + value for name, value in self.server_state.default_headers]
-        lines += [
-            b"content-type: application/problem+json",
-            b"content-length: %d" % len(body),
-            b"cache-control: no-store",
-            b"x-content-type-options: nosniff",
-            b"content-security-policy: default-src 'none'; frame-ancestors 'none'",
-            b"referrer-policy: no-referrer",
-            f"x-request-id: {request_id}".encode(),
-            b"connection: close",
+        """Answer a request that the app never sees, and let it count that."""
+        told: Any = {"type": REFUSAL, "headers": [], "refusal": self._refusal}
+        task: asyncio.Task[None] = self.loop.create_task(self.app(told, _no_message, _no_message))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+        self._write_refusal()
+
+    def _write_refusal(self) -> None:
+        refusal = self._refusal or _MALFORMED
+        problem = problem_of(refusal, self.issuer, new_request_id())
+        body = msgspec.json.encode(problem)
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            *self.standing,
+            (b"x-request-id", problem.request_id.encode()),
+            (b"connection", b"close"),
         ]
-        self.transport.write(b"\r\n".join(lines) + HEAD_END + body)
+        lines = b"".join(b"%b: %b\r\n" % each for each in headers)
+        self.transport.write(STATUS_LINE[problem.status] + lines + b"\r\n" + body)
         structlog.get_logger().info(
-            "refused", request_id=request_id, status=status.value, why=refusal.detail
+            "refused", request_id=problem.request_id, status=problem.status, why=problem.detail
         )
         self._linger()
 
@@ -389,4 +381,20 @@ class GuardedProtocol(HttpToolsProtocol):
 
 def guarded(issuer: str, limits: Limits) -> type[GuardedProtocol]:
     """Make the protocol class for `uvicorn.Config(http=…)`; `issuer` begins problems' types."""
-    return type("Guarded", (GuardedProtocol,), {"issuer": issuer, "limits": limits})
+    own = {"issuer": issuer, "limits": limits, "standing": standing_headers(issuer)}
+    return type("Guarded", (GuardedProtocol,), own)
+
+
+def _meant_by(error: httptools.HttpParserError) -> Refusal:
+    """What the parser's error says to a client.
+
+    A method that no server knows is a 400 like any other. 501 (RFC 9110 §9.1) is no status of
+    ours; a 405 would name in `Allow` what the path takes (§15.5.6), and the parser stops before
+    there is a path.
+    """
+    # Of a method that another protocol has, such as PLAY, its text alone tells.
+    return _NO_METHOD if "method" in str(error) else _MALFORMED
+
+
+async def _no_message(*_: object) -> NoReturn:
+    raise RuntimeError("Of a request that was refused there is nothing to receive or send.")

@@ -96,9 +96,9 @@ def serve(
 def tell(error: Exception) -> int:
     """Say on the log why the service didn't start, and return the exit code."""
     if isinstance(error, GatebookError):
-        structlog.get_logger().error("not started", code=error.code, detail=error.detail)
+        structlog.get_logger().error("not_started", code=error.code, detail=error.detail)
     else:
-        structlog.get_logger().error("not started", exc_info=error)
+        structlog.get_logger().error("not_started", exc_info=error)
     match error:
         case SettingsError():
             return 2
@@ -283,7 +283,7 @@ class Server(uvicorn.Server):
 
 def _give_up(_sig: int, _frame: FrameType | None) -> None:
     """Leave what doesn't end: the promise is to be gone within 10 s."""
-    structlog.get_logger().error("stopped without draining")
+    structlog.get_logger().error("stopped_without_draining")
     os._exit(1)
 
 

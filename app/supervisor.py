@@ -148,7 +148,7 @@ class Supervisor:
             return
         self._failures = 0 if served else self._failures + 1
         wait = _RESTART_AFTER_S[min(self._failures, len(_RESTART_AFTER_S) - 1)]
-        structlog.get_logger().error("worker ended", process=worker.pid, code=code, again_in_s=wait)
+        structlog.get_logger().error("worker_ended", process=worker.pid, code=code, again_in_s=wait)
         signal.setitimer(signal.ITIMER_REAL, wait)
 
     def _stop(self) -> None:

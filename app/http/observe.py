@@ -1,7 +1,7 @@
 """Around every request: its id, the headers that every answer has, its log line, its count.
 
-A plain ASGI wrapper outside of the framework, so that nothing is answered without it. Knows no
-route.
+A plain ASGI wrapper outside of the framework, so that nothing is answered without it. What the
+server refuses before it is a request has the same headers, and is counted here. Knows no route.
 """
 
 from __future__ import annotations
@@ -9,17 +9,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.problem import MEDIA_TYPE, headers_of, problem_of
+from app.http.problem import MEDIA_TYPE, headers_of, problem_of, status_of
 from app.identifiers import new_request_id
 from app.logs import RequestLog
-from domain.errors import Unavailable
+from domain.errors import GatebookError, Unavailable
+
+if TYPE_CHECKING:
+    # The server reads this module too, and is nothing of the framework's nor of the service's.
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+    from app.bootstrap import Service
 
 Count = Callable[[str, str, int], None]
+Header = tuple[bytes, bytes]
+
+REFUSAL: Final = "gatebook.refusal"
+"""The type of a scope in which the server names the `refusal` that it answered by itself."""
 
 _CSP: Final = b"content-security-policy"
 _CACHE: Final = b"cache-control"
@@ -33,28 +42,38 @@ _UNLESS_SAID: Final = (
 )
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+_NO_METHOD: Final = "OTHER"
+_NO_ROUTE: Final = "unmatched"
+
+
+def standing_headers(issuer: str) -> tuple[Header, ...]:
+    """The headers of an answer that says nothing else of them."""
+    return (*_always(issuer), *_UNLESS_SAID)
 
 
 class Observed:
     """The app, observed; `service` is what handlers find in their scope once it runs."""
 
-    service: object = None
+    service: Service | None = None
 
     def __init__(self, app: ASGIApp, log: RequestLog, count: Count, *, issuer: str) -> None:
         self._app = app
         self._issuer = issuer
         self._log = log
         self._count = count
-        self._headers = [*_ALWAYS, _HSTS] if issuer.startswith("https:") else [*_ALWAYS]
+        self._headers = _always(issuer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         noted: dict[str, Any] = scope  # type: ignore[assignment]
+        if noted["type"] == REFUSAL:
+            self._count_refusal(noted["refusal"])
+            return
         if noted["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        method = noted["method"] if noted["method"] in _METHODS else "OTHER"
+        method = noted["method"] if noted["method"] in _METHODS else _NO_METHOD
         if method == "HEAD":
             # Answered as GET (RFC 9110 §9.3.2); the server drops the body, by its own scope.
             noted = {**noted, "method": "GET"}
@@ -85,10 +104,16 @@ class Observed:
                 raise
             await self._stop_waiting(request_id, sending)
         finally:
-            route = noted.get("path_template") or "unmatched"
+            route = noted.get("path_template") or _NO_ROUTE
             self._count(route, method, status)
             duration = (time.perf_counter() - started) * 1000
             self._log(request_id, method, route, status, duration, noted.get("user_key"))
+
+    def _count_refusal(self, refusal: GatebookError) -> None:
+        # Of what could not be read, not even the method is believed.
+        self._count(_NO_ROUTE, _NO_METHOD, status_of(type(refusal)))
+        if self.service is not None:
+            self.service.metrics.refused(refusal.code, "")
 
     async def _stop_waiting(self, request_id: str, send: Send) -> None:
         refusal = Unavailable("The service is stopping. Repeat the request.")
@@ -104,3 +129,7 @@ class Observed:
             }
         )
         await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _always(issuer: str) -> tuple[Header, ...]:
+    return (*_ALWAYS, _HSTS) if issuer.startswith("https:") else _ALWAYS

@@ -111,6 +111,13 @@ def test_a_request_has_these_members_and_no_others(as_json):
     ]
 
 
+def test_every_line_is_spaced_alike(as_json):
+    structlog.get_logger().info("started", several=["a", "b"], nested={"port": 8000})
+    as_json.request("0" * 32, "GET", "/me", 200, 1.5, "uk_1")
+    tight = [json.dumps(record, separators=(",", ":")) for record in as_json.records()]
+    assert as_json.lines() == tight
+
+
 def test_the_console_shows_the_same_for_a_person():
     written = Written("console")
     structlog.get_logger().warning("a key is old", kid="abc", note='two "words"', empty="")
@@ -244,7 +251,7 @@ def test_a_record_that_cannot_be_formatted_fails_nobody(as_json):
     logging.getLogger("app").info("%d", "not a number")
     logging.getLogger("app").log(25, "between the levels")
     first, second = as_json.records()
-    assert first["event"] == "a log record could not be written"
+    assert first["event"] == "log_record_not_written"
     assert (second["event"], second["level"]) == ("between the levels", "info")
 
 

@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).parent.parent.parent
 SERVICE: Final = ("-m", "app.cli", "serve")
 EMPTY: Final = ("-m", "tests.benchmarks.empty")
 
-_SERVING: Final = re.compile(rb'"url": "http://127\.0\.0\.1:([0-9]+)".*"event": "serving"')
+_SERVING: Final = re.compile(rb'"url":"http://127\.0\.0\.1:([0-9]+)".*"event":"serving"')
 _START_S: Final = 60.0
 _STOP_S: Final = 15.0
 _LOOK_S: Final = 0.02

@@ -44,7 +44,7 @@ _serve() {
     _pid=$!
     exec 9<.talk
     while read -r _line <&9; do
-        case $_line in *'"event": "serving"'*) return ;; esac
+        case $_line in *'"event":"serving"'*) return ;; esac
         _said="${_said-}$_line "
     done
     echo "the service did not start: $_said"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import re
@@ -17,15 +18,19 @@ import sys
 from pathlib import Path
 from typing import Self
 
+import jsonschema_rs
 import msgspec
 import pytest
 
 from app import logs
+from app.http.observe import REFUSAL
 from app.limits import Limits
 from app.server import listen, serve
 from app.settings import SettingsError, load
 from domain.errors import Unavailable
+from tests.running import running, settings
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "openapi.json"
 ISSUER = "https://auth.example.org/id"
 PATIENCE_S = 30  # Only ever spent when a test fails.
 WORKERS = {"WORKERS": "2", "DATABASE_URL": "postgresql://h/db"}
@@ -40,6 +45,7 @@ class Echo:
         self.failing = failing
         self.calls = 0
         self.gone = 0
+        self.refusals = 0
         self.stopping = asyncio.Event()
         self.released = asyncio.Event()
         self.entered = asyncio.Event()
@@ -47,6 +53,9 @@ class Echo:
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] == "lifespan":
             await self.lifespan(receive, send)
+            return
+        if scope["type"] == REFUSAL:
+            self.refusals += 1
             return
         handler = getattr(self, scope["path"].strip("/") or "echo")
         await handler(scope, receive, send)
@@ -86,7 +95,8 @@ class Echo:
 
     async def state(self, _scope, receive, send) -> None:
         await read_body(receive)
-        told = {"calls": self.calls, "gone": self.gone, "pid": os.getpid()}
+        counts = {"calls": self.calls, "gone": self.gone, "refusals": self.refusals}
+        told = {**counts, "pid": os.getpid()}
         await answer(send, 200, json.dumps(told).encode())
 
     async def slow(self, _scope, receive, send) -> None:
@@ -260,21 +270,29 @@ def headers_of(answer: bytes) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in lines)
 
 
+@functools.cache
+def described(component: str) -> jsonschema_rs.Validator:
+    """What the OpenAPI description says of a component."""
+    components = json.loads(GOLDEN.read_text(encoding="utf-8"))["components"]
+    schema = {"$ref": f"#/components/schemas/{component}", "components": components}
+    return jsonschema_rs.validator_for(schema)
+
+
 def is_one_refusal(answer: bytes) -> bool:
-    """One 400 as the contract has it, and nothing else."""
+    """One 400 as the contract and the description have it, and nothing else."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n"), answer
     headers = headers_of(answer)
     assert headers["content-type"] == "application/problem+json"
     assert headers["cache-control"] == "no-store"
+    assert headers["strict-transport-security"] == "max-age=31536000"
     assert headers["connection"] == "close"
     assert "date" in headers
     assert "server" not in headers
     problem = json.loads(body)
-    assert list(problem) == ["type", "title", "status", "detail", "code", "request_id"]
+    described("InvalidRequestProblem").validate(problem)
     assert problem["type"] == f"{ISSUER}/errors/invalid_request"
-    assert (problem["status"], problem["code"]) == (400, "invalid_request")
-    assert re.fullmatch("[0-9a-f]{32}", problem["request_id"])
+    assert problem["errors"] == [{"pointer": "", "detail": problem["detail"]}]
     assert headers["x-request-id"] == problem["request_id"]
     return True
 
@@ -377,12 +395,14 @@ def test_ambiguous_framing_behind_a_good_request_is_refused_after_its_answer(ser
 
 
 def test_the_app_never_sees_a_request_that_is_refused(server):
-    """Security rule 7."""
-    before = server.state()["calls"]
+    """Security rule 7. It is told of each, to count them."""
+    before = server.state()
     whole = [data for name, data in AMBIGUOUS.items() if "chunk" not in name or "length" in name]
     for data in whole:
         server.ask(data)
-    assert server.state()["calls"] == before
+    after = server.state()
+    assert after["calls"] == before["calls"]
+    assert after["refusals"] - before["refusals"] == len(whole)
 
 
 def test_a_body_that_breaks_off_is_gone_for_the_app_and_answered_400(server):
@@ -391,6 +411,26 @@ def test_a_body_that_breaks_off_is_gone_for_the_app_and_answered_400(server):
     assert is_one_refusal(got)
     after = server.state()
     assert after["calls"] - before["calls"] == after["gone"] - before["gone"] <= 1
+    assert after["refusals"] == before["refusals"]
+
+
+@pytest.mark.parametrize("method", [b"FOO", b"BREW", b"GETS", b"get", b"PLAY", b"DESCRIBE"])
+def test_a_method_that_no_server_knows_is_a_400_that_says_so(server, method):
+    """Security rule 3. A 405 would have to name what the path takes, and no path was read."""
+    got = server.ask(method + b" /echo HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert is_one_refusal(got)
+    assert json_of(got)["detail"].startswith("The request doesn't begin with a method ")
+    # Any other fault isn't blamed on the method.
+    assert " method " not in json_of(server.ask(AMBIGUOUS["two lengths"]))["detail"]
+
+
+def test_a_refusal_is_in_the_log_under_the_id_that_it_has():
+    with Running() as server:
+        problem = json_of(server.serving().ask(AMBIGUOUS["no host"]))
+        assert server.stop() == 0
+        (line,) = [record for record in server.log if record["event"] == "refused"]
+        assert (line["request_id"], line["status"]) == (problem["request_id"], 400)
+        assert line["why"] == problem["detail"]
 
 
 def test_a_request_may_arrive_in_any_pieces(server):
@@ -464,6 +504,93 @@ def test_a_client_that_asks_may_send_its_body(server):
         assert waited == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"hi")
         assert json_of(read_answer(client))["body"] == "hi"
+
+
+# -- What the service does with refusals -----------------------------------------------------------
+
+
+PLACES = {
+    "https": {"ISSUER": ISSUER},
+    "http behind a proxy": {"ISSUER": "http://127.0.0.1", "TRUSTED_PROXIES": "127.0.0.1"},
+}
+
+
+@pytest.fixture(scope="module", params=PLACES.values(), ids=[*PLACES])
+def service(request, tmp_path_factory):
+    """The service itself."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('refusing')}/gatebook.db"
+    with running(settings(url, **request.param)) as started:
+        yield started
+
+
+def ask_service(service, *parts: bytes) -> bytes:
+    """Send each part as it is, and read until the service ends the connection."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE_S) as client:
+        for part in parts:
+            client.sendall(part)
+        return read_all(client)
+
+
+def counted(service) -> dict[str, float]:
+    """How often what was answered and refused, `/metrics` itself left out."""
+    page = ask_service(service, b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    told = re.findall(
+        r"^(gatebook_re(?:quests|fusals)_total{.*}) (.*)$", page.decode(), re.MULTILINE
+    )
+    return {name: float(number) for name, number in told if "/metrics" not in name}
+
+
+def more_than(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """What was counted since."""
+    return {
+        name: number - before.get(name, 0)
+        for name, number in after.items()
+        if number != before.get(name)
+    }
+
+
+def test_a_refusal_has_the_headers_of_every_other_answer(service):
+    """Security rule 24."""
+    own = {"date", "content-length", "x-request-id", "connection"}
+    other = ask_service(service, LAST.replace(b"/echo", b"/nothing"))
+    assert other.startswith(b"HTTP/1.1 404 ")
+    refused, wanted = (
+        {name: value for name, value in headers_of(each).items() if name not in own}
+        for each in (ask_service(service, AMBIGUOUS["two lengths"]), other)
+    )
+    assert refused == wanted
+    assert refused["x-content-type-options"] == "nosniff"
+    secure = json_of(other)["type"].startswith("https:")
+    assert ("strict-transport-security" in refused) == secure
+
+
+REFUSED = {
+    "a head too long": GET + b"X: " + b"x" * 17_000 + b"\r\n\r\n",
+    "two lengths": AMBIGUOUS["two lengths"],
+    "an unknown method": b"FOO /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_bytes", REFUSED.values(), ids=REFUSED.keys())
+def test_a_refusal_is_counted_among_answers_and_problems(service, request_bytes):
+    before = counted(service)
+    problem = json_of(ask_service(service, request_bytes))
+    described("InvalidRequestProblem").validate(problem)
+    assert more_than(before, counted(service)) == {
+        'gatebook_requests_total{method="OTHER",route="unmatched",status="400"}': 1,
+        'gatebook_refusals_total{code="invalid_request",reason=""}': 1,
+    }
+
+
+def test_a_request_whose_body_breaks_off_is_counted_once(service):
+    before = counted(service)
+    head = POST.replace(b"/echo", b"/revoke") + b"Content-Type: application/json\r\n"
+    got = ask_service(service, head + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", b"zz\r\n")
+    described("InvalidRequestProblem").validate(json_of(got))
+    assert more_than(before, counted(service)) == {
+        'gatebook_requests_total{method="POST",route="/revoke",status="400"}': 1,
+        'gatebook_refusals_total{code="invalid_request",reason=""}': 1,
+    }
 
 
 # -- Sizes ----------------------------------------------------------------------------------------
@@ -734,7 +861,7 @@ def test_a_second_signal_doesnt_wait(workers):
 def test_an_app_that_doesnt_stop_is_left_in_time():
     with Running(failing="never", limits={"exit_s": 0.5}) as server:
         assert server.serving().stop() == 1
-        assert server.log[-1]["event"] == "stopped without draining"
+        assert server.log[-1]["event"] == "stopped_without_draining"
 
 
 @pytest.mark.parametrize(("failing", "code"), [("unavailable", 6), ("refused", 1), ("late", 1)])
@@ -744,7 +871,7 @@ def test_an_app_that_fails_to_start_or_stop_gives_its_exit_code(failing, code):
             server.serving().process.send_signal(signal.SIGTERM)
         assert server.end() == code
         told = server.log[-1]
-        assert told["event"] == "not started"
+        assert told["event"] == "not_started"
         assert failing != "unavailable" or told["detail"] == "The store is gone."
 
 
@@ -781,7 +908,7 @@ def test_workers_share_one_socket_are_replaced_when_they_die_and_stop_together()
         victim = server.state()["pid"]
         assert victim in pids
         os.kill(victim, signal.SIGKILL)
-        assert server.wait_for("worker ended")["process"] == victim
+        assert server.wait_for("worker_ended")["process"] == victim
         replacement = server.wait_for("serving")["process"]
         assert replacement not in pids
         with server.connect() as client:
