@@ -5,6 +5,7 @@ Knows Litestar's own exceptions, which never reach a client as they are.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ _OF_STATUS = {
     413: errors.TooLarge,
     415: errors.UnsupportedMediaType,
 }
+_VALUE = re.compile(r""" (['"]).*\1""", re.DOTALL)
+"""What was sent, as the framework quotes it: nobody needs to hear it again."""
 _DETAIL = {
     404: "There is nothing at this path. See /schema for what there is.",
     405: "This path doesn't take that method. See the Allow header.",
@@ -94,7 +97,7 @@ def _with_head(methods: str) -> str:
 def _faults(error: ValidationException) -> tuple[Fault, ...]:
     extra = error.extra if isinstance(error.extra, list) else []
     return tuple(
-        Fault(f"/{each.get('key', '')}", f"{each.get('message', '')}.")
+        Fault(f"/{each.get('key', '')}", f"{_VALUE.sub('', str(each.get('message', '')))}.")
         for each in extra
         if isinstance(each, dict)
     )

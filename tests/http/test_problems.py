@@ -14,6 +14,7 @@ from app.http.problem import BY_CODE, STATUS, headers_of, problem_of, status_of
 from domain import errors
 from domain.errors import Fault, GatebookError
 from tests.http.problem_reference import PAGE, render
+from tests.http.steps import authenticate, problem, register
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "problems.json"
 
@@ -122,6 +123,18 @@ def test_every_problem_is_the_golden_one() -> None:
 def test_a_fault_of_the_service_tells_nothing_of_itself() -> None:
     """Security rule 19."""
     assert "a secret of" not in answers()
+
+
+@pytest.mark.parametrize("query", ["order=canary", "limit=canary", "order=it's%0Acanary'"])
+def test_what_was_sent_in_a_query_is_not_told_again(api, query: str) -> None:
+    """Security rule 19."""
+    key = register(api)
+    token = authenticate(api, key)["access_token"]
+    answer = api.get(f"/me/events?{query}", headers={"Authorization": f"Bearer {token}"})
+    body = problem(answer, 400, "invalid_request", "errors")
+    assert "canary" not in answer.text
+    assert body["errors"][0]["pointer"] == f"/{query.partition('=')[0]}"
+    assert body["errors"][0]["detail"].endswith(".")
 
 
 if __name__ == "__main__":
