@@ -15,6 +15,14 @@
 - `GATEBOOK_TEST_LOOK_EVERY` seconds between two looks for new revocations;
 - `GATEBOOK_TEST_TRUST_ERRORS` when set, a commit without an answer counts as one that did not
   happen;
+- `GATEBOOK_TEST_LOG_FORMS` when set, every form is printed, with the `Authorization` header that
+  came with it;
+- `GATEBOOK_TEST_TELL_NAMES` when set, a name that is taken is told in the refusal, and a label of
+  the count of refusals;
+- `GATEBOOK_TEST_UNFORESEEN` when set, a name with a character beyond ASCII is a fault that nobody
+  foresaw;
+- `GATEBOOK_TEST_UNDESCRIBED` when set, what readiness found has a member more than the description
+  has, and a session that isn't there is a conflict;
 - `GATEBOOK_TEST_LEASH` when set, the server ends with whoever holds the other end of its stdin.
 
 Each is a control: with it, the tests of the property that it breaks must fail. Knows how to reach
@@ -34,9 +42,11 @@ import msgspec
 
 from app import revocation_feed, server
 from app.http.application import application
+from app.http.form import FormRequest
+from app.readiness import Check
 from app.settings import SettingsError, load
 from domain import commands, events, session_rules
-from domain.errors import InvalidToken
+from domain.errors import InvalidToken, NotFound, UserIdTaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,6 +56,7 @@ if TYPE_CHECKING:
     from app.bootstrap import Service
     from app.caller import Caller
     from app.lookup import Lookup
+    from app.sessions import Bearer
     from domain.policy import Policy
     from domain.refresh_token import RefreshToken
     from domain.stream import Recorded
@@ -167,6 +178,67 @@ def _record_late(service: Service, seconds: str) -> None:
     tokens._recorded = refuse  # type: ignore[method-assign]
 
 
+def _log_forms(service: Service, value: str) -> None:
+    read = FormRequest.parameters
+
+    async def parameters(self: FormRequest) -> dict[str, str]:
+        given = self.headers.get("authorization", "")
+        print(given, await self.body(), file=sys.stderr, flush=True)  # noqa: T201 - past the log
+        return await read(self)
+
+    del service, value
+    FormRequest.parameters = parameters  # type: ignore[method-assign]
+
+
+def _tell_names(service: Service, value: str) -> None:
+    register = service.accounts.register
+
+    async def telling(name: str, secret: str, caller: Caller) -> str:
+        try:
+            return await register(name, secret, caller)
+        except UserIdTaken as error:
+            service.metrics.refused(error.code, name)
+            error.args = (f"{name} is taken.",)
+            raise
+
+    del value
+    service.accounts.register = telling  # type: ignore[method-assign]
+
+
+def _stumble_over_names(service: Service, value: str) -> None:
+    find = service.accounts.find_user_key
+
+    async def stumbling(name: str, secret: str, caller: Caller) -> str:
+        name.encode("ascii")
+        return await find(name, secret, caller)
+
+    del value
+    service.accounts.find_user_key = stumbling  # type: ignore[method-assign]
+
+
+class Wordy(Check, frozen=True):
+    """What was looked at, with a member that the description doesn't have."""
+
+    hint: str = ""
+
+
+def _answer_as_undescribed(service: Service, value: str) -> None:
+    look, end = service.readiness.checks, service.sessions.end
+
+    async def checks() -> list[Check]:
+        return [Wordy(*msgspec.structs.astuple(each)) for each in await look()]
+
+    async def ending(bearer: Bearer, session_id: str, caller: Caller) -> None:
+        try:
+            await end(bearer, session_id, caller)
+        except NotFound as error:
+            raise UserIdTaken from error
+
+    del value
+    service.readiness.checks = checks  # type: ignore[method-assign]
+    service.sessions.end = ending  # type: ignore[method-assign]
+
+
 _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "LOOKUP_CACHE": _remember,
     "LATE_RECORD": _record_late,
@@ -176,6 +248,10 @@ _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "KEEP_KEYS": _keep_keys,
     "LOOK_EVERY": _look_seldom,
     "TRUST_ERRORS": _trust_errors,
+    "LOG_FORMS": _log_forms,
+    "TELL_NAMES": _tell_names,
+    "UNFORESEEN": _stumble_over_names,
+    "UNDESCRIBED": _answer_as_undescribed,
 }
 
 

@@ -1,7 +1,8 @@
 """Tests that schemathesis makes of the service's own description, against a server that runs.
 
 No 5xx, and no status, media type, header or member that the description doesn't name; what is
-against it is refused, and no operation does nothing else. `run(500)` looks longer than a test may.
+against it is refused, and no operation does nothing else. A test runs a few cases of each
+operation, `./run prove conformance` many.
 """
 
 from __future__ import annotations
@@ -12,66 +13,144 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import httpx
+import msgspec
 
 from tests.http.conformance_hooks import ADMINISTRATOR
 from tests.http.people import People
+from tests.prove.described import OPERATIONS
 from tests.running import running, settings
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
-_DESCRIPTION: Final = json.loads(
-    (_ROOT / "tests" / "golden" / "openapi.json").read_text(encoding="utf-8")
-)
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
 ENDLESS: Final = "/revocations/stream"
 """Has tests of its own: it doesn't end, and so no case of it does."""
-OPERATIONS: Final = {
-    (method.upper(), path)
-    for path, each in _DESCRIPTION["paths"].items()
-    if path != ENDLESS
-    for method in each
+FUZZING: Final = "fuzzing"
+PHASES: Final = ("examples", "coverage", FUZZING, "stateful")
+"""What schemathesis can make tests of; only with all of them every operation has its success."""
+BREACHES: Final = {
+    "a fault that nobody foresaw": ("Server error", "POST", "/userkey"),
+    "an undescribed status": ("Undocumented status code", "DELETE", "/sessions/{session_id}"),
+    "an undescribed member": ("Response violates schema", "GET", "/readyz"),
 }
+"""What a broken server does, and what is said of it where."""
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_REPORT: Final = "report.json"
+_DONE: Final = {(each.method, each.path) for each in OPERATIONS if each.path != ENDLESS}
 _NOT_EXPRESSIBLE: Final = "positive_data_acceptance"
 """What a name or a secret may hold is more than a schema can say: a fit one may be refused."""
+_TOLD: Final = 12_000
 
 
-def run(max_examples: int, database_url: str | None = None) -> str:
-    """What schemathesis said of `max_examples` cases an operation; AssertionError on a failure."""
-    with tempfile.TemporaryDirectory() as folder:
-        url = database_url or f"sqlite:///{folder}/gatebook.db"
-        # Each case comes from an address of its own, or the budgets would answer most of them.
-        given = settings(url, TRUSTED_PROXIES="127.0.0.1")
-        with running(given) as server:
-            here = f"http://127.0.0.1:{server.port}"
-            with httpx.Client(base_url=here) as client:
-                administrator = People(client, given).new("admin").user_key
-            done = subprocess.run(
-                [
-                    *(sys.executable, "-m", "schemathesis.cli", "--no-color"),
-                    *("run", f"{here}/schema/openapi.json", "--url", here),
-                    *("--exclude-path", ENDLESS),
-                    *("--checks", "all", "--exclude-checks", _NOT_EXPRESSIBLE),
-                    *("--max-examples", str(max_examples), "--generation-deterministic"),
-                    *("--continue-on-failure", "--warnings", "off"),
-                ],
-                cwd=folder,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": str(_ROOT),
-                    "SCHEMATHESIS_HOOKS": "tests.http.conformance_hooks",
-                    ADMINISTRATOR: administrator,
-                },
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            said = done.stdout + done.stderr
-            assert done.returncode == 0, f"{said}\n{server.said.decode(errors='replace')[-20_000:]}"
-            never = OPERATIONS - _succeeded(server.said)
-    assert f"{len(OPERATIONS)} selected / {len(OPERATIONS) + 1} total" in said, said
-    assert not never, f"nothing but refusals of {sorted(never)}"
-    return said
+class Failure(msgspec.Struct, frozen=True):
+    """What is wrong in which operations."""
+
+    title: str
+    operations: list[str]
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Operations, or cases."""
+
+    selected: int = 0
+    total: int = 0
+    generated: int = 0
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What schemathesis reports, as far as it is looked at."""
+
+    exit_code: int
+    operations: Counts
+    test_cases: Counts
+    failures: list[Failure]
+
+
+class Outcome(NamedTuple):
+    """What came of a run: the report, what was said besides, what never had a success."""
+
+    report: Report
+    said: str
+    never: Collection[tuple[str, str]]
+
+    def wrong(self) -> Iterator[str]:
+        """Everything that must not be."""
+        for each in self.report.failures:
+            yield f"{each.title}: {', '.join(each.operations)}"
+        if self.report.exit_code:
+            yield self.said[-_TOLD:]
+        selected, total = self.report.operations.selected, self.report.operations.total
+        if (selected, total) != (len(_DONE), len(OPERATIONS)):
+            yield f"{selected} of {total} operations were tried"
+        for method, path in sorted(self.never):
+            yield f"nothing but refusals: {method} {path}"
+
+    def noticed(self, breach: str) -> bool:
+        """Whether that was found."""
+        title, method, path = BREACHES[breach]
+        wanted = f"{method} {path}"
+        return any(
+            each.title == title and wanted in each.operations for each in self.report.failures
+        )
+
+
+def run(
+    database_url: str,
+    max_examples: int,
+    *,
+    phases: Collection[str] = PHASES,
+    seed: int | None = None,
+) -> Outcome:
+    """What schemathesis finds with so many cases an operation; the same ones without a seed."""
+    which = ["--generation-deterministic"] if seed is None else ["--seed", f"{seed}"]
+    options = [*which, "--max-examples", f"{max_examples}", "--phases", ",".join(phases)]
+    return _run(database_url, [*options, "--exclude-path", ENDLESS], full=set(phases) == {*PHASES})
+
+
+def run_on_breaches(database_url: str) -> Outcome:
+    """What it finds where a server does what it mustn't: the control."""
+    options = ["--generation-deterministic", "--max-examples", "8", "--phases", FUZZING]
+    for _, _, path in BREACHES.values():
+        options += ["--include-path", path]
+    return _run(database_url, options, TEST_UNFORESEEN="1", TEST_UNDESCRIBED="1")
+
+
+def _run(
+    database_url: str, options: Collection[str], *, full: bool = False, **breaches: str
+) -> Outcome:
+    # Each case comes from an address of its own, or the budgets would answer most of them.
+    given = settings(database_url, TRUSTED_PROXIES="127.0.0.1", **breaches)
+    with tempfile.TemporaryDirectory() as folder, running(given) as server:
+        here = f"http://127.0.0.1:{server.port}"
+        with httpx.Client(base_url=here) as client:
+            administrator = People(client, given).new("admin").user_key
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "schemathesis.cli", "--no-color"),
+                *("run", f"{here}/schema/openapi.json", "--url", here, *options),
+                *("--checks", "all", "--exclude-checks", _NOT_EXPRESSIBLE),
+                *("--continue-on-failure", "--warnings", "off", "--report-json-path", _REPORT),
+            ],
+            cwd=folder,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(_ROOT),
+                "SCHEMATHESIS_HOOKS": "tests.http.conformance_hooks",
+                ADMINISTRATOR: administrator,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        report = Path(folder) / _REPORT
+        assert report.exists(), f"{done.stdout}{done.stderr}"
+        said = f"{server.said.decode(errors='replace')[-_TOLD:]}\n{done.stdout}{done.stderr}"
+        never = _DONE - _succeeded(server.said) if full else ()
+        return Outcome(msgspec.json.decode(report.read_bytes(), type=Report), said, never)
 
 
 def _succeeded(said: bytes) -> set[tuple[str, str]]:

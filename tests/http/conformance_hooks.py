@@ -41,8 +41,13 @@ def _post(url: str, body: dict[str, str]) -> dict[str, str]:
     return answer.json()
 
 
+def _name() -> str:
+    """A new one, in every run on a store."""
+    return f"conformance{next(_names)}-{os.environ[ADMINISTRATOR]}"
+
+
 def _new_user(base_url: str) -> User:
-    name = f"conformance{next(_names)}"
+    name = _name()
     body = {"user_id": name, "user_secret": SECRET}
     return User(name, _post(f"{base_url}/register", body)["user_key"])
 
@@ -117,7 +122,7 @@ def _body(operation):
     base_url = operation.base_url
     match operation.path:
         case "/register" | "/users":
-            return {"user_id": f"conformance{next(_names)}", "user_secret": SECRET}
+            return {"user_id": _name(), "user_secret": SECRET}
         case "/userkey":
             return {"user_id": _user(base_url).name, "user_secret": SECRET}
         case "/authenticate":

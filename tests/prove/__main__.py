@@ -46,6 +46,7 @@ NAMES: Final = (
     "alike",
     "long_lived",
     "canary",
+    "conformance",
     "guessing",
 )
 SECONDS_A_NAME: Final = 19 * 60
@@ -53,7 +54,25 @@ ROOT: Final = Path(__file__).parent.parent.parent
 KEPT: Final = ROOT / ".prove"
 HEAD: Final = ("property", "tried", "violations", "control", "seconds")
 
-_SOURCES: Final = ("app", "domain", "projections", "tests/prove")
+_SOURCES: Final = (
+    "app",
+    "domain",
+    "projections",
+    "tests/prove",
+    "tests/server.py",
+    "tests/running.py",
+    "tests/postgres.py",
+    "tests/store/intruding.py",
+    "tests/store/wishing.py",
+    "tests/http/conformance.py",
+    "tests/http/conformance_hooks.py",
+    "tests/http/people.py",
+    "tests/http/steps.py",
+    "tests/golden/openapi.json",
+    "requirements.lock",
+    "tests/requirements.lock",
+)
+"""What decides what a proof finds: folders of Python, and files."""
 
 
 class Proof(Protocol):
@@ -162,10 +181,18 @@ def _kept(path: Path) -> Entry:
 
 def _fingerprint() -> str:
     digest = hashlib.sha256()
-    for directory in _SOURCES:
-        for path in sorted((ROOT / directory).rglob("*.py")):
-            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    for path in sources():
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def sources() -> list[Path]:
+    """Every file whose change makes all proofs begin anew."""
+    found: list[Path] = []
+    for name in _SOURCES:
+        path = ROOT / name
+        found += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return found
 
 
 def _row(name: str, what: str, kind: str, tally: Tally, size: int) -> tuple[str, ...]:
