@@ -49,8 +49,8 @@ class Lookup(Protocol):
     async def session(self, session_id: str) -> TokenRow | None:
         """A session with its user."""
 
-    async def service_session(self, user_key: str) -> TokenRow | None:
-        """A user's service session that wasn't ended."""
+    async def service_session(self, user_key: str, secret_version: int) -> TokenRow | None:
+        """A user's service session that wasn't ended, for a secret that is still the user's."""
 
     async def credential(self, user_key: str, network_mac: bytes = b"") -> CredentialRow | None:
         """What a login needs, by user_key, and whether it knows the network."""
@@ -84,8 +84,8 @@ class _ByKey:
     async def _one(self, sql: str, *key: Value) -> Row | None:
         raise NotImplementedError
 
-    async def service_session(self, user_key: str) -> TokenRow | None:
-        row = await self._one(LOOK_UP_SERVICE, user_key)
+    async def service_session(self, user_key: str, secret_version: int) -> TokenRow | None:
+        row = await self._one(LOOK_UP_SERVICE, user_key, secret_version)
         return None if row is None else TokenRow.of(row)
 
     async def credential(self, user_key: str, network_mac: bytes = b"") -> CredentialRow | None:

@@ -60,7 +60,7 @@ class ServiceSessions:
         narrowed(proved.row.permissions, scope)
         begun = False
         for left in reversed(range(MAX_TRIES)):
-            row = await self._lookup.service_session(proved.row.user_key)
+            row = await self._lookup.service_session(proved.row.user_key, proved.row.secret_version)
             if row is None or not is_live(row, self._policy, self._clock()):
                 begun = await self._begun(proved, caller)
             elif begun or await self._recorded(row, proved, caller, last=not left):

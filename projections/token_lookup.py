@@ -83,9 +83,10 @@ LOOK_UP_MANY: Final = LOOK_UP.replace("= ?", "= ANY(?)")
 
 LOOK_UP_SERVICE: Final = LOOK_UP.replace(
     "t.session_id = ?",
-    "t.user_key = ? AND t.ended_at IS NULL AND t.service = 1 ORDER BY t.started_at DESC LIMIT 1",
+    "t.user_key = ? AND d.secret_version = ? AND t.ended_at IS NULL AND t.service = 1 "
+    "ORDER BY t.started_at DESC LIMIT 1",
 )
-"""The same by user_key: the user's service session."""
+"""The same by user_key: the user's service session, while the secret is of that version."""
 
 _SESSIONS: Final = """
 SELECT t.session_id, t.user_key, t.service, t.started_at, t.expires_at, t.last_used_at, t.origin,
