@@ -1,5 +1,6 @@
 """Signing keys: what a verifier needs, and their rotation."""
 
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -7,6 +8,7 @@ from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
+from app.bootstrap import Service
 from app.clock import now
 from app.http.auth import allowed, caller_of, service_of
 from app.http.body import StrictRequest
@@ -14,6 +16,7 @@ from app.http.caching import etag_of, unchanged
 from app.http.controller import Controller
 from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, AnyRequest, refusals
 from app.signing_keys import KeyItem, items
+from domain.errors import TryLater
 from domain.stream import actor_of
 
 OPEN_TO_ALL: Final = {"access-control-allow-origin": "*"}
@@ -52,6 +55,7 @@ class KeyController(Controller):
     async def show_keys(self, request: AnyRequest) -> Response[KeySet | None]:
         """The next key, the active one, and retired ones that a token may still need."""
         service = service_of(request)
+        await _renew(service)
         keys = KeySet(service.keys.published(now()))
         etag = etag_of(msgspec.json.encode(keys))
         headers = {
@@ -94,3 +98,12 @@ class KeyController(Controller):
         await service.key_rotation.rotate(meta, at_once=data.now)
         await service.keys.reload()
         return KeyPage(items(service.keys.known, now()), None)
+
+
+async def _renew(service: Service) -> None:
+    """Take in what other processes have changed; while the store is away, what is known will do.
+
+    A verifier that reads a key set again, for a key that it doesn't know, may keep it for long.
+    """
+    with suppress(TryLater):
+        await service.keys.at((await service.lookup.head()).generation)

@@ -25,6 +25,10 @@ def use(
     return Op(begun, answered, "use", status, ADA, session, demands, refused)
 
 
+def grant(begun: int, answered: int, session: str = ONE, *, secret: int = 0) -> Op:
+    return Op(begun, answered, "grant", 200, session=session, did="grant", user=ADA, value=secret)
+
+
 def change(
     did: Did,
     begun: int,
@@ -175,3 +179,22 @@ def test_a_secret_opens_from_its_change_to_the_next() -> None:
 def test_it_says_by_how_much_a_success_came_too_late() -> None:
     history = begin(0, 10), change("end_all", 20, 1_000_000), use(3_500_000, 4_000_000)
     assert [f"{wrong}" for wrong in check(history)] == ["ended: use by one, 2.50 ms"]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda op: op.did)
+def test_a_grant_in_a_session_that_is_over_is_wrong(end: Op) -> None:
+    late = grant(40, 50, secret=end.value)
+    wrong = {kind for kind, _ in found(grant(0, 10), end, late)}
+    assert "ended" in wrong
+    assert found(grant(0, 10), end, grant(25, 50, secret=end.value)) == []
+
+
+def test_a_session_of_grants_began_with_the_first_wherever_that_is_noted() -> None:
+    end = change("end_session", 20, 30, target=ONE)
+    assert ("ended", "use") in found(grant(40, 50), use(60, 70), end, grant(0, 10))
+
+
+def test_a_grant_for_a_secret_that_was_replaced_is_wrong() -> None:
+    after = change("secret", 20, 30, value=1)
+    assert found(after, grant(40, 50, TWO)) == [("old_secret", "grant")]
+    assert found(after, grant(40, 50, TWO, secret=1)) == []

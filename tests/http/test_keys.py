@@ -100,6 +100,12 @@ def rotate_beside(people: People) -> None:
         asyncio.run(rotation.rotate(command_line(), at_once=True))
 
 
+def test_the_key_set_is_that_of_the_moment_whoever_changed_it(people: People) -> None:
+    old = published(people)
+    rotate_beside(people)
+    assert not old & published(people)
+
+
 @pytest.mark.parametrize("way", ["login", "refresh", "rotate", "program"])
 def test_who_asks_after_a_leak_gets_a_token_of_the_new_key(people: People, way: str) -> None:
     person = people.new()

@@ -17,11 +17,14 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-Did = Literal["", "begin", "end_session", "end_all", "disable", "enable", "permit", "secret"]
-"""What a success does: nothing but to show that it was allowed; begin `target`; end `target`; end
-all sessions of `user` but `target`; disable `user`, which ends them all, or enable it; let it have
-the watched permission or not, as `value` is 1 or 0; give it secret number `value`, which ends all
-sessions but `target`."""
+Did = Literal[
+    "", "begin", "grant", "end_session", "end_all", "disable", "enable", "permit", "secret"
+]
+"""What a success does: nothing but to show that it was allowed; begin `target`; give a token in
+`session`, which began with this or with an earlier one; end `target`; end all sessions of `user`
+but `target`; disable `user`, which ends them all, or enable it; let it have the watched permission
+or not, as `value` is 1 or 0; give it secret number `value`, which ends all sessions but
+`target`."""
 
 _ENDS_ALL: Final = {"end_all", "disable", "secret"}
 _NEVER: Final = 2**63
@@ -31,8 +34,8 @@ class Op(msgspec.Struct, frozen=True, array_like=True):
     """A request from `begun` to `answered`, by a token of `session` of the user `holder`.
 
     `what` is told when it was wrong. `status` is 0 when no answer came. `demands` says that it
-    takes the watched permission, `refused` that the token was. `value` of a `begin` is the number
-    of the secret that was shown.
+    takes the watched permission, `refused` that the token was. `value` of a `begin` or a `grant` is
+    the number of the secret that was shown.
     """
 
     begun: int
@@ -132,6 +135,9 @@ class _Users:
         for op in history:
             if op.did == "begin" and op.succeeded:
                 self.begins[op.target] = op
+            elif op.did == "grant" and op.succeeded:
+                first = self.begins.get(op.session, op)
+                self.begins[op.session] = min(first, op, key=lambda each: each.answered)
             elif op.did == "end_session":
                 self.ends[op.target].append(op)
             elif op.did in {"enable", "disable"}:
@@ -174,7 +180,7 @@ def check(history: Iterable[Op]) -> Iterator[Wrong]:
             yield from _check_session(op, *spans[op.session])
         if op.demands and op.succeeded and op.holder in users.permitted:
             yield from _check(op, users.permitted[op.holder], 1, "withdrawn")
-        if op.did == "begin" and op.succeeded:
+        if op.did in {"begin", "grant"} and op.succeeded:
             if op.user in users.enabled:
                 yield from _check(op, users.enabled[op.user], 1, "disabled")
             if op.user in users.secrets:

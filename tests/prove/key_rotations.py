@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "keys change and no valid token is refused; a leaked one is worth nothing"
 SIZE: Final = 100
-STEP: Final = 25
+STEP: Final = 50
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")
 PEOPLE: Final = 6
@@ -44,6 +44,8 @@ MAX_AGE_S: Final = 1
 TOKEN_S: Final = 10
 SETTLED_S: Final = 0.3
 """How long a new key signs before the next one is made."""
+GRANTED: Final = 0.3
+"""How often a token is asked for with the secret, and not with a refresh token."""
 BREACHES: Final = 10
 """Rotations, at most, until a service is found out that doesn't publish a key before it signs."""
 
@@ -157,8 +159,8 @@ class _Trial:
                 if self.found[until]:
                     break
             await self._take_away()
+            self._check_published(await self._published())
             await asyncio.sleep(0 if until else 2 * MAX_AGE_S)
-        self._check_published(await self._published())
         self._check_switches()
         self._tally.count("tokens given", len(self._signed))
 
@@ -185,7 +187,11 @@ class _Trial:
         clients = [Client(port, source) for port in self._ports]
         session = await start(clients[0], user_key)
         while not over.is_set():
-            own = await self._refresh(random.choice(clients), session)
+            client = random.choice(clients)
+            if random.random() < GRANTED:
+                own = await self._grant(client, user_key)
+            else:
+                own = await self._refresh(client, session)
             self._tokens.append(own)
             for use in (self._show, self._introspect):
                 token = random.choice(self._tokens)
@@ -198,8 +204,17 @@ class _Trial:
     async def _refresh(self, client: Client, session: Begun) -> Token:
         begun = _now()
         answer = await client.post("/refresh", refresh_token=session.refresh_token)
+        return self._token_of(answer, begun)
+
+    async def _grant(self, client: Client, user_key: str) -> Token:
+        """What a program gets for its secret."""
+        begun = _now()
+        form = {"grant_type": "client_credentials", "client_id": user_key, "client_secret": SECRET}
+        return self._token_of(await client.form("/oauth/token", form), begun)
+
+    def _token_of(self, answer: Answer, begun: int) -> Token:
         if answer.status != 200:
-            raise Refused(f"/refresh: {answer.status} {answer.body[:200]!r}")
+            raise Refused(f"no token: {answer.status} {answer.body[:200]!r}")
         text = answer.json["access_token"]
         kid = jwt.get_unverified_header(text)["kid"]
         expires = jwt.decode(text, options={"verify_signature": False})["exp"] * _SECOND
@@ -235,7 +250,7 @@ class _Trial:
             self._tally.wrong(told)
 
     async def _verify(self, token: Token) -> None:
-        if self._leak is not None and _now() < self._leak[1] + (MAX_AGE_S + 0.5) * _SECOND:
+        if self._leak is not None and _now() < self._leak[1] + MAX_AGE_S * _SECOND:
             return  # a key that signs at once isn't known before the key set is read again
         self._tally.count("verified offline")
         wrong = await self._verifier.verify(token)

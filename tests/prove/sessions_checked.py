@@ -1,9 +1,9 @@
 """Several processes use and end the sessions of the same users; their common history is checked.
 
-No `/refresh`, bearer check or introspection that begins after the answer of what ends it succeeds:
-the end of its session or of all, a new secret, a disabled user, a withdrawn permission, of which an
-introspection doesn't tell any more. Security rule 16, and 30: a one-second cache of look-ups has to
-be found out.
+Nothing that begins after the answer of what ends it succeeds: no login, grant, `/refresh`, bearer
+check or introspection after the end of the session or of all, a new secret, a disabled user, a
+withdrawn permission, of which an introspection doesn't tell any more. Security rule 16, and 30: a
+one-second cache of look-ups has to be found out.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ def _kind(op: Op) -> str:
             return "introspections" if op.what.endswith(INTROSPECT) else "uses"
         case "begin":
             return "logins"
+        case "grant":
+            return "grants"
         case "enable":
             return "given back"
         case "permit" if op.value:

@@ -8,6 +8,8 @@ other processes are users and their secrets.
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import mmap
 import os
 import random
@@ -38,12 +40,16 @@ HELD: Final = 2
 """Sessions that a process wants of each user."""
 ENDING: Final = 0.2
 """How often an act is an end."""
+GRANTING: Final = 0.06
+"""How often what isn't an end is a grant to a program."""
 PROBES: Final = 2
 """Other sessions of a user that are tried at once when something has ended."""
 FORGOTTEN: Final = 0.75
 """How often one that was refused isn't tried again."""
 
 _USES: Final = {"refresh": 30, "rotate": 15, "me": 25, "users": 15, "introspect": 15}
+_BEARING: Final = {"me": 25, "users": 15, "introspect": 15}
+"""What can be done with an access token alone."""
 ENDS: Final = {
     "revoke": 22,
     "end_session": 22,
@@ -98,17 +104,22 @@ class Board:
         _PAIR.pack_into(self._map, user * _PAIR.size, now, coming)
 
 
+def _sid(access_token: str) -> str:
+    payload = access_token.split(".")[1]
+    return str(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sid"])
+
+
 def secret(number: int) -> str:
     """A user's secret of that number."""
     return f"a horse that eats marmalade number {number}"
 
 
 class Held:
-    """A session that this process began, and its tokens."""
+    """A session that this process uses, and its tokens; a program's has no refresh token."""
 
-    def __init__(self, user: int, access_token: str, refresh_token: str) -> None:
+    def __init__(self, user: int, access_token: str, refresh_token: str = "") -> None:
         self.user = user
-        self.session = session_of(refresh_token)
+        self.session = session_of(refresh_token) if refresh_token else _sid(access_token)
         self.access_token = access_token
         self.refresh_token = refresh_token
         self.busy = False
@@ -155,6 +166,8 @@ class Actor:
                 await self._log_in(user)
             elif random.random() < ENDING:
                 await self._end(random.choice(held))
+            elif random.random() < GRANTING:
+                await self._grant(user)
             else:
                 await self._use(random.choice(held))
         for client in self._clients:
@@ -219,10 +232,34 @@ class Actor:
                 return
         await asyncio.sleep(0.02)  # disabled, or the secret has just been changed
 
+    async def _grant(self, user: int) -> None:
+        """Let a program of the user's ask for a token; what it had before is forgotten."""
+        for number in dict.fromkeys(self._process.board.read(user)):
+            answer = await self._granted(user, number)
+            if answer is not None and answer.status == 200:
+                held = self._process.held[user]
+                held[:] = [each for each in held if each.refresh_token or each.busy]
+                held.append(Held(user, answer.json["access_token"]))
+                return
+
+    async def _granted(self, user: int, number: int) -> Answer | None:
+        op: dict[str, Any] = {"did": "grant", "user": user, "value": number}
+
+        async def send(client: Client, via: str) -> Answer:
+            form = {"grant_type": "client_credentials", "client_secret": secret(number)}
+            form |= {"client_id": self._order.users[user]}
+            answer = await client.form("/oauth/token", form, via=via)
+            if answer.status == 200:
+                op["session"] = _sid(answer.json["access_token"])
+            return answer
+
+        return await self._noted("POST /oauth/token", op, send)
+
     async def _use(self, held: Held, kind: str = "") -> None:
         held.busy = True
         try:
-            kind = kind or random.choices([*_USES], [*_USES.values()])[0]
+            uses = _USES if held.refresh_token else _BEARING
+            kind = kind or random.choices([*uses], [*uses.values()])[0]
             if kind in {"refresh", "rotate"}:
                 answer = await self._refresh(held, rotate=kind == "rotate")
             else:
@@ -300,9 +337,7 @@ class Actor:
         answer: Answer | None
         match kind:
             case "revoke":
-                op = {"did": "end_session", "target": held.session, "user": held.user}
-                wish = {"refresh_token": held.refresh_token}
-                answer = await self._ask("POST", "/revoke", "", op, **wish)
+                answer = await self._revoke(held)
             case "end_all":
                 op = {**own, "did": "end_all"}
                 answer = await self._ask("DELETE", "/sessions", held.access_token, op)
@@ -319,6 +354,18 @@ class Actor:
             case _:
                 answer = await self._administer("DELETE", held.user, "sessions", "end_all")
         return answer is not None and answer.status < 300
+
+    async def _revoke(self, held: Held) -> Answer | None:
+        op: dict[str, Any] = {"did": "end_session", "target": held.session, "user": held.user}
+        if held.refresh_token:
+            wish = {"refresh_token": held.refresh_token}
+            return await self._ask("POST", "/revoke", "", op, **wish)
+
+        async def send(client: Client, via: str) -> Answer:
+            form = {"token": held.access_token, "client_id": self._order.users[held.user]}
+            return await client.form("/oauth/revoke", form, via=via)
+
+        return await self._noted("POST /oauth/revoke", op, send)
 
     async def _end_one(self, held: Held) -> bool:
         """End one of the user's sessions, whichever process began it."""
