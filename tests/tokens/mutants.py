@@ -56,9 +56,12 @@ _KIDS: Final[tuple[Any, ...]] = (
     *("", "x", "../../../../dev/null", "' OR 1=1 --", "\0", "a" * 5000, None, 0, True, [], {}),
     *("https://evil.example/key", "%s%n", "key|/bin/true"),
 )
-_CLAIMS: Final = ("iss", "sub", "aud", "iat", "exp", "jti", "client_id", "sid", "scope")
+_MOMENTS: Final = ("iat", "exp", "auth_time")
+_OPEN: Final = ("scope", "user_id")
+"""Texts that may be anything."""
+_CLAIMS: Final = (*_MOMENTS, *_OPEN, "iss", "sub", "aud", "jti", "client_id", "sid")
 _TIMES: Final[tuple[Any, ...]] = (
-    *("1800000000", 1.5, True, None, [], -1, 2**53, 2**63, 2**64, 10**400, 0),
+    *("1800000000", 1.5, True, None, [], -1, 2**53, 2**63, 2**64, 10**400),
 )
 
 
@@ -135,8 +138,8 @@ def _claims(genuine: Genuine) -> Iterator[tuple[str, str]]:
     for name in _CLAIMS:
         less = {each: value for each, value in claims.items() if each != name}
         yield f"no {name}", genuine.signed(header, less)
-        values = _TIMES if name in {"iat", "exp"} else (None, 1, True, [], {})
-        values += ("", "other") if name not in {"iat", "exp", "scope"} else ()
+        values = _TIMES if name in _MOMENTS else (None, 1, True, [], {})
+        values += ("", "other") if name not in {*_MOMENTS, *_OPEN} else ()
         for value in values:
             yield f"{name} {str(value)[:30]!r}", genuine.signed(header, claims | {name: value})
     for name in ("iat", "exp"):
