@@ -64,6 +64,7 @@ def ready(client: httpx.Client, status: int) -> dict[str, object]:
 
 
 def test_a_full_store_is_not_ready_refuses_writes_and_goes_on(database_url: str) -> None:
+    """Security rule 27."""
     with (
         running(settings(database_url)) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=PATIENCE) as client,
