@@ -25,7 +25,7 @@ _READ_LIMIT = 1_024
 
 
 def obtain(settings: Settings) -> tuple[bytes, bytes | None]:
-    """Return the master key (32 bytes) and, while it is being changed, the one before.
+    """Return the master key (32 bytes) and, while it is being changed, the other that may be met.
 
     Call it before the store is opened. On a loopback address with SQLite a key that is not set is
     made once and kept in `key_path`. Raises SettingsError where none is set otherwise, where the

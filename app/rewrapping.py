@@ -11,9 +11,9 @@ from typing import Final
 
 from app.eventstore.schema import RAISE_GENERATION
 from app.vault import (
+    KEYS_LEFT,
     RING_KEYS,
     USER_KEYS_AFTER,
-    USER_KEYS_LEFT,
     WRAP_RING_KEY,
     WRAP_USER_KEY,
     Vault,
@@ -29,7 +29,8 @@ def rewrap(storage: Storage, vault: Vault, done: Callable[[int], None]) -> int:
     """How many keys were wrapped anew; `done` hears of them batch by batch.
 
     The vault's master key is the new one, its previous one the old. Raises `Damage` for a key
-    that neither opens.
+    that neither opens, and when any came under another one meanwhile: whoever wraps with that one
+    would go on, so it is told rather than mended.
     """
     with storage.transaction() as rows:
         count = _rewrap_ring(rows, vault)
@@ -46,9 +47,12 @@ def rewrap(storage: Storage, vault: Vault, done: Callable[[int], None]) -> int:
         count += wrapped
         done(wrapped)
     with storage.snapshot() as found:
-        left = int(found.fetch(USER_KEYS_LEFT, (vault.master_id,))[0][0] or 0)
+        left = int(found.fetch(KEYS_LEFT, (vault.master_id, vault.master_id))[0][0] or 0)
     if left:
-        msg = f"{left} keys came under another master key meanwhile. Is a service running with it?"
+        msg = (
+            f"Keys that came under another master key meanwhile: {left}. A process still wraps "
+            "with that one: set its GATEBOOK_MASTER_KEY to the new one, and run this again."
+        )
         raise Damage(msg)
     return count
 
@@ -56,10 +60,8 @@ def rewrap(storage: Storage, vault: Vault, done: Callable[[int], None]) -> int:
 def _rewrap_ring(rows: Transaction, vault: Vault) -> int:
     old = [row for row in rows.fetch(RING_KEYS) if row[1] != vault.master_id]
     for name, master_id, blob in old:
-        assert isinstance(name, str)  # noqa: S101 - the columns' types
-        assert isinstance(blob, bytes)  # noqa: S101
-        key = vault.unwrap_ring_key(name, Wrapped(str(master_id), blob))
-        _, new_id, new_blob = vault.new_ring_key(name, key)
+        key = vault.unwrap_ring_key(str(name), Wrapped.of(master_id, blob))
+        _, new_id, new_blob = vault.new_ring_key(str(name), key)
         rows.execute(WRAP_RING_KEY, (new_id, new_blob, name))
     return len(old)
 
@@ -71,9 +73,8 @@ def _rewrap_batch(
     found = rows.fetch(USER_KEYS_AFTER, (*after, BATCH))
     old = [row for row in found if row[2] != vault.master_id]
     for user_key, version, master_id, blob in old:
-        assert isinstance(version, int)  # noqa: S101 - the columns' types
-        assert isinstance(blob, bytes)  # noqa: S101
-        wrapped = vault.rewrap_user_key(str(user_key), version, Wrapped(str(master_id), blob))
+        old_one = Wrapped.of(master_id, blob)
+        wrapped = vault.rewrap_user_key(str(user_key), int(version or 0), old_one)
         rows.execute(WRAP_USER_KEY, (*wrapped, user_key, version))
     if len(found) < BATCH:
         return len(old), None

@@ -305,8 +305,8 @@ def _across(values: Mapping[str, Value], wrong: set[str]) -> list[SettingFault]:
         faults.append(
             SettingFault(
                 "GATEBOOK_MASTER_KEY_PREVIOUS",
-                "is only for changing the key. Set GATEBOOK_MASTER_KEY to the new one as well, "
-                "or remove this.",
+                "is another key, for changing the one there is. Set GATEBOOK_MASTER_KEY to a "
+                "different one as well, or remove this.",
             )
         )
     age, jwks = values.get("key_max_age"), values.get("jwks_max_age")
@@ -557,7 +557,7 @@ SETTINGS: tuple[Setting, ...] = (
         parse=parse_key,
         default_note="none",
         secret=True,
-        meaning="The master key before, while `gatebook keys rewrap` changes it.",
+        meaning="Another key that may be met, while the master key is changed. Wraps nothing.",
     ),
     Setting(
         name="GATEBOOK_REGISTRATION",

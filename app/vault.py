@@ -67,7 +67,9 @@ WRAP_USER_KEY: Final = (
 USER_KEYS_AFTER: Final = """
 SELECT user_key, version, master_id, wrapped FROM user_keys WHERE (user_key, version) > (?, ?)
 ORDER BY user_key, version LIMIT ?"""
-USER_KEYS_LEFT: Final = "SELECT count(*) FROM user_keys WHERE master_id <> ?"
+KEYS_LEFT: Final = """
+SELECT (SELECT count(*) FROM ring_keys WHERE master_id <> ?)
+  + (SELECT count(*) FROM user_keys WHERE master_id <> ?)"""
 DROP_OLD_CREDENTIALS: Final = (
     "DELETE FROM user_keys WHERE user_key = ? AND version > 0 AND version < ?"
 )
@@ -86,6 +88,14 @@ class Wrapped(NamedTuple):
 
     master_id: str
     blob: bytes
+
+    @classmethod
+    def of(cls, master_id: object, blob: object) -> Wrapped:
+        """As a row has it; raises `Damage` when the blob is not bytes."""
+        if not isinstance(blob, bytes):
+            msg = "A key's blob is not bytes."
+            raise Damage(msg)
+        return cls(str(master_id), blob)
 
 
 class Ring(NamedTuple):
@@ -146,7 +156,8 @@ class Vault:
         if master is None:
             msg = (
                 f"A key is wrapped under master key {wrapped.master_id}, which isn't the one "
-                "given. Set GATEBOOK_MASTER_KEY to the key that this store was made with."
+                "given. Set GATEBOOK_MASTER_KEY to the key that this store has now; while it is "
+                "changed, GATEBOOK_MASTER_KEY_PREVIOUS to the other one."
             )
             raise Damage(msg)
         try:
@@ -167,7 +178,7 @@ class Vault:
     def load_ring(self, rows: Rows) -> Ring:
         """The service's own keys; raises `Damage` when one is missing or doesn't open."""
         found = {
-            str(name): Wrapped(str(master_id), _bytes(blob))
+            str(name): Wrapped.of(master_id, blob)
             for name, master_id, blob in rows.fetch(RING_KEYS)
         }
         missing = [name for name in RING_NAMES if name not in found]
@@ -308,10 +319,3 @@ def _derive(key: bytes, label: bytes) -> bytes:
 
 def _user_label(user_key: str, version: int) -> str:
     return f"user {user_key} {version}"
-
-
-def _bytes(value: object) -> bytes:
-    if not isinstance(value, bytes):
-        msg = "A key's blob is not bytes."
-        raise Damage(msg)
-    return value

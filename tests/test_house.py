@@ -19,6 +19,7 @@ TOP = {
     *("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"),
     *("pyproject.toml", "requirements.lock", "run"),
     *("Dockerfile", "compose.yaml", "compose.postgresql.yaml", "compose.postgresql.sql"),
+    "compose.previous-key.yaml",
 }
 LONGEST = 400
 LONGER_FOR_A_REASON = {

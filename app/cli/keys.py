@@ -60,7 +60,9 @@ def rewrap() -> None:
     """Wrap every key anew, under the master key that is set now.
 
     Set GATEBOOK_MASTER_KEY to the new one and GATEBOOK_MASTER_KEY_PREVIOUS to the old one, restart
-    the service so, run this, and then drop the old one. It may be broken off and run again.
+    the service so, run this, and then drop the old one. Where the service is several processes,
+    restart each with the two exchanged before, so that all open what any of them wraps. It may be
+    broken off and run again.
     """
     with opened() as access:
         count = 0

@@ -40,20 +40,38 @@ PAGE: Final = DOCS / "how-to" / "run-in-a-container.md"
 SQL: Final = ROOT / "compose.postgresql.sql"
 TEXTS: Final = {
     name: (ROOT / name).read_text(encoding="utf-8")
-    for name in ("Dockerfile", "compose.yaml", "compose.postgresql.yaml", "compose.postgresql.sql")
+    for name in (
+        "Dockerfile",
+        "compose.yaml",
+        "compose.postgresql.yaml",
+        "compose.previous-key.yaml",
+        "compose.postgresql.sql",
+    )
 }
 STAGES: Final = stages(TEXTS["Dockerfile"])
 *_, BUILD, IMAGE = STAGES
 IGNORED: Final = Ignored((ROOT / ".dockerignore").read_text(encoding="utf-8"))
 ON_SQLITE: Final = compose.load(TEXTS["compose.yaml"])
 ON_POSTGRESQL: Final = compose.laid_over(ON_SQLITE, compose.load(TEXTS["compose.postgresql.yaml"]))
-PROJECTS: Final = {"sqlite": ON_SQLITE, "postgresql": ON_POSTGRESQL}
+PREVIOUS_KEY: Final = compose.load(TEXTS["compose.previous-key.yaml"])
+CHANGING: Final = compose.laid_over(ON_POSTGRESQL, PREVIOUS_KEY)
+PROJECTS: Final = {
+    "sqlite": ON_SQLITE,
+    "postgresql": ON_POSTGRESQL,
+    "sqlite, changing keys": compose.laid_over(ON_SQLITE, PREVIOUS_KEY),
+    "postgresql, changing keys": CHANGING,
+}
 SERVICES: Final = {
     f"{kind}: {name}": service
     for kind, project in PROJECTS.items()
     for name, service in project["services"].items()
 }
-FILES: Final = [["compose.yaml"], ["compose.yaml", "compose.postgresql.yaml"]]
+FILES: Final = [
+    ["compose.yaml"],
+    ["compose.yaml", "compose.postgresql.yaml"],
+    ["compose.yaml", "compose.previous-key.yaml"],
+    ["compose.yaml", "compose.postgresql.yaml", "compose.previous-key.yaml"],
+]
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
 FOLDER: Final = re.compile(r"(?<![\w/.-])/(build|data|opt/gatebook|run/secrets)\b")
@@ -96,7 +114,7 @@ def schema_faults(*files: Path) -> str:
 
 
 def test_compose_files_keep_to_their_specification(tmp_path: Path) -> None:
-    assert schema_faults(ROOT / "compose.yaml", ROOT / "compose.postgresql.yaml") == ""
+    assert schema_faults(*(ROOT / name for name in FILES[-1])) == ""
     wrong = tmp_path / "compose.yaml"
     wrong.write_text("services:\n  gatebook:\n    readonly: true\n")
     assert "readonly" in schema_faults(wrong)
@@ -120,7 +138,7 @@ def test_every_instruction_has_its_reason() -> None:
     assert {"FROM", "RUN", "USER", "HEALTHCHECK"} <= {each.word for each in found}
 
 
-@pytest.mark.parametrize("name", ["compose.yaml", "compose.postgresql.yaml"])
+@pytest.mark.parametrize("name", FILES[-1])
 def test_every_setting_has_its_reason(name: str) -> None:
     assert list(compose.without_reason(TEXTS[name])) == []
 
@@ -172,6 +190,14 @@ def test_the_settings_are_accepted_together(kind: str, made: Path) -> None:
     assert checked.stderr == "The settings are good.\n"
 
 
+def test_while_the_key_is_changed_both_are_handed_over_as_files(made: Path) -> None:
+    before = load(environment("sqlite", made)).settings
+    meanwhile = load(environment("sqlite, changing keys", made)).settings
+    assert before.master_key_previous is None
+    assert meanwhile.master_key == before.master_key
+    assert meanwhile.master_key_previous not in {None, before.master_key}
+
+
 def test_the_image_has_no_issuer_and_no_key_of_its_own() -> None:
     given = {name for name in IMAGE.environment() if name.startswith(PREFIX)}
     assert given == {"GATEBOOK_HOST"}
@@ -214,7 +240,7 @@ def test_the_page_gives_each_secret_to_the_user_who_reads_it() -> None:
 
 def test_nobody_in_a_container_is_root() -> None:
     users = {name: service.get("user") for name, service in SERVICES.items()}
-    assert [users.pop(name) for name in list(users) if name.endswith("gatebook")] == [None, None]
+    assert {users.pop(name) for name in list(users) if name.endswith("gatebook")} == {None}
     assert users
     assert all(re.fullmatch(r"[1-9]\d*:[1-9]\d*", user) for user in users.values())
 
@@ -291,7 +317,7 @@ def test_secrets_come_as_files_that_the_page_shows_how_to_make(kind: str, made: 
     for name, secret in project["secrets"].items():
         assert secret == {"file": f"./secrets/{name}"}
         assert name in shown
-    assert shown == ON_POSTGRESQL["secrets"].keys()
+    assert shown == CHANGING["secrets"].keys()
 
 
 def fetches(command: str) -> bool:
@@ -494,6 +520,7 @@ def test_the_page_names_what_there_is() -> None:
     assert volumes == set(re.findall(r"volume `(\w+)`", text))
     base = next(stage.base for stage in STAGES if stage.name == IMAGE.base)
     assert set(re.findall(r"\bpython:\S+", text)) == {base}
-    (chosen,) = re.findall(r"COMPOSE_FILE=(\S+)", text)
-    assert f"COMPOSE_FILE={chosen}" in TEXTS["compose.postgresql.yaml"]
-    assert chosen.split(":") == FILES[1]
+    chosen = re.findall(r"COMPOSE_FILE=(\S+)", text)
+    assert [each.split(":") for each in chosen] == FILES[1:]
+    for each in chosen:
+        assert f"COMPOSE_FILE={each}\n" in TEXTS[each.rpartition(":")[2]]

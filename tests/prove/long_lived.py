@@ -33,7 +33,7 @@ STEP: Final = 100_000
 SHORT: Final = 150
 STORES: Final = ("sqlite", "postgresql")
 BATCH: Final = 32
-TURNS: Final = 15
+TURNS: Final = 31
 SHORT_TURNS: Final = 1
 TAIL: Final = snapshot.EVERY + 3 * 2 * BATCH
 """Events after the newest snapshot: a batch, of three events a wish, may go beyond."""
