@@ -18,7 +18,7 @@ from app.registration import Registration
 from app.sessions import Bearer
 from app.throttle import RegistrationBudget, SourceBudget
 from app.vault import Ring, name_mac
-from domain import commands, user_id
+from domain import commands, user_id, user_secret
 from domain.errors import RegistrationClosed
 from domain.policy import Policy
 from domain.refresh_token import format_refresh_token
@@ -74,8 +74,12 @@ class Accounts:
             return user_key
 
     async def authenticate(self, user_key: str, secret: str, caller: Caller) -> Tokens:
-        """A new session's tokens; raises `InvalidCredentials` and what the budgets raise."""
-        row, network = await self._proving.by_key(user_key, secret, caller)
+        """A new session's tokens; raises `InvalidCredentials` and what the budgets raise.
+
+        What can't be a secret is an `InvalidRequest`, before anything is done.
+        """
+        prepared = user_secret.prepare(secret)
+        row, network = await self._proving.by_key(user_key, prepared, caller)
         await self._issuer.keys.at(row.store_generation)
         session_id = new_session_id()
         command = commands.StartSession(row.user_key, session_id, "secret", row.secret_version)
@@ -91,7 +95,8 @@ class Accounts:
     async def find_user_key(self, name: str, secret: str, caller: Caller) -> str:
         """The key of somebody who knows name and secret; raises as `authenticate` does."""
         mac = name_mac(self._ring, user_id.prepare(name))
-        return (await self._proving.by_name(mac, secret, caller)).row.user_key
+        prepared = user_secret.prepare(secret)
+        return (await self._proving.by_name(mac, prepared, caller)).row.user_key
 
     async def change_secret(
         self, bearer: Bearer, secret: str, new_secret: str, caller: Caller
@@ -103,7 +108,8 @@ class Accounts:
         wanted = self._registration.check_secret(
             bearer.user_id, new_secret, pointer="/new_user_secret"
         )
-        row = (await self._proving.by_key(bearer.user_key, secret, caller)).row
+        prepared = user_secret.prepare(secret)
+        row = (await self._proving.by_key(bearer.user_key, prepared, caller)).row
         secret_hash = await self._registration.hash(wanted)
         command = commands.ChangeSecret(
             row.user_key, secret_hash, row.secret_version, bearer.session_id

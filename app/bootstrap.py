@@ -116,7 +116,7 @@ def open_writer(store: Store, settings: Settings) -> Writer:
 
 
 def reading_of(store: Store, settings: Settings) -> Reading:
-    """What reads lists: on PostgreSQL through a connection of its own."""
+    """What reads lists, by a thread of its own; on PostgreSQL through its own connection."""
     if store.storage.kind == "sqlite":
         return Reading(store.storage, owned=False)
     return Reading(storage_of(settings.database_url), owned=True)
@@ -162,12 +162,14 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         ending.push_async_callback(failed_logins.close)
         rehashing = Rehashing(dispatcher.dispatch, pool)
         ending.push_async_callback(rehashing.close)
-        reading = reading_of(store, settings)
-        ending.callback(reading.close)
+        # One each, so that pages, which anybody may ask for, hold up neither lists nor the feed.
+        reading, looking, paging = (reading_of(store, settings) for _ in range(3))
+        for each in (reading, looking, paging):
+            ending.callback(each.close)
         keys = KeyRing(store)
         readiness = Readiness(store, keys, stopping, now)
         ending.callback(readiness.close)
-        revocations = RevocationFeed(reading, stopping, now)
+        revocations = RevocationFeed(looking, paging, stopping, now)
         ending.push_async_callback(revocations.close)
 
         streams = Streams(REVOCATION_STREAMS)

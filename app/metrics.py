@@ -45,7 +45,7 @@ class Metrics:
         )
         self._refusals = Counter(
             "gatebook_refusals",
-            "Problems answered, by code and reason.",
+            "Refusals answered, by a problem's code, or OAuth's own word, and reason.",
             ("code", "reason"),
             registry=self.registry,
         )
@@ -119,7 +119,7 @@ class Metrics:
         self._request(route, method, status).inc()
 
     def refused(self, code: str, reason: str) -> None:
-        """One more problem was answered."""
+        """One more refusal was answered."""
         self._refusal(code, reason).inc()
 
     def refreshed(self, *, rotated: bool) -> None:

@@ -1,13 +1,13 @@
 """Whether somebody knows a user's secret: budgets first, then one hash, and then the answer.
 
-An unknown user, a disabled one and a wrong secret cost the same and get the same answer. Knows no
-HTTP, and nothing of what a right secret is good for.
+An unknown user, a disabled one and a wrong secret cost the same and get the same answer; what
+can't be a secret is a wrong one. Knows no HTTP, and nothing of what a right secret is good for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from app.caller import Caller
 from app.failed_logins import FailedLogins
@@ -18,9 +18,12 @@ from app.passwords import HashPool
 from app.rehashing import Rehashing
 from app.throttle import AccountBudget, SourceBudget, network_of
 from domain import user_secret
-from domain.errors import InvalidCredentials
+from domain.errors import InvalidCredentials, InvalidRequest
 from domain.user_key import is_user_key
 from projections.user_directory import CredentialRow
+
+_NOBODYS: Final = "\0"
+"""Can't be prepared, so that no stored hash is of it."""
 
 
 class Proved(NamedTuple):
@@ -66,16 +69,13 @@ class Proving:
     async def by_key(self, user_key: str, secret: str, caller: Caller) -> Proved:
         """The active user of this key, whose secret this is.
 
-        Raises `InvalidRequest` for what can't be a secret, `InvalidCredentials`, and before a hash
-        is spent `TooManyAttempts`.
+        Raises `InvalidCredentials`, and before a hash is spent `TooManyAttempts`.
         """
-        prepared = user_secret.prepare(secret)
-        return await self._attempt(self._find_by_key(user_key, caller.source), prepared, caller)
+        return await self._attempt(self._find_by_key(user_key, caller.source), secret, caller)
 
     async def by_name(self, name_mac: bytes, secret: str, caller: Caller) -> Proved:
         """The active user of this name, by its keyed hash; raises as `by_key` does."""
-        prepared = user_secret.prepare(secret)
-        return await self._attempt(self._find_by_name(name_mac, caller.source), prepared, caller)
+        return await self._attempt(self._find_by_name(name_mac, caller.source), secret, caller)
 
     async def _attempt(
         self, found: Callable[[], Awaitable[_Asked]], secret: str, caller: Caller
@@ -84,7 +84,7 @@ class Proving:
             account, row, network = await found()
             known = network.mac.hex() if network.is_known(self._clock()) else None
             with await self._accounts.reserve(account, known) as at_account:
-                right = await self._right(row, secret)
+                right = await self._right(row, _comparable(secret))
                 at_account.succeeded()
                 by_source.succeeded()
         return Proved(right, network)
@@ -135,3 +135,11 @@ class Proving:
         key = wrapped_key(row.credential_master_id, row.credential_wrapped, row.user_key)
         version = row.credential_version or 0
         return self._opener.credential(row.user_key, version, key, row.secret_hash)
+
+
+def _comparable(secret: str) -> str:
+    """The form that was hashed; for what can't be a secret one that costs a hash all the same."""
+    try:
+        return user_secret.prepare(secret)
+    except InvalidRequest:
+        return _NOBODYS

@@ -1,23 +1,28 @@
 """What offline verifiers must stop believing, as they read it: pages, and a feed that goes on.
 
-One look at the store serves everybody who follows. Says nothing of whom or why; knows no HTTP.
+One look at the store serves everybody who follows, and one read everybody who asks for the same
+page. Says nothing of whom or why; knows no HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import msgspec
 import structlog
 
+from app.broadcast import Broadcast, FarBehind
 from app.eventstore.log import Head, read_head
 from app.log_place import log_place, position_of
 from app.paging import MAX_LIMIT
 from app.reading import Reading
+from app.sharing import Sharing
 from app.timestamps import rfc3339
-from domain.errors import GatebookError
+from domain.errors import GatebookError, LogChanged, TryLater
 from projections.revocations import REVOKED_AFTER, RevokedRow
 from projections.storage import Rows
 
@@ -25,6 +30,11 @@ LOOK_EVERY: Final = 0.2
 """Seconds between two looks at the store, while anybody follows."""
 HEAD_EVERY: Final = 1.0
 """Seconds between two heads when nothing is revoked."""
+MAX_BEHIND: Final = 60
+"""Looks that a follower may not have heard of; one that is further behind has to resume."""
+KEEP_PAGE: Final = 0.2
+"""Seconds for which a page that was read is given again: HTTP may keep it for one."""
+PAGES_KEPT: Final = 16
 
 _logger = structlog.get_logger("gatebook.revocation_feed")
 
@@ -58,12 +68,30 @@ class HeadSeen(msgspec.Struct, frozen=True):
     time: str
 
 
-class _Look(msgspec.Struct):
-    """What one look at the store found, and the one after it."""
+class _Look(msgspec.Struct, frozen=True):
+    """What one look at the store found."""
 
     items: list[Revocation]
     head: HeadSeen
-    following: asyncio.Future[_Look | None]
+
+
+class _Run:
+    """Looks at the store without a gap, from the first follower until nobody follows.
+
+    `pages` were read since the newest look was told: whoever follows from there on misses nothing
+    after such a page, whoever asked for it.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        """Where the newest look found that the log ends."""
+        self.looks: Broadcast[_Look] = Broadcast(MAX_BEHIND)
+        self.pages: dict[str | None, RevocationPage] = {}
+
+    def tell(self, look: _Look) -> None:
+        """Tell everybody who follows."""
+        self.pages.clear()
+        self.looks.tell(look)
 
 
 def page(rows: Rows, after: str | None, limit: int, now: int) -> RevocationPage:
@@ -92,46 +120,60 @@ def _revocation(row: RevokedRow) -> Revocation:
 
 
 class RevocationFeed:
-    """Belongs to the event loop. `clock` gives µs; the feed ends when `stopping` is set."""
+    """Belongs to the event loop; ends when `stopping` is set. `clock` gives µs, `tick` seconds.
 
-    def __init__(self, reading: Reading, stopping: asyncio.Event, clock: Callable[[], int]) -> None:
-        self._reading = reading
+    `looking` is the feed's own, and `paging` for pages: however many ask for those, no look and no
+    follower waits for them.
+    """
+
+    def __init__(
+        self,
+        looking: Reading,
+        paging: Reading,
+        stopping: asyncio.Event,
+        clock: Callable[[], int],
+        *,
+        tick: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._reading = looking
+        self._paging = paging
         self._stopping = stopping
         self._clock = clock
+        self._tick = tick
+        self._sleep = sleep
+        self._pages: Sharing[tuple[str | None, int], RevocationPage]
+        self._pages = Sharing(KEEP_PAGE, PAGES_KEPT, tick)
         self._followers = 0
+        self._run: _Run
         self._looking: asyncio.Task[None] | None = None
-        self._following: asyncio.Future[_Look | None] = asyncio.get_running_loop().create_future()
-        self._joining = asyncio.Lock()
+        self._beginning: Sharing[None, None] = Sharing(0, 0, tick)
+        self._turn = asyncio.Lock()
 
     async def page(self, after: str | None, limit: int) -> RevocationPage:
-        """As `page`; raises what reading raises."""
-        now = self._clock()
-        return await self._reading.read(lambda rows: page(rows, after, limit, now))
+        """As `page`, as it was at most `KEEP_PAGE` seconds ago; raises what reading raises."""
+        work = self._page_of(after, limit)
+        try:
+            return await self._pages.get((after, limit), lambda: self._paging.read(work))
+        except LogChanged:
+            # What somebody else began to read may be older than this place.
+            return await self._paging.read(work)
 
-    async def follow(self, after: str | None) -> AsyncIterator[Revocation | HeadSeen]:
+    @asynccontextmanager
+    async def following(
+        self, after: str | None
+    ) -> AsyncIterator[AsyncIterator[Revocation | HeadSeen]]:
         """Every revocation after a place, in order, and heads; ends with the service.
 
-        A head comes every second, after every revocation up to it. Raises as `page` does.
+        A head comes every second, after every revocation up to it. Raises as `page` does, before
+        anything is told. Whoever falls `MAX_BEHIND` looks behind is told no more, and resumes.
         """
         self._followers += 1
         try:
-            following = await self._joined()
-            found = await self.page(after, MAX_LIMIT)
-            while True:
-                for each in found.items:
-                    yield each
-                if found.next is None:
-                    break
-                found = await self.page(found.next, MAX_LIMIT)
-            told = found.head
-            # Whoever leaves cancels its own wait, not what the others wait for.
-            while (look := await asyncio.shield(following)) is not None:
-                following = look.following
-                for each in look.items:
-                    if each.position > told:
-                        yield each
-                told = max(told, look.head.position)
-                yield look.head
+            run = await self._joined()
+            await self._check(after, run.head)
+            async with aclosing(self._told(run, after)) as told:
+                yield told
         finally:
             self._followers -= 1
 
@@ -141,56 +183,116 @@ class RevocationFeed:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
 
-    async def _joined(self) -> asyncio.Future[_Look | None]:
-        """What the next look will find: everything after what a read from now on finds."""
-        async with self._joining:
-            if self._looking is None or self._looking.done():
-                reached = (await self._reading.read(read_head)).position
-                self._following = asyncio.get_running_loop().create_future()
-                self._looking = asyncio.create_task(self._look(reached))
-            return self._following
+    async def _check(self, after: str | None, head: Head) -> None:
+        """Raises as `page` does; the head that is known may be older than the place."""
+        if after is None:
+            return
+        try:
+            position_of(after, head)
+        except LogChanged:
+            async with self._turn:
+                newest = await self._reading.read(read_head)
+            position_of(after, newest)
 
-    async def _look(self, reached: int) -> None:
+    async def _told(
+        self, run: _Run, after: str | None
+    ) -> AsyncGenerator[Revocation | HeadSeen, None]:
+        try:
+            found, number = await self._read(run, after)
+            while True:
+                for each in found.items:
+                    yield each
+                if found.next is None:
+                    break
+                found, number = await self._read(run, found.next)
+            position = found.head
+            while (look := await run.looks.after(number)) is not None:
+                number += 1
+                for each in look.items:
+                    if each.position > position:
+                        yield each
+                position = max(position, look.head.position)
+                yield look.head
+        except (FarBehind, TryLater):
+            return
+
+    async def _read(self, run: _Run, after: str | None) -> tuple[RevocationPage, int]:
+        """A page for a follower, and how many looks had been told before it was read.
+
+        Followers take turns, so that a look waits for one of them at most and a herd is not
+        refused. While the store is away they wait for a look that finds it; raises `TryLater` when
+        there will be none.
+        """
+        while True:
+            async with self._turn:
+                told = run.looks.told
+                try:
+                    return await self._read_once(run, after), told
+                except TryLater as error:
+                    away = error
+            if await run.looks.after(told) is None:
+                raise away
+
+    async def _read_once(self, run: _Run, after: str | None) -> RevocationPage:
+        """For all who come with a place between two looks; in one's turn."""
+        told = run.looks.told
+        found = run.pages.get(after)
+        if found is None:
+            found = await self._reading.read(self._page_of(after, MAX_LIMIT))
+            if run.looks.told == told and len(run.pages) < PAGES_KEPT:
+                run.pages[after] = found
+        return found
+
+    def _page_of(self, after: str | None, limit: int) -> Callable[[Rows], RevocationPage]:
+        now = self._clock()
+        return lambda rows: page(rows, after, limit, now)
+
+    async def _joined(self) -> _Run:
+        """The run whose next look finds everything after what a read from now on finds."""
+        if self._looking is None or self._looking.done():
+            await self._beginning.get(None, self._begin)
+        return self._run
+
+    async def _begin(self) -> None:
+        self._run = _Run(await self._reading.read(read_head))
+        self._looking = asyncio.create_task(self._look(self._run))
+
+    async def _look(self, run: _Run) -> None:
         """While anybody follows, tell them what is new, and once a second that nothing is.
 
         When the service stops, the last thing that they hear is that there is no more.
         """
-        loop = asyncio.get_running_loop()
-        told_at = 0.0
-        while self._followers and not self._stopping.is_set():
-            try:
-                items, head = await self._news(reached)
-            except GatebookError as error:
-                _logger.warning("revocations_not_read", detail=error.detail)
-            except Exception:
-                _logger.exception("revocations_not_read")
-            else:
-                reached = head.position
-                if items or loop.time() - told_at >= HEAD_EVERY:
-                    told_at = loop.time()
-                    self._tell(items, head)
-            await asyncio.sleep(LOOK_EVERY)
-        if self._stopping.is_set():
-            self._following.set_result(None)
+        told_at = -HEAD_EVERY
+        try:
+            while self._followers and not self._stopping.is_set():
+                look = await self._news(run)
+                if look is not None and (look.items or self._tick() - told_at >= HEAD_EVERY):
+                    told_at = self._tick()
+                    run.tell(look)
+                await self._sleep(LOOK_EVERY)
+        finally:
+            run.looks.end()
 
-    async def _news(self, reached: int) -> tuple[list[Revocation], HeadSeen]:
-        now = self._clock()
+    async def _news(self, run: _Run) -> _Look | None:
+        """What there is after the head, which moves; None when the store doesn't say."""
+        now, reached = self._clock(), run.head.position
 
-        def read(rows: Rows) -> tuple[list[Revocation], HeadSeen]:
+        def read(rows: Rows) -> tuple[Head, list[Revocation]]:
             head = read_head(rows)
-            seen = HeadSeen(head.log_id, head.position, rfc3339(now))
-            if reached == head.position:
-                return [], seen
             items: list[Revocation] = []
-            found = _page(rows, head, reached, MAX_LIMIT, now)
-            items += found.items
-            while found.next is not None:
-                found = _page(rows, head, items[-1].position, MAX_LIMIT, now)
+            after: int | None = None if reached == head.position else reached
+            while after is not None:
+                found = _page(rows, head, after, MAX_LIMIT, now)
                 items += found.items
-            return items, seen
+                after = None if found.next is None else items[-1].position
+            return head, items
 
-        return await self._reading.read(read)
-
-    def _tell(self, items: list[Revocation], head: HeadSeen) -> None:
-        told, self._following = self._following, asyncio.get_running_loop().create_future()
-        told.set_result(_Look(items, head, self._following))
+        try:
+            run.head, items = await self._reading.read(read)
+        except GatebookError as error:
+            _logger.warning("revocations_not_read", detail=error.detail)
+        except Exception:
+            _logger.exception("revocations_not_read")
+        else:
+            return _Look(items, HeadSeen(run.head.log_id, run.head.position, rfc3339(now)))
+        return None

@@ -28,14 +28,14 @@ class Streams:
         """How many are open."""
         return self._open.total()
 
-    def check(self, source: str) -> None:
-        """Raises `TooManyAttempts` when a source has as many as it may."""
-        if self._open[source] >= self._most:
-            raise TooManyAttempts(RETRY_AFTER)
-
     @contextmanager
     def opened(self, source: str) -> Iterator[None]:
-        """One more, for as long as it lasts."""
+        """One more, for as long as it lasts.
+
+        Raises `TooManyAttempts` when the source has as many as it may.
+        """
+        if self._open[source] >= self._most:
+            raise TooManyAttempts(RETRY_AFTER)
         self._open[source] += 1
         try:
             yield

@@ -25,9 +25,9 @@ from app.http.key import KeyController
 from app.http.me import MeController
 from app.http.metadata import MetadataController
 from app.http.oauth import OAuthController
+from app.http.oauth_error import answer_anywhere
 from app.http.observe import Observed
 from app.http.operation import OperationController
-from app.http.problems import answer
 from app.http.revocation import RevocationController
 from app.http.session import SessionController
 from app.http.user import UserController
@@ -66,7 +66,7 @@ def application(
         request_class=StrictRequest,
         response_class=StructResponse,
         request_max_body_size=MAX_BODY,
-        exception_handlers={HTTPException: answer, Exception: answer},
+        exception_handlers={HTTPException: answer_anywhere, Exception: answer_anywhere},
         openapi_config=schema.configuration(settings),
         logging_config=None,
         state=State(),
@@ -77,9 +77,6 @@ def application(
         if isinstance(observed.service, Service):
             observed.service.metrics.answered(route, method, status)
 
-    answering = app.asgi_handler
-    if settings.cors_origins:
-        answering = Cors(answering, settings.cors_origins)
-    observed = Observed(answering, request_log, count, issuer=settings.issuer)
-    app.asgi_handler = observed
+    observed = Observed(app.asgi_handler, request_log, count, issuer=settings.issuer)
+    app.asgi_handler = Cors(observed, settings.cors_origins)
     return app

@@ -31,25 +31,36 @@ class Client(Hidden, frozen=True):
 def client_of(request: Connection, form: Mapping[str, str]) -> Client | None:
     """The client that a request names; None when it names none.
 
-    Raises `InvalidRequest` for two ways at once, and for what can't be read.
+    A Bearer names none, and may stand beside a client id, but not beside a secret. Raises
+    `InvalidRequest` for two ways at once, and for what can't be read.
     """
     given = headers(request, b"authorization")
     if len(given) > 1:
         raise InvalidRequest(_TWICE)
-    client_id, secret = form.get("client_id"), form.get("client_secret")
     if not given:
-        if client_id is None:
-            if secret is not None:
-                raise InvalidRequest("There is a client_secret, but no client_id.")
-            return None
-        return Client(client_id, secret)
+        return _of_form(form)
     scheme, _, encoded = given[0].partition(b" ")
-    if scheme.lower() != b"basic":
+    if scheme.lower() == b"basic":
+        client = _of_basic(encoded.strip(b" "))
+        if "client_secret" in form or form.get("client_id", client.user_key) != client.user_key:
+            raise InvalidRequest(_TWICE)
+        return client
+    if scheme.lower() != b"bearer":
         return None
-    client = _of_basic(encoded.strip(b" "))
-    if secret is not None or client_id not in {None, client.user_key}:
+    # Nothing that a client authenticates with: some libraries send theirs with every request.
+    if "client_secret" in form:
         raise InvalidRequest(_TWICE)
-    return client
+    return _of_form(form)
+
+
+def _of_form(form: Mapping[str, str]) -> Client | None:
+    """The id and the secret of `client_secret_post`."""
+    client_id, secret = form.get("client_id"), form.get("client_secret")
+    if client_id is not None:
+        return Client(client_id, secret)
+    if secret is not None:
+        raise InvalidRequest("There is a client_secret, but no client_id.")
+    return None
 
 
 def _of_basic(encoded: bytes) -> Client:

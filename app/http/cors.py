@@ -1,58 +1,93 @@
-"""Which pages of other origins may call the API from a browser (Fetch §3.2): those that are named.
+"""Which pages of other origins may call the API from a browser (Fetch §3.2): the only place for it.
 
-Opens what a user does for itself, without cookies. Knows no handler.
+What a user does for itself is open to pages that are named, without cookies; what verifiers need,
+and what leads them there, to every page. Stands outside of all else, so that every answer says so,
+a refusal too. Knows no handler.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, Literal
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN: Final = frozenset(
     {"register", "authenticate", "refresh", "userkey", "revoke", "me", "sessions"}
 )
-"""First segments of the paths that are opened."""
+"""First segments of the paths that are opened to the origins that are named."""
+OPEN_TO_ALL: Final = frozenset(
+    {
+        ("revocations",),
+        (".well-known", "jwks.json"),
+        (".well-known", "oauth-authorization-server"),
+    }
+)
+"""First segments of the paths that are open to every origin."""
+
+Header = tuple[bytes, bytes]
 
 _VARY: Final = (b"vary", b"Origin")
+_EXPOSED: Final = (b"access-control-expose-headers", b"Link, Retry-After, X-Request-Id")
+_MAX_AGE: Final = (b"access-control-max-age", b"600")
 _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"GET, POST, DELETE"),
     (b"access-control-allow-headers", b"Authorization, Content-Type"),
-    (b"access-control-max-age", b"600"),
+    _MAX_AGE,
 )
-_EXPOSED: Final = (b"access-control-expose-headers", b"Link, Retry-After, X-Request-Id")
+_TO_ALL: Final = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"ETag, Link, Retry-After, X-Request-Id"),
+)
+_PREFLIGHT_TO_ALL: Final = (
+    (b"access-control-allow-methods", b"GET"),
+    (
+        b"access-control-allow-headers",
+        b"Cache-Control, If-Modified-Since, If-None-Match, Last-Event-ID",
+    ),
+    _MAX_AGE,
+)
 
 
 class Cors:
-    """The app, open to pages of some origins."""
+    """The app, open to pages of these origins, and where everybody may read to all."""
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
         self._app = app
         self._origins = frozenset(each.encode() for each in origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a preflight, and say in other answers who may read them."""
+        """Say in the answer who may read it; in one to OPTIONS, who may ask for what."""
         asked: dict[str, Any] = scope  # type: ignore[assignment]
-        if asked["type"] != "http" or asked["path"].lstrip("/").partition("/")[0] not in OPEN:
-            await self._app(scope, receive, send)
-            return
-        headers = dict(asked["headers"])
-        origin = headers.get(b"origin")
-        allowed = (
-            [(b"access-control-allow-origin", origin), _EXPOSED, _VARY]
-            if origin in self._origins
-            else [_VARY]
-        )
-        if asked["method"] == "OPTIONS" and b"access-control-request-method" in headers:
-            more = _PREFLIGHT if len(allowed) > 1 else ()
-            await send({"type": "http.response.start", "status": 204, "headers": [*allowed, *more]})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-            return
+        said = self._said(asked) if asked["type"] == "http" else ()
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *allowed]
+                message["headers"] = [*message["headers"], *said]
             await send(message)
 
-        await self._app(scope, receive, sending)
+        await self._app(scope, receive, sending if said else send)
+
+    def _said(self, asked: dict[str, Any]) -> tuple[Header, ...]:
+        opened = _opened(asked["path"])
+        if not opened or (opened == "named" and not self._origins):
+            return ()
+        headers = dict(asked["headers"])
+        preflight = asked["method"] == "OPTIONS" and b"access-control-request-method" in headers
+        if opened == "all":
+            return (*_TO_ALL, *(_PREFLIGHT_TO_ALL if preflight else ()))
+        origin = headers.get(b"origin")
+        if origin not in self._origins:
+            return (_VARY,)
+        allowed = ((b"access-control-allow-origin", origin), _EXPOSED, _VARY)
+        return (*allowed, *(_PREFLIGHT if preflight else ()))
+
+
+@lru_cache(maxsize=1024)
+def _opened(path: str) -> Literal["all", "named", ""]:
+    """To which origins a path is open."""
+    segments = tuple(each for each in path.split("/") if each)
+    if not OPEN_TO_ALL.isdisjoint({segments[:1], segments[:2]}):
+        return "all"
+    return "named" if OPEN.intersection(segments[:1]) else ""

@@ -1,7 +1,6 @@
 """Signing keys: what a verifier needs, and their rotation."""
 
 from contextlib import suppress
-from typing import Final
 
 import msgspec
 from litestar import Response, get, post
@@ -18,8 +17,6 @@ from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, AnyRequest, refus
 from app.signing_keys import KeyItem, items
 from domain.errors import TryLater
 from domain.stream import actor_of
-
-OPEN_TO_ALL: Final = {"access-control-allow-origin": "*"}
 
 
 class KeySet(msgspec.Struct, frozen=True):
@@ -59,7 +56,6 @@ class KeyController(Controller):
         keys = KeySet(service.keys.published(now()))
         etag = etag_of(msgspec.json.encode(keys))
         headers = {
-            **OPEN_TO_ALL,
             "etag": etag,
             "cache-control": f"public, max-age={service.settings.jwks_max_age}",
         }

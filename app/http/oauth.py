@@ -118,17 +118,24 @@ async def _for_refresh_token(
 async def _asking(request: FormRequest, form: dict[str, str]) -> tuple[str, tuple[str, ...]]:
     """Who asks and what it may do: by an access token, or by a client's secret."""
     if (header(request, b"authorization") or b"").lower().startswith(b"bearer "):
-        try:
-            bearer = await bearer_of(request)
-        except InvalidToken as error:
-            raise InvalidCredentials(error.detail) from None
-        return bearer.user_key, bearer.permissions
+        return await _by_token(request, client_of(request, form))
     client = _named(request, form)
     if client.user_secret is None:
         raise InvalidCredentials
     proving = service_of(request).proving
     row = (await proving.by_key(client.user_key, client.user_secret, caller_of(request))).row
     return row.user_key, tuple(row.permissions.split())
+
+
+async def _by_token(request: FormRequest, client: Client | None) -> tuple[str, tuple[str, ...]]:
+    """The user of the access token; a client id beside it has to be the same user's."""
+    try:
+        bearer = await bearer_of(request)
+    except InvalidToken as error:
+        raise InvalidCredentials(error.detail) from None
+    if client is not None and client.user_key != bearer.user_key:
+        raise InvalidRequest("The client_id is not that of the access token.")
+    return bearer.user_key, bearer.permissions
 
 
 async def _check_secret(request: FormRequest, client: Client) -> None:

@@ -6,20 +6,26 @@ Knows the use cases' refusals and no endpoint.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from litestar import Response
+from litestar.exceptions import NotFoundException
 from litestar.openapi.datastructures import ResponseSpec
 
-from app.http.problem import status_of
-from app.http.problems import AnyRequest, refusal_of
+from app.http import problems
+from app.http.auth import service_of
+from app.http.problem import Problem, status_of
+from app.http.problems import AnyRequest, allow_of, refusal_of
 from domain import errors
 from domain.errors import GatebookError
 
 BASIC: Final = 'Basic realm="gatebook", charset="UTF-8"'
 """How clients authenticate (RFC 7617 §2)."""
 TEMPORARILY: Final = "temporarily_unavailable"
+
+Word = Literal["unsupported_grant_type", "invalid_scope"]
+"""What OAuth alone has a word for."""
 
 _OF: Final[dict[type[GatebookError], tuple[str, int]]] = {
     errors.InvalidRequest: ("invalid_request", 400),
@@ -51,7 +57,7 @@ _ALWAYS: Final = frozenset({400, 401, 413, 415, 429, 500, 503})
 class OAuthRefusal(Exception):
     """A refusal for which OAuth alone has a word (RFC 6749 §5.2)."""
 
-    def __init__(self, error: str, detail: str) -> None:
+    def __init__(self, error: Word, detail: str) -> None:
         super().__init__(detail)
         self.error = error
         self.detail = detail
@@ -85,8 +91,9 @@ def oauth_errors(*more: int) -> dict[int, ResponseSpec]:
 
 def answer(request: AnyRequest, error: Exception) -> Response[OAuthError]:
     """The answer that a raised exception becomes."""
-    headers = {"pragma": "no-cache"}
+    headers = {"pragma": "no-cache", **allow_of(error)}
     if isinstance(error, OAuthRefusal):
+        service_of(request).metrics.refused(error.error, "")
         return _answer(error.error, 400, error.detail, headers)
     refusal = refusal_of(request, error)
     word, status = _told(refusal)
@@ -96,6 +103,20 @@ def answer(request: AnyRequest, error: Exception) -> Response[OAuthError]:
         headers["www-authenticate"] = BASIC
     detail = refusal.title if isinstance(refusal, errors.InternalError) else refusal.detail
     return _answer(word, status, detail, headers)
+
+
+def answer_anywhere(
+    request: AnyRequest, error: Exception
+) -> Response[OAuthError] | Response[Problem]:
+    """The answer to what is raised before a handler is found, as for a method that a path has not.
+
+    Below `/oauth` that is an error of OAuth too. A path there at which there is nothing is none of
+    OAuth's endpoints: its 404 is a problem, as it is anywhere.
+    """
+    below = request.scope["path"].lstrip("/").startswith("oauth/")
+    if below and not isinstance(error, NotFoundException):
+        return answer(request, error)
+    return problems.answer(request, error)
 
 
 def _answer(word: str, status: int, detail: str, headers: dict[str, str]) -> Response[OAuthError]:

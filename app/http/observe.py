@@ -42,6 +42,7 @@ _UNLESS_SAID: Final = (
 )
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+_HEAD: Final = "gatebook.head"
 _NO_METHOD: Final = "OTHER"
 _NO_ROUTE: Final = "unmatched"
 
@@ -49,6 +50,11 @@ _NO_ROUTE: Final = "unmatched"
 def standing_headers(issuer: str) -> tuple[Header, ...]:
     """The headers of an answer that says nothing else of them."""
     return (*_always(issuer), *_UNLESS_SAID)
+
+
+def asks_for_head(scope: Scope) -> bool:
+    """Whether GET is HEAD in truth: what doesn't end by itself has to, for nobody reads it."""
+    return _HEAD in scope
 
 
 class Observed:
@@ -76,7 +82,7 @@ class Observed:
         method = noted["method"] if noted["method"] in _METHODS else _NO_METHOD
         if method == "HEAD":
             # Answered as GET (RFC 9110 §9.3.2); the server drops the body, by its own scope.
-            noted = {**noted, "method": "GET"}
+            noted = {**noted, "method": "GET", _HEAD: True}
         noted["request_id"] = request_id = new_request_id()
         noted["service"] = self.service
         status = 500

@@ -50,11 +50,6 @@ AnyRequest = Request[Any, Any, State]
 
 def answer(request: AnyRequest, error: Exception) -> Response[Problem]:
     """The problem that a raised exception becomes."""
-    headers: dict[str, str] = {}
-    if isinstance(error, HTTPException):
-        headers = {
-            k: _with_head(v) for k, v in (error.headers or {}).items() if k.lower() == "allow"
-        }
     refusal = refusal_of(request, error)
     request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]
     problem = problem_of(refusal, service_of(request).settings.issuer, request_id)
@@ -62,8 +57,14 @@ def answer(request: AnyRequest, error: Exception) -> Response[Problem]:
         problem,
         status_code=problem.status,
         media_type=MEDIA_TYPE,
-        headers={**headers, **headers_of(refusal)},
+        headers={**allow_of(error), **headers_of(refusal)},
     )
+
+
+def allow_of(error: Exception) -> dict[str, str]:
+    """The header `Allow`, where the framework names a path's methods."""
+    named = (error.headers or {}) if isinstance(error, HTTPException) else {}
+    return {name: _with_head(each) for name, each in named.items() if name.lower() == "allow"}
 
 
 def refusal_of(request: AnyRequest, error: Exception) -> GatebookError:

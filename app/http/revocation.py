@@ -1,22 +1,21 @@
 """Revocations, for verifiers that work offline: pages, and a stream that goes on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 from litestar import Response, get
-from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from app.bootstrap import Service
 from app.http.auth import caller_of, header, service_of
 from app.http.controller import Controller
-from app.http.key import OPEN_TO_ALL
 from app.http.page import LIMIT, START, After, Limit, paged
 from app.http.problems import OF_THE_STORE, AnyRequest, refusals
 from app.http.query import only_known
-from app.http.stream import message
+from app.http.stream import EventStream, message
 from app.log_place import log_place
-from app.revocation_feed import HeadSeen, RevocationPage
+from app.revocation_feed import HeadSeen, Revocation, RevocationPage
 
-_CACHED = {**OPEN_TO_ALL, "cache-control": "public, max-age=1"}
+_CACHED = {"cache-control": "public, max-age=1"}
 _OF_A_PLACE = ("invalid_request", "log_changed", *OF_THE_STORE)
 
 
@@ -47,26 +46,30 @@ class RevocationController(Controller):
         responses=refusals("too_many_attempts", *_OF_A_PLACE),
         media_type="text/event-stream",
     )
-    async def follow_revocations(
-        self, request: AnyRequest, after: After = START
-    ) -> ServerSentEvent:
+    async def follow_revocations(self, request: AnyRequest, after: After = START) -> EventStream:
         """`revocation`, and `head` every second, after every revocation up to it."""
-        service, source = service_of(request), caller_of(request).source
         resumed = header(request, b"last-event-id")
         place = (resumed or b"").decode("latin-1") or after or None
-        # A place that is none has to be refused before the stream begins.
-        await service.revocations.page(place, 1)
-        service.revocation_streams.check(source)
-        headers = {**OPEN_TO_ALL, "cache-control": "no-store"}
-        return ServerSentEvent(_told(service, source, place), headers=headers)
+        return EventStream(_opened(service_of(request), caller_of(request).source, place))
 
 
-async def _told(
+@asynccontextmanager
+async def _opened(
     service: Service, source: str, place: str | None
-) -> AsyncIterator[ServerSentEventMessage]:
+) -> AsyncIterator[AsyncIterator[bytes]]:
     with service.revocation_streams.opened(source):
-        async for each in service.revocations.follow(place):
-            if isinstance(each, HeadSeen):
-                yield message("head", each)
-            else:
-                yield message("revocation", each, log_place(service.store.log_id, each.position))
+        async with (
+            service.revocations.following(place) as told,
+            aclosing(_spelled(told, service.store.log_id)) as events,
+        ):
+            yield events
+
+
+async def _spelled(
+    told: AsyncIterator[Revocation | HeadSeen], log_id: str
+) -> AsyncGenerator[bytes, None]:
+    async for each in told:
+        if isinstance(each, HeadSeen):
+            yield message("head", each)
+        else:
+            yield message("revocation", each, log_place(log_id, each.position))

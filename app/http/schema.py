@@ -62,7 +62,9 @@ An authentication service whose database is its audit log.
 Bodies have exactly the members described, in both directions. Times are RFC 3339, UTC, with six
 decimals. Every answer has an `X-Request-Id`. A refusal is a problem (RFC 9457) with a stable
 `code`; its `type` leads to a page that says what to do. Any path answers 404 `not_found` when
-there is nothing, and 405 `method_not_allowed` to another method, with `Allow`."""
+there is nothing, and 405 `method_not_allowed` to another method, with `Allow`. What is described
+below `/oauth` answers an `OAuthError` (RFC 6749 §5.2) in place of any problem, to another method
+`invalid_request`."""
 
 
 class Page(OpenAPIRenderPlugin):

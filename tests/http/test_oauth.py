@@ -8,8 +8,8 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from tests.http.people import People
-from tests.http.steps import ISSUER, SECRET, authenticate, me, parts, register
+from tests.http.people import People, Person
+from tests.http.steps import ISSUER, SECRET, authenticate, me, parts, problem, register
 
 AWKWARD = "walnut:orbit%tea+cup \N{FOX FACE}"
 
@@ -45,18 +45,6 @@ def refused(answer, status: int, error: str) -> dict[str, str]:
     if challenged:
         assert answer.headers["www-authenticate"].startswith("Basic ")
     return body
-
-
-def test_metadata_says_where_everything_is(api) -> None:
-    answer = api.get("/.well-known/oauth-authorization-server")
-    assert answer.status_code == 200
-    found = answer.json()
-    assert found["issuer"] == ISSUER
-    assert found["token_endpoint"] == f"{ISSUER}/oauth/token"
-    assert found["jwks_uri"] == f"{ISSUER}/.well-known/jwks.json"
-    assert found["response_types_supported"] == []
-    assert "password" not in found["grant_types_supported"]
-    assert answer.headers["access-control-allow-origin"] == "*"
 
 
 @pytest.mark.parametrize("secret", [SECRET, AWKWARD])
@@ -164,28 +152,6 @@ def test_a_wrong_form_is_told_as_oauth_tells_it(api, form: dict[str, Any], error
     refused(ask(api, "token", basic(register(api)), **form), 400, error)
 
 
-def test_two_ways_of_authentication_are_one_too_many(api) -> None:
-    user_key = register(api)
-    form: dict[str, Any] = {
-        "grant_type": "client_credentials",
-        "client_secret": SECRET,
-        "client_id": user_key,
-    }
-    refused(ask(api, "token", basic(user_key), **form), 400, "invalid_request")
-    assert ask(api, "token", **form).status_code == 200
-    twice = [*basic(user_key).items(), *basic(user_key, "another secret").items()]
-    refused(api.post("/oauth/token", data=form, headers=twice), 400, "invalid_request")
-
-
-def test_who_names_no_client_or_shows_no_right_secret_is_no_client(api) -> None:
-    user_key = register(api)
-    form: dict[str, Any] = {"grant_type": "client_credentials"}
-    refused(ask(api, "token", **form), 401, "invalid_client")
-    refused(ask(api, "token", client_id=user_key, **form), 401, "invalid_client")
-    refused(ask(api, "token", basic(user_key, "not the secret"), **form), 401, "invalid_client")
-    refused(ask(api, "token", basic(user_key[:-1]), **form), 401, "invalid_client")
-
-
 @pytest.mark.parametrize("path", ["token", "introspect", "revoke"])
 def test_only_forms_are_read(api, path: str) -> None:
     refused(api.post(f"/oauth/{path}", json={"token": "a"}), 415, "invalid_request")
@@ -194,7 +160,47 @@ def test_only_forms_are_read(api, path: str) -> None:
         refused(api.post(f"/oauth/{path}", content=body, headers=form), 400, "invalid_request")
     refused(api.post(f"/oauth/{path}", content=b"a=" + b"1" * 17_000, headers=form), 413,
             "invalid_request")  # fmt: skip
-    assert api.get(f"/oauth/{path}").status_code == 405
+
+
+def test_too_many_parameters_are_told_as_that(api) -> None:
+    by = basic(register(api))
+    more = {f"a{number}": "1" for number in range(31)}
+    assert ask(api, "token", by, grant_type="client_credentials", **more).status_code == 200
+    answer = ask(api, "token", by, grant_type="client_credentials", another="1", **more)
+    told = refused(answer, 400, "invalid_request")["error_description"]
+    assert told == "There are more than 32 parameters."
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/introspect", "//oauth/revoke/"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_another_method_is_refused_as_oauth_tells_it(api, method: str, path: str) -> None:
+    answer = api.request(method, f"{ISSUER}{path}")
+    refused(answer, 405, "invalid_request")
+    assert set(answer.headers["allow"].split(", ")) == {"POST", "OPTIONS"}
+
+
+def test_what_is_no_endpoint_of_oauth_is_a_problem(api) -> None:
+    problem(api.post("/oauth/nothing", data={"token": "a"}), 404, "not_found")
+    problem(api.get("/oauth"), 404, "not_found")
+    problem(api.get("/register"), 405, "method_not_allowed")
+
+
+def test_what_only_oauth_has_a_word_for_is_counted_too(api) -> None:
+    by = basic(register(api))
+    for _ in range(2):
+        ask(api, "token", by, grant_type="password")
+    ask(api, "token", by, grant_type="client_credentials", scope="admin")
+    ask(api, "token", by, grant_type="")
+    counted = {
+        line
+        for line in api.get("/metrics").text.splitlines()
+        if line.startswith("gatebook_refusals_total{")
+    }
+    assert counted == {
+        'gatebook_refusals_total{code="unsupported_grant_type",reason=""} 2.0',
+        'gatebook_refusals_total{code="invalid_scope",reason=""} 1.0',
+        'gatebook_refusals_total{code="invalid_request",reason=""} 1.0',
+    }
 
 
 # --- introspection
@@ -235,6 +241,37 @@ def test_a_refresh_token_and_an_ended_session_are_inactive(api) -> None:
     assert ask(api, "introspect", by, token=tokens["access_token"]).json()["active"] is True
     api.post("/revoke", json={"refresh_token": tokens["refresh_token"]})
     assert ask(api, "introspect", by, token=tokens["access_token"]).json() == inactive
+
+
+def test_the_own_token_of_a_withdrawn_key_is_inactive(people: People) -> None:
+    """Its word for whose it is suffices, for nothing is said of it; for others it says nothing."""
+    admin, ada, bob = people.new("admin"), people.new(), people.new()
+    holder = people.new("tokens:introspect")
+    old = ada.access
+    assert admin.post("/keys/rotate", {"now": True}).status_code == 200
+    for person in (ada, bob, holder):
+        person.log_in()
+
+    def asked(by: Person, token: str):
+        return ask(people.client, "introspect", bearer(by.access), token=token)
+
+    forged = f"{ada.access.rpartition('.')[0]}.{'A' * 86}"
+    for token in (old, forged):
+        for by in (ada, holder):
+            assert (asked(by, token).status_code, asked(by, token).json()) == (
+                200,
+                {"active": False},
+            )
+        refused(asked(bob, token), 403, "insufficient_scope")
+    header, payload, signature = old.split(".")
+    for garbage in (
+        "made.up.token",
+        f"{header}.{payload}",
+        f"{header}.{payload}=.{signature}",
+        f"{header}.{payload}.{signature}\N{FOX FACE}",
+        f"{header}.e30.{signature}",
+    ):
+        refused(asked(ada, garbage), 403, "insufficient_scope")
 
 
 # --- revocation

@@ -67,7 +67,7 @@ class WithRequestsOAuthlib:
         return self.session.get(url).json()
 
     def _post(self, url: str, body: Any, headers: Any = None) -> Any:
-        # Without that the session would show its own access token too.
+        # Beside a posted secret the session's own access token would be a second way.
         withhold = {"withhold_token": True}
         return self.session.post(url, body, headers=headers, auth=self.auth, **withhold)
 
