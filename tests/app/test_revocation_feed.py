@@ -43,6 +43,8 @@ T = TypeVar("T")
 Told = Revocation | HeadSeen
 
 HERD = 256
+WAIT = 60
+"""Seconds; only ever spent when a test fails."""
 EVENTS = 3
 """Of a session that begins and ends; its end is the last."""
 
@@ -148,7 +150,8 @@ def run(log: Log, test: Callable[[Feed], Awaitable[None]]) -> None:
     async def running() -> None:
         feed = Feed(log.url)
         try:
-            await test(feed)
+            async with asyncio.timeout(WAIT):
+                await test(feed)
         finally:
             await feed.close()
             feed.looking.close()
@@ -223,14 +226,34 @@ def test_a_head_comes_every_second_when_nothing_is_revoked(log: Log) -> None:
     run(log, test)
 
 
-def test_who_comes_after_everybody_left_misses_nothing(log: Log) -> None:
+def test_who_comes_after_a_look_hears_what_it_found(log: Log) -> None:
+    before = log.ended()
+
     async def test(feed: Feed) -> None:
         async with feed.following(None) as told:
-            await begun(feed, told)
-        ended = log.ended()
-        await feed.time.wake()
+            await feed.time.idle()
+            await anext(told)
+            after = log.ended()
+            await feed.time.look()
+            async with feed.following(None) as other:
+                assert (await begun(feed, other))[0][0] == before + after
+
+    run(log, test)
+
+
+def test_who_comes_after_everybody_left_misses_nothing(log: Log) -> None:
+    before = log.ended()
+
+    async def test(feed: Feed) -> None:
         async with feed.following(None) as told:
-            assert (await begun(feed, told))[0][0] == ended
+            await feed.time.idle()
+            await anext(told)
+        after = log.ended()
+        await feed.time.wake()
+        assert feed._looking is not None
+        await feed._looking
+        async with feed.following(None) as told:
+            assert (await begun(feed, told))[0][0] == before + after
 
     run(log, test)
 

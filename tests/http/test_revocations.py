@@ -36,6 +36,10 @@ def ended(people: People) -> tuple[str, int]:
     return user.session_id, user.history()[-1].position
 
 
+def log_id_of(people: People) -> str:
+    return people.client.get("/version").json()["log_id"]
+
+
 def listed(people: People, **query: Any) -> dict[str, Any]:
     answer = people.client.get("/revocations", params=query)
     assert answer.status_code == 200, answer.text
@@ -64,20 +68,22 @@ def events(lines: Iterator[str]) -> Iterator[dict[str, str]]:
 
 
 def test_an_ended_session_is_listed_without_whom_or_why(people: People) -> None:
-    session_id, position = ended(people)
-    found = listed(people)
+    user = people.new()
+    assert user.delete("/sessions").status_code == 204
+    end = user.history()[-1]
+    found = listed(people, after=f"{log_id_of(people)}:{end.position - 1}")
     assert set(found) == {"log_id", "head", "items", "next"}
-    assert found["log_id"] == people.client.get("/version").json()["log_id"]
-    (item,) = [each for each in found["items"] if each.get("session_id") == session_id]
+    assert (found["log_id"], found["next"]) == (log_id_of(people), None)
+    assert found["head"] >= end.position
+    (item,) = found["items"]
     assert set(item) == {"position", "session_id", "until"}
-    assert item["position"] == position <= found["head"]
-    history = {each["position"]: each for each in found["items"]}
-    assert seconds(item["until"]) > seconds(history[position]["until"]) - 1
+    assert (item["position"], item["session_id"]) == (end.position, user.session_id)
+    assert seconds(item["until"]) == seconds(end.time) + 3_660
 
 
 def test_pages_go_on_where_the_one_before_ended(people: People) -> None:
     expected = [ended(people) for _ in range(3)]
-    log_id = listed(people)["log_id"]
+    log_id = log_id_of(people)
     after = f"{log_id}:{expected[0][1] - 1}"
     found = []
     while after is not None:
@@ -91,7 +97,7 @@ def test_pages_go_on_where_the_one_before_ended(people: People) -> None:
 
 @pytest.mark.parametrize("path", ["/revocations", STREAM])
 def test_a_place_of_another_log_is_told_so(people: People, path: str) -> None:
-    log_id = listed(people)["log_id"]
+    log_id = log_id_of(people)
     for place in (f"{'A' * 22}:1", f"{log_id}:{10**12}"):
         problem(people.client.get(path, params={"after": place}), 409, "log_changed")
     problem(people.client.get(path, params={"after": "1"}), 400, "invalid_request", "errors")
@@ -130,12 +136,9 @@ def test_head_is_answered_as_get_and_ends(people: People) -> None:
         expected = {**answer.headers}
     head = people.client.head(STREAM)
     assert (head.status_code, head.content) == (200, b"")
-    own = {"date", "x-request-id", "transfer-encoding"}
-    assert {**head.headers, **{each: "" for each in own}} == {
-        **expected,
-        **{each: "" for each in own},
-    }
-    log_id = listed(people)["log_id"]
+    own = dict.fromkeys(("date", "x-request-id", "transfer-encoding"), "")
+    assert {**head.headers, **own} == {**expected, **own}
+    log_id = log_id_of(people)
     for place, status in (("1", 400), (f"{log_id}:{10**12}", 409)):
         assert people.client.head(STREAM, params={"after": place}).status_code == status
     # Another one's turn, on the same connection.

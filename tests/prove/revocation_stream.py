@@ -1,7 +1,8 @@
 """Sessions end, and every follower of the revocations hears of each in time, at any process.
 
 From the answer that a session is over to its event on the stream takes less than a second in 999 of
-1,000; heads come as often, and none before a revocation up to it.
+1,000, whoever else polls and follows meanwhile; heads come as often, and none before a revocation
+up to it.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from tests.prove.audience import audience
 from tests.prove.client import Client, a_source
 from tests.prove.load import SECRET, new_name, start
 from tests.prove.tally import Tally
@@ -42,19 +44,25 @@ def prove(url: str, count: int) -> Tally:
     tally, second = Tally(), Tally()
     given = settings(url)
     with running_all(*[given] * (2 if url.startswith("postgresql") else 1)) as servers:
-        late, gap = asyncio.run(_try([each.port for each in servers], count, tally))
+        ports = [each.port for each in servers]
+        late, gap = asyncio.run(_try(ports, count, tally, watched=True))
     if count >= STEP:
         tally.expect(late <= count // LATE_OF, f"{late} of {count} came late")
         tally.expect(gap < HEADS_S, f"{gap:.2f} s without a head")
     tally.count("late", late)
     with running(settings(url, TEST_LOOK_EVERY="3")) as breach:
-        late, _ = asyncio.run(_try([breach.port], BREACHES, second))
+        late, _ = asyncio.run(_try([breach.port], BREACHES, second, watched=False))
     tally.control("a look at the store every three seconds", noticed=late > 0)
     return tally
 
 
-async def _try(ports: Sequence[int], count: int, tally: Tally) -> tuple[int, float]:
-    """How many came late, and the longest time between two heads, in s."""
+async def _try(
+    ports: Sequence[int], count: int, tally: Tally, *, watched: bool
+) -> tuple[int, float]:
+    """How many came late, and the longest time between two heads, in s.
+
+    Watched by an audience, if it is to be.
+    """
     followers = [Follower(port, tally) for port in ports]
     following = [asyncio.create_task(follower.follow()) for follower in followers]
     await asyncio.gather(*(follower.begun.wait() for follower in followers))
@@ -72,7 +80,8 @@ async def _try(ports: Sequence[int], count: int, tally: Tally) -> tuple[int, flo
         for client in clients:
             await client.close()
 
-    await asyncio.gather(*(act() for _ in range(ACTORS)))
+    async with audience(ports, tally, count) if watched else nullcontext():
+        await asyncio.gather(*(act() for _ in range(ACTORS)))
     for task in following:
         task.cancel()
         with suppress(asyncio.CancelledError):
