@@ -13,7 +13,7 @@ import msgspec
 
 from app.caller import Caller
 from app.dispatcher import Dispatcher
-from app.grants import Grants
+from app.grants import Granted, Grants
 from app.hidden import Hidden
 from app.live import check_live
 from app.lookup import Lookup
@@ -97,7 +97,8 @@ class RefreshTokens:
             row = await self._passed(found, token, caller, rotate=rotate, last=not left)
             if row is not None:
                 _check_asked(row, user_key, scope)
-                return await self._answer(row, token, rotate=rotate, scope=scope)
+                granted = await self._grants.grant(row, scope)
+                return self._refreshed(row, token, granted, rotate=rotate)
         raise Unavailable
 
     async def revoke(self, text: str, caller: Caller, *, user_key: str | None = None) -> None:
@@ -181,10 +182,9 @@ class RefreshTokens:
     async def _dispatch(self, command: UserCommand, caller: Caller) -> tuple[Recorded, ...]:
         return await self._dispatcher.dispatch(command, caller.meta(actor_of(command.user_key)))
 
-    async def _answer(
-        self, row: TokenRow, token: RefreshToken, *, rotate: bool, scope: str | None
+    def _refreshed(
+        self, row: TokenRow, token: RefreshToken, granted: Granted, *, rotate: bool
     ) -> Refreshed:
-        granted = await self._grants.grant(row, scope)
         successor = None
         if rotate:
             successor = format_refresh_token(

@@ -86,7 +86,9 @@ def is_genuine(token: RefreshToken, key: bytes) -> bool:
     return hmac.compare_digest(expected, token.mac) and token.generation > 0
 
 
+@lru_cache(maxsize=8192)
 def _mac(session_id: str, generation: int, key: bytes) -> str:
+    """Remembered, since a token is shown many times."""
     inner, outer = _padded(key)
     inner, outer = inner.copy(), outer.copy()
     inner.update(f"{session_id}.{generation}".encode())

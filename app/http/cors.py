@@ -7,7 +7,7 @@ a refusal too. Knows no handler.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -57,17 +57,11 @@ class Cors:
         self._app = app
         self._origins = frozenset(each.encode() for each in origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Say in the answer who may read it; in one to OPTIONS, who may ask for what."""
         asked: dict[str, Any] = scope  # type: ignore[assignment]
         said = self._said(asked) if asked["type"] == "http" else ()
-
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *said]
-            await send(message)
-
-        await self._app(scope, receive, sending if said else send)
+        return self._app(scope, receive, _saying(said, send) if said else send)
 
     def _said(self, asked: dict[str, Any]) -> tuple[Header, ...]:
         opened = _opened(asked["path"])
@@ -82,6 +76,15 @@ class Cors:
             return (_VARY,)
         allowed = ((b"access-control-allow-origin", origin), _EXPOSED, _VARY)
         return (*allowed, *(_PREFLIGHT if preflight else ()))
+
+
+def _saying(said: tuple[Header, ...], send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *said]
+        await send(message)
+
+    return sending
 
 
 @lru_cache(maxsize=1024)
