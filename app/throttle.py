@@ -6,6 +6,7 @@ Knows nothing of HTTP: `source` is the peer's address as text, already freed fro
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import TracebackType
 from typing import Final, Self
@@ -71,7 +72,7 @@ class AccountBudget:
         return Attempt(await self._keeper.reserve([Claim(self._known, network)]), resets=True)
 
 
-class _Place:
+class _Place(ABC):
     """A place that is held in here. Fails closed: dropped without a word, it stays spent."""
 
     def __init__(self, hold: Hold) -> None:
@@ -91,8 +92,9 @@ class _Place:
         else:
             self._hold.spend()
 
+    @abstractmethod
     def _costs_nothing(self, error: BaseException | None) -> bool:
-        raise NotImplementedError
+        """Whether the place is given back at this end."""
 
 
 class Attempt(_Place):

@@ -60,7 +60,6 @@ def ready(client: httpx.Client, status: int) -> dict[str, object]:
             assert answer.status_code == status, answer.text
             found: dict[str, object] = answer.json()
             return found
-        time.sleep(0.05)
 
 
 def test_a_full_store_is_not_ready_refuses_writes_and_goes_on(database_url: str) -> None:

@@ -17,7 +17,7 @@ from tests.prove.load import SECRET, new_name
 from tests.running import running, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PATIENCE: Final = 30.0
 """Seconds; only ever spent when a test fails."""
@@ -61,21 +61,24 @@ class Service:
             if sample.name == name and labels.items() <= sample.labels.items()
         )
 
-    def until(self, name: str, value: float) -> None:
-        """Wait until a figure has a value."""
+    def logs_in(self, user_key: str) -> bool:
+        """Log in; a worker that was stopped inside a transaction can hold it up for a while."""
+        answer = self.post("/authenticate", user_key=user_key, user_secret=SECRET)
+        return answer.status_code == 200
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Ask whether it answers until something is so."""
         over = time.monotonic() + PATIENCE
-        while self.figure(name) != value and time.monotonic() < over:
-            time.sleep(0.05)
-        assert self.figure(name) == value
+        while not condition():
+            assert time.monotonic() < over
+            httpx.get(f"{self.url}/healthz", timeout=PATIENCE)
 
 
 @pytest.fixture
 def service(postgres_url: str) -> Iterator[Service]:
     with running(settings(postgres_url, WORKERS="2")) as server:
         service = Service(server.pid, server.port)
-        over = time.monotonic() + PATIENCE
-        while len(service.workers) < 2 and time.monotonic() < over:
-            time.sleep(0.05)
+        service.until(lambda: len(service.workers) == 2)
         for worker in service.workers:
             with service.only(worker):
                 assert httpx.get(f"{service.url}/readyz", timeout=PATIENCE).status_code == 200
@@ -88,20 +91,18 @@ def test_the_figures_of_all_workers_add_up_and_outlive_them(service: Service) ->
     for worker, logins in ((one, 3), (other, 2)):
         with service.only(worker):
             for _ in range(logins):
-                service.post("/authenticate", user_key=user_key, user_secret=SECRET)
+                service.until(lambda: service.logs_in(user_key))
             service.post("/refresh", refresh_token="gbr_nothing")
     for worker in (one, other):
         with service.only(worker):
             assert service.figure("gatebook_logins_total", by="secret") == 5
             assert service.figure("gatebook_events_total", type="user.logged_in") == 5
             assert service.figure("gatebook_refusals_total", code="invalid_token") == 2
-            assert service.figure("gatebook_hash_seconds_count") == 6
-            assert service.figure("gatebook_requests_total", route="/authenticate") == 5
+            assert service.figure("gatebook_hash_seconds_count") >= 6
+            assert service.figure("gatebook_requests_total", route="/authenticate") >= 5
             assert service.figure("gatebook_signing_key_age_seconds") > 0
     os.kill(one, signal.SIGKILL)
-    over = time.monotonic() + PATIENCE
-    while (one in service.workers or len(service.workers) < 2) and time.monotonic() < over:
-        time.sleep(0.05)
+    service.until(lambda: one not in service.workers and len(service.workers) == 2)
     assert service.figure("gatebook_logins_total", by="secret") == 5
 
 
@@ -113,7 +114,7 @@ def test_what_a_worker_shows_of_the_moment_ends_with_it(service: Service) -> Non
                 open_streams.enter_context(
                     httpx.stream("GET", f"{service.url}/revocations/stream", timeout=PATIENCE)
                 )
-        service.until(streams, 2)
+        service.until(lambda: service.figure(streams) == 2)
         os.kill(service.workers[0], signal.SIGKILL)
-        service.until(streams, 1)
-    service.until(streams, 0)
+        service.until(lambda: service.figure(streams) == 1)
+    service.until(lambda: service.figure(streams) == 0)
