@@ -24,7 +24,7 @@ from app import audit, logs
 from app.audit import Wanted
 from app.cli import failure, output
 from app.cli.access import open_with
-from app.cli.audit import line
+from app.cli.audit.log import line
 from app.settings import PREFIX, load
 
 STOP_WITHIN_S: Final = 15

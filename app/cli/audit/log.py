@@ -1,4 +1,4 @@
-"""`gatebook audit`: the log, event by event."""
+"""`gatebook audit log`: the log, event by event."""
 
 from __future__ import annotations
 
@@ -11,31 +11,13 @@ from app.audit import EventItem, Wanted
 from app.cli import output
 from app.cli.access import opened
 from app.cli.administering import find
-from app.timestamps import parse_rfc3339
+from app.cli.times import Time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Time(click.ParamType[int]):
-    """A moment, in µs."""
-
-    name = "time"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """RFC 3339 with `Z` or an offset, or a date."""
-        try:
-            return parse_rfc3339(value)
-        except (ValueError, OverflowError):
-            self.fail("Give a time such as 2026-11-23T17:08:32Z, or a date.", param, ctx)
-
-
-@click.group("audit")
-def command() -> None:
-    """Read the log."""
-
-
-@command.command("log")
+@click.command("log")
 @click.option("--user", metavar="USER", help="Events of this user: a user_id or a user_key.")
 @click.option("--type", "kind", metavar="TYPE", help="Events of this type: user.logged_in, ...")
 @click.option("--since", type=Time(), help="From this moment on.")

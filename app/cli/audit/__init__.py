@@ -1,0 +1,15 @@
+"""`gatebook audit`: the log, read, followed and proved; one command a file."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from app.cli.audit.log import log
+
+
+@click.group("audit")
+def command() -> None:
+    """Read the log."""
+
+
+command.add_command(log)
