@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from app import buckets_postgres, known_networks, probe
-from projections import token_lookup, user_directory
+from projections import live, rebuild_state, runner, token_lookup, user_directory
 from projections.storage import Kind, Transaction
 
 
@@ -34,6 +34,15 @@ ADDITIONS: Final = (
         (buckets_postgres.CREATE,),
     ),
     Addition("probe", (probe.CREATE,)),
+    Addition(
+        "rebuilds",
+        (
+            rebuild_state.CREATE_REBUILDS,
+            live.ADD_BUILD,
+            *rebuild_state.ADD_DIGEST,
+            *runner.ADD_ERROR,
+        ),
+    ),
 )
 
 

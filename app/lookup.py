@@ -8,14 +8,19 @@ by the use cases.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import structlog
 
 from app.eventstore.log import Head
-from domain.errors import InternalError, Unavailable
-from projections.storage import Lost, Row, Storage, Value
+from domain.errors import GatebookError, InternalError, Unavailable
+from projections.live import Live, Pointer
+from projections.naming import AS_WRITTEN, Names, renamed
+from projections.registry import PROJECTIONS
+from projections.storage import Lost, NoTable, Row, Storage, Value
 from projections.storage_sqlite import SqliteStorage
 from projections.token_lookup import LOOK_UP, LOOK_UP_MANY, LOOK_UP_SERVICE, TokenRow
 from projections.user_directory import (
@@ -26,7 +31,7 @@ from projections.user_directory import (
 )
 
 if TYPE_CHECKING:
-    from projections.reader_postgres import Reader
+    from projections.reader_postgres import Param, Reader
 
 ANSWER_WITHIN: Final = 1.8
 """Seconds after which a look-up is given up."""
@@ -36,15 +41,22 @@ _NUL: Final = "\0"
 """PostgreSQL has no text with it, and refuses a whole query that asks for one."""
 
 _MOMENT: Final = """
-SELECT s.generation, s.log_id, e.position, e.time, NULL
+SELECT s.log_id, e.position, e.time, s.generation
 FROM store s LEFT JOIN events e ON e.position = (SELECT max(position) FROM events)"""
+_VIEWS: Final = """
+SELECT v.name, v.version, v.position, v.build, s.generation FROM store s CROSS JOIN views v"""
+_TRIES: Final = 5
+"""Times that a look-up is repeated because a view was swapped meanwhile."""
 
 
 _logger = structlog.get_logger("gatebook.lookup")
 
 
 class Lookup(Protocol):
-    """Reads for requests; belongs to the event loop. Every method raises `Unavailable`."""
+    """Reads for requests; belongs to the event loop. Every method raises `Unavailable`.
+
+    A view that was swapped meanwhile is looked up where it is now.
+    """
 
     async def session(self, session_id: str) -> TokenRow | None:
         """A session with its user."""
@@ -78,33 +90,45 @@ def lookup_of(storage: Storage) -> Lookup:
     return PostgresLookup(storage.url)
 
 
-class _ByKey:
-    """The look-ups in terms of one-row queries."""
+class _Known(NamedTuple):
+    """What the views' tables are called, as of a generation of the store."""
 
-    async def _one(self, sql: str, *key: Value) -> Row | None:
-        raise NotImplementedError
+    generation: int = -1
+    names: Names = AS_WRITTEN
+
+    @classmethod
+    def of(cls, found: list[Row]) -> _Known:
+        """From the rows of `_VIEWS`; raises `UnknownView`."""
+        pointers = [Pointer(*row[:-1]) for row in found]  # type: ignore[arg-type]
+        live = Live({each.name: each for each in pointers}, PROJECTIONS)
+        return cls(int(found[0][-1] or 0), live.names)
+
+
+class _ByKey(ABC):
+    """The look-ups in terms of one-row statements, whose last column is the store's generation."""
+
+    @abstractmethod
+    async def _one(self, sql: str, *key: Value) -> Row:
+        """The row, of the live tables."""
 
     async def service_session(self, user_key: str, secret_version: int) -> TokenRow | None:
         row = await self._one(LOOK_UP_SERVICE, user_key, secret_version)
-        return None if row is None else TokenRow.of(row)
+        return None if row[0] is None else TokenRow.of(row)
 
     async def credential(self, user_key: str, network_mac: bytes = b"") -> CredentialRow | None:
         row = await self._one(CREDENTIAL_BY_KEY, network_mac, user_key)
-        return None if row is None else CredentialRow.of(row)
+        return None if row[0] is None else CredentialRow.of(row)
 
     async def credential_by_name(self, name_mac: bytes) -> CredentialRow | None:
         row = await self._one(CREDENTIAL_BY_NAME, name_mac)
-        return None if row is None else CredentialRow.of(row)
+        return None if row[0] is None else CredentialRow.of(row)
 
     async def known_network(self, user_key: str, network_mac: bytes) -> int | None:
-        row = await self._one(KNOWN_NETWORK, network_mac, user_key)
-        return None if row is None else int(row[0] or 0)
+        last_at, _ = await self._one(KNOWN_NETWORK, network_mac, user_key)
+        return None if last_at is None else int(last_at)
 
     async def head(self) -> Head:
-        row = await self._one(_MOMENT + " WHERE s.one = ?", 1)
-        if row is None:
-            raise Unavailable
-        generation, log_id, position, time, _ = row
+        log_id, position, time, generation = await self._one(_MOMENT)
         return Head(int(generation or 0), str(log_id), int(position or 0), int(time or 0), b"")
 
 
@@ -113,24 +137,42 @@ class SqliteLookup(_ByKey):
 
     def __init__(self, storage: SqliteStorage) -> None:
         self._storage = storage
+        self._known = _Known()
 
     async def session(self, session_id: str) -> TokenRow | None:
         """A session with its user."""
-        row = await self._one(LOOK_UP, session_id)
-        return None if row is None else TokenRow.of(row)
+        row = self._read(LOOK_UP, session_id)
+        return None if row[0] is None else TokenRow.of(row)
 
-    async def _one(self, sql: str, *key: Value) -> Row | None:
+    async def _one(self, sql: str, *key: Value) -> Row:
+        return self._read(sql, *key)
+
+    def _read(self, sql: str, *key: Value) -> Row:
         try:
-            found = self._storage.look_up(sql, key)
-        except Lost as error:
+            for _ in range(_TRIES):
+                known = self._known
+                row = self._try(renamed(sql, known.names), key)
+                if row is not None and row[-1] == known.generation:
+                    return row
+                self._known = _Known.of(self._storage.look_up(_VIEWS, ()))
+                if row is not None and self._known.names == known.names:
+                    return row
+        except (Lost, NoTable) as error:
             raise Unavailable from error
-        return found[0] if found else None
+        raise Unavailable
+
+    def _try(self, sql: str, key: tuple[Value, ...]) -> Row | None:
+        """None when a view has another table by now, or the store its own row no more."""
+        with suppress(NoTable):
+            found = self._storage.look_up(sql, key)
+            return found[0] if found else None
+        return None
 
     async def close(self) -> None:
         """Nothing: the storage closes its connections."""
 
 
-Future = asyncio.Future[Row | None]
+Future = asyncio.Future[Row]
 
 
 class PostgresLookup(_ByKey):
@@ -140,6 +182,7 @@ class PostgresLookup(_ByKey):
         self._url = url
         self._sessions: dict[str, list[Future]] = {}
         self._others: list[tuple[str, tuple[Value, ...], Future]] = []
+        self._known = _Known()
         self._wanted = asyncio.Event()
         self._workers = [asyncio.create_task(self._work()) for _ in range(IN_FLIGHT)]
 
@@ -150,7 +193,7 @@ class PostgresLookup(_ByKey):
         future = self._future()
         self._sessions.setdefault(session_id, []).append(future)
         row = await self._answer(future)
-        return None if row is None else TokenRow.of(row)
+        return None if row[0] is None else TokenRow.of(row)
 
     async def close(self) -> None:
         """End the workers and their connections."""
@@ -158,9 +201,9 @@ class PostgresLookup(_ByKey):
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
-    async def _one(self, sql: str, *key: Value) -> Row | None:
-        if any(isinstance(each, str) and _NUL in each for each in key):
-            return None
+    async def _one(self, sql: str, *key: Value) -> Row:
+        # Nothing has a key with it, so that any other that nothing has will do.
+        key = tuple("" if isinstance(each, str) and _NUL in each else each for each in key)
         future = self._future()
         self._others.append((sql, key, future))
         return await self._answer(future)
@@ -168,7 +211,7 @@ class PostgresLookup(_ByKey):
     def _future(self) -> Future:
         return asyncio.get_running_loop().create_future()
 
-    async def _answer(self, future: Future) -> Row | None:
+    async def _answer(self, future: Future) -> Row:
         self._wanted.set()
         timer = future.get_loop().call_later(ANSWER_WITHIN, _give_up, future)
         try:
@@ -196,45 +239,58 @@ class PostgresLookup(_ByKey):
                         await self._serve_sessions(reader, sessions)
                     for sql, key, future in others:
                         if not future.done():
-                            await _serve(reader, sql, key, future)
+                            await self._serve(reader, sql, key, future)
                 except Exception:
                     # A worker that ended would leave every later look-up without an answer.
                     _logger.exception("look_up_failed")
                     waiting = [each for futures in sessions.values() for each in futures]
-                    _fail([*waiting, *(future for _, _, future in others)])
+                    _fail([*waiting, *(future for _, _, future in others)], InternalError)
                     await reader.close()
         finally:
             await reader.close()
 
     async def _serve_sessions(self, reader: Reader, sessions: dict[str, list[Future]]) -> None:
         try:
-            rows = {row[0]: row for row in await reader.fetch(LOOK_UP_MANY, (list(sessions),))}
+            found = await self._fetch(reader, LOOK_UP_MANY, (list(sessions),))
         except Lost:
-            rows = None
+            _fail([each for futures in sessions.values() for each in futures], Unavailable)
+            return
+        rows, nothing = {row[0]: row for row in found}, (None, *found[0][1:])
         for session_id, futures in sessions.items():
             for future in futures:
                 if not future.done():
-                    if rows is None:
-                        future.set_exception(Unavailable())
-                    else:
-                        future.set_result(rows.get(session_id))
+                    future.set_result(rows.get(session_id, nothing))
 
-
-async def _serve(reader: Reader, sql: str, key: tuple[Value, ...], future: Future) -> None:
-    try:
-        found = await reader.fetch(sql, key)
-    except Lost:
+    async def _serve(
+        self, reader: Reader, sql: str, key: tuple[Value, ...], future: Future
+    ) -> None:
+        try:
+            found = await self._fetch(reader, sql, key)
+        except Lost:
+            _fail([future], Unavailable)
+            return
         if not future.done():
-            future.set_exception(Unavailable())
-        return
-    if not future.done():
-        future.set_result(found[0] if found else None)
+            future.set_result(found[0])
+
+    async def _fetch(self, reader: Reader, sql: str, params: Sequence[Param]) -> list[Row]:
+        """The rows of the live tables, at least one; raises `Lost`."""
+        for _ in range(_TRIES):
+            known, found = self._known, []
+            with suppress(NoTable):
+                found = await reader.fetch(renamed(sql, known.names), params)
+            if found and found[0][-1] == known.generation:
+                return found
+            self._known = _Known.of(await reader.fetch(_VIEWS))
+            if found and self._known.names == known.names:
+                return found
+        msg = "the views were swapped again and again"
+        raise Lost(msg)
 
 
-def _fail(futures: Sequence[Future]) -> None:
+def _fail(futures: Sequence[Future], error: type[GatebookError]) -> None:
     for future in futures:
         if not future.done():
-            future.set_exception(InternalError())
+            future.set_exception(error())
 
 
 def _give_up(future: Future) -> None:

@@ -19,7 +19,8 @@ from app.store import Store
 from app.tokens.key_ring import KeyRing
 from domain.errors import GatebookError
 from domain.policy import SECOND
-from projections.registry import POINTERS
+from projections.live import read_pointers
+from projections.registry import PROJECTIONS
 from projections.storage import StorageError
 
 CLOCK_TOLERANCE: Final = 60 * SECOND
@@ -106,13 +107,16 @@ def store_checks(store: Store, now: int) -> list[Check]:
     try:
         with store.storage.transaction() as rows:
             head = read_head(rows)
-            views = rows.fetch(POINTERS)
+            views = read_pointers(rows)
             apart = abs(rows.clock() - now)
             write_probe(rows, now)
     except (StorageError, GatebookError) as error:
         return [Check("store", ok=False, detail=str(error))]
+    inline = {each.name for each in PROJECTIONS if each.mode == "inline"}
     behind = [
-        f"{name!s} at {position!s}" for name, _, position in views if position != head.position
+        f"{each.name} at {each.position}"
+        for each in views.values()
+        if each.name in inline and each.position != head.position
     ]
     return [
         Check("store", ok=True, detail=f"{store.storage.kind}, writable, head {head.position}"),

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from app.store import live_snapshot
 from domain.errors import Overloaded, Unavailable
-from projections.storage import Lost, Rows, Storage
+from projections.storage import Lost, NoTable, Rows, Storage
 
 T = TypeVar("T")
 
@@ -59,8 +60,12 @@ class Reading:
             self._storage.close()
 
     def _read(self, work: Callable[[Rows], T]) -> T:
-        with self._storage.snapshot() as rows:
-            return work(rows)
+        try:
+            with live_snapshot(self._storage) as rows:
+                return work(rows)
+        except NoTable:  # a view was swapped in the midst of it
+            with live_snapshot(self._storage) as rows:
+                return work(rows)
 
     def _done(self, future: asyncio.Future[T]) -> None:
         self._waiting -= 1

@@ -6,8 +6,10 @@ the append lock, so that any number of processes may start at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -23,18 +25,10 @@ from domain.aggregate import aggregate_of
 from domain.errors import Damage
 from domain.policy import Policy
 from domain.stream import SYSTEM, Meta, Recorded
-from projections.registry import (
-    CREATE_POINTERS,
-    POINT,
-    PROJECTIONS,
-    apply_inline,
-    unknown_views,
-)
-from projections.storage import Storage, Transaction
+from projections.live import CREATE_POINTERS, POINT, UnknownView, newest, read_live, read_pointers
+from projections.registry import PROJECTIONS
+from projections.storage import Rows, Storage, Transaction
 from projections.storage_sqlite import SqliteStorage
-
-if TYPE_CHECKING:
-    from projections.storage import Rows
 
 SQLITE: Final = "sqlite:///"
 POSTGRESQL: Final = ("postgresql://", "postgres://")
@@ -52,6 +46,10 @@ class Store(msgspec.Struct, frozen=True):
     ring: Ring
     log_id: str
 
+    def snapshot(self) -> AbstractContextManager[Rows]:
+        """As `live_snapshot`."""
+        return live_snapshot(self.storage)
+
 
 class UnusableStore(Damage):
     """The store can't be used by this release, or with this key."""
@@ -68,8 +66,22 @@ def storage_of(url: str) -> Storage:
     return SqliteStorage(Path(url.removeprefix(SQLITE)))
 
 
-def open_store(storage: Storage, vault: Vault, algorithm: Algorithm) -> Store:
+@contextmanager
+def live_snapshot(storage: Storage) -> Iterator[Rows]:
+    """One moment of a store, in which the views' names stand for the live tables.
+
+    Raises `Lost`; `NoTable` when a view's table was dropped, after a swap, while this was read.
+    """
+    with storage.snapshot() as rows:
+        yield read_live(rows, PROJECTIONS).rows(rows)
+
+
+def open_store(
+    storage: Storage, vault: Vault, algorithm: Algorithm, *, views: bool = True
+) -> Store:
     """Open the store, making it when it isn't there, and what it doesn't have yet.
+
+    `views` is false for whoever comes to rebuild one that this release doesn't know.
 
     Raises `UnusableStore` when a key of the ring doesn't open or a newer release has migrated it,
     `NotDurable` and `Lost` as the storage says.
@@ -79,12 +91,14 @@ def open_store(storage: Storage, vault: Vault, algorithm: Algorithm) -> Store:
         there = rows.has_table("store")
         if there:
             _check(rows)
-            if add_missing(rows, storage.kind):
+            if add_missing(rows, storage.kind) | _add_followers(rows):
                 rows.commit()
     if not there:
         _make(storage, vault, SigningKey.generate(algorithm))
     with storage.snapshot() as found:
         _check(found)
+        if views:
+            _check_views(found)
         try:
             ring = vault.load_ring(found)
         except Damage as error:
@@ -102,22 +116,39 @@ def _check(rows: Rows) -> None:
     if stored != schema.FORMAT:
         msg = f"The store has format {stored!r}, this release reads {schema.FORMAT}. Upgrade it."
         raise UnusableStore(msg)
-    wrong = unknown_views(rows)
-    if wrong is not None:
-        raise UnusableStore(wrong)
+
+
+def _check_views(rows: Rows) -> None:
+    try:
+        read_live(rows, PROJECTIONS)
+    except UnknownView as error:
+        raise UnusableStore(str(error)) from error
+
+
+def _add_followers(rows: Transaction) -> bool:
+    """Make the following views that a store doesn't have; each fills by itself."""
+    there = read_pointers(rows)
+    missing = [
+        each for each in newest(PROJECTIONS) if each.mode == "follow" and each.name not in there
+    ]
+    for projection in missing:
+        for table in projection.tables:
+            rows.define(table)
+        rows.execute(POINT, (projection.name, projection.version))
+    return bool(missing)
 
 
 def _make(storage: Storage, vault: Vault, key: SigningKey) -> None:
     with storage.transaction() as rows:
         if rows.has_table("store"):
             return
-        views = [table for projection in PROJECTIONS for table in projection.tables]
+        views = [table for projection in newest(PROJECTIONS) for table in projection.tables]
         for statement in (*schema.tables(storage.kind), *TABLES, CREATE_POINTERS, *views):
             rows.define(statement)
         add_missing(rows, storage.kind)
         log_id = new_log_id()
         rows.execute(_NEW_STORE, (schema.FORMAT, log_id))
-        for projection in PROJECTIONS:
+        for projection in newest(PROJECTIONS):
             rows.execute(POINT, (projection.name, projection.version))
         for name in RING_NAMES:
             rows.execute(ADD_RING_KEY, vault.new_ring_key(name))
@@ -143,4 +174,4 @@ def _write_first(rows: Transaction, vault: Vault, log_id: str, key: SigningKey) 
             recorded.append(Recorded(command.stream, version, position, now, meta, event))
     head = Head(1, log_id, 0, 0, GENESIS)
     Append(rows, head, vault.load_ring(rows).log).write(map(record_of, recorded))
-    apply_inline(rows, recorded)
+    read_live(rows, PROJECTIONS).apply(rows, recorded)

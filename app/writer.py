@@ -39,7 +39,8 @@ from domain.policy import Policy
 from domain.stream import Meta, Recorded, is_user_stream, user_key_of
 from domain.user import User
 from domain.user_id import prepare
-from projections.registry import apply_inline, unknown_views
+from projections.live import Live, read_live
+from projections.registry import PROJECTIONS
 from projections.storage import Lost, NotDurable, OutcomeUnknown, Rows, Statement
 from projections.user_directory import ADMINISTRATORS
 
@@ -81,6 +82,7 @@ class _Draft:
 
     def __init__(self, append: Append) -> None:
         self.append = append
+        self.live: Live
         self.now = append.now()
         self.position = append.head.position
         self.states: dict[str, Any] = {}
@@ -118,6 +120,7 @@ class Writer:
         self._states: OrderedDict[str, Any] = OrderedDict()
         self._keys: OrderedDict[str, bytes] = OrderedDict()
         self._generation = -1
+        self._live: Live
 
     def commit(self, batch: Sequence[Wish]) -> list[Answer]:
         """Decide a batch in order and store what follows, all of it or nothing.
@@ -169,7 +172,7 @@ class Writer:
             append.write(draft.records)
             for sql, params in draft.statements:
                 append.rows.execute(sql, params)
-            apply_inline(append.rows, draft.recorded)
+            draft.live.apply(append.rows, draft.recorded)
             for stream, user in draft.snapshots.items():
                 snapshot.keep(append.rows, stream, user, self._keys[stream])
             try:
@@ -217,12 +220,11 @@ class Writer:
         """Under the lock: the newest state of every stream of the batch, and live keys only."""
         rows, head = draft.append.rows, draft.append.head
         if head.generation != self._generation:
-            wrong = unknown_views(rows)
-            if wrong is not None:
-                raise Lost(wrong)
+            self._live = read_live(rows, PROJECTIONS)
             self._keys.clear()
             self._load_keys(rows, people)
             self._generation = head.generation
+        draft.live = self._live
         known = {each: self._states.get(each) or aggregate_of(each).state() for each in streams}
         draft.states = _advanced(rows, known, draft.broken)
         for stream, state in draft.states.items():
@@ -354,7 +356,8 @@ def _others(draft: _Draft, command: Command) -> Others:
         return Others(asking)
     known = {key: state for key, state in draft.states.items() if isinstance(state, User)}
     # One more than the batch may have changed: then one of them is as the view says.
-    stored = draft.append.rows.fetch(ADMINISTRATORS, (len(known) + 1,))
+    rows = draft.live.rows(draft.append.rows)
+    stored = rows.fetch(ADMINISTRATORS, (len(known) + 1,))
     another = any(key not in known for (key,) in stored) or any(
         is_administrator(state) for key, state in known.items() if key != command.stream
     )

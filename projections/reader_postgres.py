@@ -14,7 +14,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
-from projections.storage import Lost, Row, Value
+from projections.storage import Lost, NoTable, Row, Value
 from projections.storage_postgres import CONNECT, STANDBY, dialect
 
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -58,11 +58,16 @@ async def connect(url: str, within: float, session: LiteralString = LOOKING_UP) 
 async def fetch(
     connection: AsyncConnection, sql: str, params: Sequence[Param], within: float
 ) -> list[Row]:
-    """Every row that a statement gives, in so many seconds; raises `Lost` for any fault."""
+    """Every row that a statement gives, in so many seconds; raises `Lost` for any fault.
+
+    `NoTable` when one that it names isn't there.
+    """
     try:
         with _cut_after(within, connection):
             cursor = await connection.execute(dialect(sql), params, prepare=True)
             return await cursor.fetchall() if cursor.description else []
+    except psycopg.errors.UndefinedTable as error:
+        raise NoTable(str(error)) from error
     except psycopg.Error as error:
         raise Lost(str(error)) from error
 

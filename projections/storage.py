@@ -6,7 +6,7 @@ read snapshots. SQL uses `?` for parameters and runs on both. Knows no table and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Literal, Protocol
 
@@ -37,6 +37,10 @@ class Refused(StorageError):
     """A statement failed, or a constraint refused it. Nothing happened."""
 
 
+class NoTable(Refused):
+    """A table isn't there: a view was rebuilt since its name was looked up."""
+
+
 class OutcomeUnknown(StorageError):
     """The commit was sent and no answer came: it may have happened."""
 
@@ -53,6 +57,9 @@ class Rows(Protocol):
 
     def fetch(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
         """Read every row of the result."""
+
+    def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
+        """Read a long result in pieces; `COLLATE BINARY` orders text by its bytes."""
 
 
 class Transaction(Rows, Protocol):
@@ -81,6 +88,18 @@ class Storage(Protocol):
 
     def snapshot(self) -> AbstractContextManager[Rows]:
         """Begin to read one moment of the store; raises `Lost`."""
+
+    def handover(self, work: Callable[[Transaction], None]) -> AbstractContextManager[Rows]:
+        """Write, commit, and read the moment of that commit, before anybody else has written.
+
+        `work` doesn't commit. Raises what a transaction and a snapshot raise.
+        """
+
+    def drop(self, table: str) -> None:
+        """Drop a table that nobody looks for any more; a busy store hardly notices.
+
+        Raises `Lost` when somebody still reads it: another time, then.
+        """
 
     def prepare(self) -> None:
         """Make ready for the first transaction: a file needs to be there."""

@@ -9,19 +9,22 @@ no table.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
+from itertools import count
 from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import errors, pq
+from psycopg.sql import SQL, Identifier
 
 from projections.storage import (
     LOCK_DEADLINE,
     THREAD_PATIENCE,
     Kind,
     Lost,
+    NoTable,
     NotDurable,
     OutcomeUnknown,
     Refused,
@@ -30,6 +33,8 @@ from projections.storage import (
     Value,
 )
 
+SCANNED: Final = 1000
+"""Rows of a piece of a long result."""
 APPEND_LOCK: Final = 0x67617465626F6F6B
 """The advisory lock's number: «gatebook» in ASCII."""
 
@@ -50,6 +55,9 @@ SESSION: Final = (
     "SET default_transaction_isolation='read committed'"
 )
 _LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
+_scans = count()
+_KEEP_LOCK: Final = "SELECT pg_advisory_lock(%s)"
+_GIVE_LOCK: Final = "SELECT pg_advisory_unlock(%s)"
 _END_SILENT_HOLDER: Final = f"""
 SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -88,7 +96,7 @@ _GONE: Final = (
 @lru_cache(maxsize=1024)
 def dialect(sql: str) -> str:
     """The same statement with PostgreSQL's driver's parameters."""
-    return sql.replace("%", "%%").replace("?", "%s")
+    return sql.replace("%", "%%").replace("?", "%s").replace("COLLATE BINARY", 'COLLATE "C"')
 
 
 class PostgresRows:
@@ -107,6 +115,19 @@ class PostgresRows:
         self._send()
         try:
             return self._connection.execute(dialect(sql), params).fetchall()
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+    def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
+        """Read a long result in pieces; what sorts it may take its time."""
+        self._send()
+        try:
+            self._connection.execute("SET LOCAL statement_timeout = 0")
+            with self._connection.cursor(name=f"scan{next(_scans)}") as cursor:
+                cursor.execute(dialect(sql), params)
+                while found := cursor.fetchmany(SCANNED):
+                    yield found
+            self._connection.execute(f"SET LOCAL statement_timeout = {_MS}")
         except psycopg.Error as error:
             raise translated(error) from error
 
@@ -193,6 +214,37 @@ class PostgresStorage:
         with self._begun(self._reader, _SNAPSHOT) as connection:
             yield PostgresRows(connection)
 
+    @contextmanager
+    def handover(self, work: Callable[[PostgresRows], None]) -> Iterator[PostgresRows]:
+        """The session keeps the lock beyond its COMMIT, until the snapshot has begun.
+
+        Should it stop there, whoever waits ends it as any silent holder.
+        """
+        with ExitStack() as reading:
+            with self._begun(self._writer, "BEGIN") as connection:
+                _take_lock(connection)
+                connection.execute(_KEEP_LOCK, (APPEND_LOCK,))
+                try:
+                    rows = PostgresRows(connection)
+                    work(rows)
+                    rows.commit()
+                    snapshot = reading.enter_context(self.snapshot())
+                    snapshot.fetch("SELECT 1")  # a moment begins with a read
+                finally:
+                    _give_lock(connection)
+            yield snapshot
+
+    def drop(self, table: str) -> None:
+        """By a connection of its own, so that a wait for readers holds nobody up."""
+        connection = connect(self.url)
+        try:
+            connection.execute("SET lock_timeout = 500")
+            connection.execute(SQL("DROP TABLE IF EXISTS {}").format(Identifier(table)))
+        except psycopg.Error as error:
+            raise translated(error) from error
+        finally:
+            connection.close()
+
     def prepare(self) -> None:
         """Nothing: the database is there, or connecting says so."""
 
@@ -274,10 +326,22 @@ def _take_lock(connection: Connection) -> None:
         raise
 
 
+def _give_lock(connection: Connection) -> None:
+    """Give back what the session keeps; one that can't is closed, which gives it back as well."""
+    try:
+        if connection.info.transaction_status != pq.TransactionStatus.IDLE:
+            connection.execute("ROLLBACK")
+        connection.execute(_GIVE_LOCK, (APPEND_LOCK,))
+    except psycopg.Error:
+        connection.close()
+
+
 def translated(error: psycopg.Error) -> StorageError:
     """Our word for a driver's error that came before any COMMIT was sent."""
     if isinstance(error, _GONE):
         return Lost(str(error))
+    if isinstance(error, errors.UndefinedTable):
+        return NoTable(str(error))
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return Lost(str(error))
     return Refused(str(error))

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from projections.storage import (
     THREAD_PATIENCE,
     Kind,
     Lost,
+    NoTable,
     NotDurable,
     OutcomeUnknown,
     Refused,
@@ -29,12 +30,17 @@ from projections.storage import (
     Value,
 )
 
+SCANNED: Final = 1000
+"""Rows of a piece of a long result."""
+DROPPED: Final = 500
+"""Rows of a table that is dropped that go at a time."""
 READ_PATIENCE: Final = 0.25
 """Seconds that a reader waits for the file: a look-up happens on the event loop."""
 
 _FULL: Final = 2
 _CLOSED: Final = "the storage is closed"
 _LOST: Final = ("locked", "unable to open", "disk I/O", "readonly", "full", "busy")
+_NO_TABLE: Final = "no such table"
 _BROKEN: Final = ("not a database", "malformed")
 
 
@@ -56,6 +62,15 @@ class SqliteRows:
         """Read every row: a cursor left open would pin the WAL."""
         try:
             return self._connection.execute(sql, params).fetchall()
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
+        """Read a long result in pieces; a snapshot pins the WAL in any case."""
+        try:
+            cursor = self._connection.execute(sql, params)
+            while found := cursor.fetchmany(SCANNED):
+                yield found
         except sqlite3.Error as error:
             raise _translated(error) from error
 
@@ -137,6 +152,35 @@ class SqliteStorage:
                 yield SqliteRows(connection, self._clock)
             finally:
                 reader.end()
+
+    @contextmanager
+    def handover(self, work: Callable[[SqliteRows], None]) -> Iterator[SqliteRows]:
+        """The snapshot begins while the lock file is still held."""
+        with ExitStack() as reading:
+            with self.transaction() as rows:
+                work(rows)
+                rows.commit()
+                snapshot = reading.enter_context(self.snapshot())
+                snapshot.fetch("SELECT count(*) FROM sqlite_master")  # a moment begins with a read
+            yield snapshot
+
+    def drop(self, table: str) -> None:
+        """Row by row first: what is deleted is overwritten, which takes long for many."""
+        left = True
+        while left:
+            with self.transaction() as rows:
+                if not rows.has_table(table):
+                    return
+                rows.execute(
+                    f"DELETE FROM {table} WHERE rowid IN "
+                    f"(SELECT rowid FROM {table} LIMIT {DROPPED})"
+                )
+                left = bool(rows.fetch(f"SELECT 1 FROM {table} LIMIT 1"))
+                rows.commit()
+            self._sleep(0.001)
+        with self.transaction() as rows:
+            rows.execute(f"DROP TABLE {table}")
+            rows.commit()
 
     def look_up(self, sql: str, params: Sequence[Value]) -> list[Row]:
         """One read on this thread's connection; raises `Lost`."""
@@ -343,6 +387,8 @@ class _Reader:
 
 def _translated(error: sqlite3.Error) -> StorageError:
     text = str(error)
+    if _NO_TABLE in text:
+        return NoTable(text)
     if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in _LOST):
         return Lost(text)
     return Refused(text)
@@ -351,4 +397,6 @@ def _translated(error: sqlite3.Error) -> StorageError:
 def _unusable(error: sqlite3.Error) -> StorageError:
     """Another try helps, unless what is there is no database, or a damaged one."""
     text = str(error)
+    if _NO_TABLE in text:
+        return NoTable(text)
     return Refused(text) if any(sign in text for sign in _BROKEN) else Lost(text)

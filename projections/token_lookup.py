@@ -71,20 +71,25 @@ LOOK_UP: Final = """
 SELECT t.session_id, t.user_key, t.service, t.started_at, t.expires_at, t.generation,
   t.rotated_at, t.used_generation, t.last_used_at, t.ended_at, t.ended_why, t.used_origin,
   d.user_id, d.status, d.permissions, d.registered_at, k.master_id, k.wrapped, s.generation
-FROM token_lookup_v1 t
-JOIN user_directory_v1 d ON d.user_key = t.user_key
-LEFT JOIN user_keys k ON k.user_key = t.user_key AND k.version = 0
-CROSS JOIN store s
-WHERE t.session_id = ?"""
-"""One row by session id, with its user, the user's wrapped key and the store's generation."""
+FROM store s
+LEFT JOIN token_lookup_v1 t ON t.session_id = ?
+LEFT JOIN user_directory_v1 d ON d.user_key = t.user_key
+LEFT JOIN user_keys k ON k.user_key = t.user_key AND k.version = 0"""
+"""One row by session id, with its user, the user's wrapped key and the store's generation.
+
+Of a session that isn't there only the generation: it says whether this was asked of the live
+tables.
+"""
 
 LOOK_UP_MANY: Final = LOOK_UP.replace("= ?", "= ANY(?)")
 """The same for many at once, on PostgreSQL."""
 
 LOOK_UP_SERVICE: Final = LOOK_UP.replace(
     "t.session_id = ?",
-    "t.user_key = ? AND d.secret_version = ? AND t.ended_at IS NULL AND t.service = 1 "
-    "ORDER BY t.started_at DESC LIMIT 1",
+    """t.session_id = (
+  SELECT x.session_id FROM token_lookup_v1 x JOIN user_directory_v1 u ON u.user_key = x.user_key
+  WHERE x.user_key = ? AND u.secret_version = ? AND x.ended_at IS NULL AND x.service = 1
+  ORDER BY x.started_at DESC LIMIT 1)""",
 )
 """The same by user_key: the user's service session, while the secret is of that version."""
 
@@ -173,6 +178,7 @@ class TokenLookup:
         }
     )
     tables: tuple[str, ...] = (_CREATE, CREATE_BY_END)
+    key = "session_id COLLATE BINARY"
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         """Start, move on and end sessions."""

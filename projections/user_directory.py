@@ -56,26 +56,26 @@ WHERE user_key = ?"""
 
 _CREDENTIAL: Final = """
 SELECT d.user_key, d.status, d.permissions, d.secret_version, d.user_id, d.secret_hash,
-  k.master_id, k.wrapped, c.version, c.master_id, c.wrapped, s.generation, {network}
-FROM user_directory_v1 d
-CROSS JOIN store s
+  k.master_id, k.wrapped, c.version, c.master_id, c.wrapped, {network}, s.generation
+FROM store s
+LEFT JOIN user_directory_v1 d ON d.user_key = {user}
 LEFT JOIN user_keys k ON k.user_key = d.user_key AND k.version = 0
 LEFT JOIN user_keys c ON c.user_key = d.user_key AND c.version =
   (SELECT max(version) FROM user_keys WHERE user_key = d.user_key AND version > 0)
 """
-KNOWN_NETWORK: Final = "SELECT last_at FROM known_networks WHERE network_mac = ? AND user_key = ?"
+KNOWN_NETWORK: Final = """
+SELECT n.last_at, s.generation FROM store s
+LEFT JOIN known_networks n ON n.network_mac = ? AND n.user_key = ?"""
 """When a login of a user from a network was noted."""
-CREDENTIAL_BY_KEY: Final = (
-    _CREDENTIAL.format(
-        network="(SELECT last_at FROM known_networks n "
-        "WHERE n.network_mac = ? AND n.user_key = d.user_key)"
-    )
-    + "WHERE d.user_key = ?"
+CREDENTIAL_BY_KEY: Final = _CREDENTIAL.format(
+    network="(SELECT last_at FROM known_networks n "
+    "WHERE n.network_mac = ? AND n.user_key = d.user_key)",
+    user="?",
 )
-"""What a login needs: one row by network and user_key, in the order of `CredentialRow`."""
-CREDENTIAL_BY_NAME: Final = (
-    _CREDENTIAL.format(network="NULL")
-    + "WHERE d.user_key = (SELECT user_key FROM user_ids WHERE name_mac = ?)"
+"""What a login needs: one row by network and user_key, in the order of `CredentialRow`; of a user
+that isn't there only the store's generation."""
+CREDENTIAL_BY_NAME: Final = _CREDENTIAL.format(
+    network="NULL", user="(SELECT user_key FROM user_ids WHERE name_mac = ?)"
 )
 """The same by the keyed hash of the prepared user_id; no network is known to it."""
 
@@ -120,8 +120,8 @@ class CredentialRow(msgspec.Struct, frozen=True):
     credential_version: int | None
     credential_master_id: str | None
     credential_wrapped: bytes | None
-    store_generation: int
     network_last_at: int | None
+    store_generation: int
 
     @classmethod
     def of(cls, row: Row) -> CredentialRow:
@@ -169,6 +169,7 @@ class UserDirectory:
         }
     )
     tables: tuple[str, ...] = (_CREATE, _CREATE_INDEX, CREATE_ADMINISTRATORS)
+    key = "user_key COLLATE BINARY"
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         """Register, change and erase users."""

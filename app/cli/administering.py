@@ -55,7 +55,7 @@ def directory_of(access: Access) -> Directory:
 
 def find(access: Access, user: str) -> UserItem:
     """The user of a user_id or a user_key; raises `NotFound`."""
-    with access.store.storage.snapshot() as rows:
+    with access.store.snapshot() as rows:
         return directory_of(access).find(rows, user, now())
 
 

@@ -214,7 +214,7 @@ def _signing(settings: Settings, store: Store) -> Iterator[Finding]:
 def _administrators(settings: Settings, store: Store) -> Finding:
     directory, after, count = directory_of(Access(settings, store)), None, 0
     while True:
-        with store.storage.snapshot() as rows:
+        with store.snapshot() as rows:
             page = directory.page(rows, Part(PAGE, after), now())
         for item in page.items:
             count += item.status != "erased"

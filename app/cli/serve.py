@@ -52,7 +52,7 @@ def _prepare(settings: Settings) -> None:
     made = makes_key(settings)
     with open_with(settings, make=True) as store:
         access = Access(settings, store)
-        with store.storage.snapshot() as rows:
+        with store.snapshot() as rows:
             users = directory_of(access).page(rows, Part(1), now()).items
     if made:
         _say(

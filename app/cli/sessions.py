@@ -47,7 +47,7 @@ def list_sessions(user: str, *, as_json: bool) -> None:
         if not as_json:
             output.data([_line(*_HEADER)])
         while True:
-            with access.store.storage.snapshot() as rows:
+            with access.store.snapshot() as rows:
                 page = _list_of(access).page(rows, user_key, Part(PAGE, after), now())
             if as_json:
                 output.json_lines(page.items)
@@ -72,7 +72,7 @@ def end(session: str) -> None:
     with opened() as access, administration(access) as by:
         found = []
         if is_session_id(session):
-            with access.store.storage.snapshot() as rows:
+            with access.store.snapshot() as rows:
                 found = [TokenRow.of(row) for row in rows.fetch(LOOK_UP, (session,))]
         if not found:
             msg = "There is no session of this id, or it has been over for more than 30 days."

@@ -38,7 +38,7 @@ def list_users(*, as_json: bool) -> None:
         if not as_json:
             output.data([_line(*_HEADER)])
         while True:
-            with access.store.storage.snapshot() as rows:
+            with access.store.snapshot() as rows:
                 page = directory.page(rows, Part(PAGE, after), now())
             if as_json:
                 output.json_lines(page.items)

@@ -21,7 +21,8 @@ from domain.errors import Unavailable
 from domain.policy import SECOND
 from domain.signing_keys import SigningKeys
 from domain.stream import SIGNING_KEYS
-from projections.registry import unknown_views
+from projections.live import read_live
+from projections.registry import PROJECTIONS
 from projections.storage import StorageError
 
 _PREFIX: Final = "signing "
@@ -96,12 +97,10 @@ class KeyRing:
 def _read(store: Store) -> RingState:
     with store.storage.snapshot() as rows:
         generation = read_head(rows).generation
-        wrong = unknown_views(rows)
+        read_live(rows, PROJECTIONS)
         # A row that we didn't write may not become a key that we trust.
         history = [record.recorded() for record in store.log.read_proved(rows, SIGNING_KEYS)]
         wrapped = rows.fetch(RING_KEYS)
-    if wrong is not None:
-        raise Unavailable(wrong)
     keys = KEYS.fold(history)
     private = {}
     for name, master_id, blob in wrapped:

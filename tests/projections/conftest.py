@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from projections.registry import CREATE_POINTERS, POINT, PROJECTIONS
+from projections import rebuild_state, runner
+from projections.live import ADD_BUILD, CREATE_POINTERS, POINT
+from projections.registry import PROJECTIONS
 from projections.storage_postgres import PostgresStorage
 from projections.storage_sqlite import SqliteStorage
 
@@ -18,11 +20,22 @@ if TYPE_CHECKING:
     from projections.storage import Storage, Transaction
 
 
+POINTERS = (
+    CREATE_POINTERS,
+    ADD_BUILD,
+    *rebuild_state.ADD_DIGEST,
+    *runner.ADD_ERROR,
+    rebuild_state.CREATE_REBUILDS,
+)
+"""What stands beside the views themselves."""
+
+
 @contextmanager
 def empty_views(storage: Storage) -> Iterator[Transaction]:
     """A transaction with the tables of every view in it, and nothing in them."""
     with storage.transaction() as rows:
-        rows.define(CREATE_POINTERS)
+        for statement in POINTERS:
+            rows.define(statement)
         for projection in PROJECTIONS:
             for table in projection.tables:
                 rows.define(table)

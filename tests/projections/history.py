@@ -22,6 +22,7 @@ TABLES: Final = {
     "user_directory": "SELECT * FROM user_directory_v1 ORDER BY user_key",
     "token_lookup": "SELECT * FROM token_lookup_v1 ORDER BY session_id",
     "revocations": "SELECT * FROM revocations_v1 ORDER BY position",
+    "daily_activity": "SELECT * FROM daily_activity_v1 ORDER BY day",
 }
 """Whole rows of each view, in the order of their keys."""
 

@@ -11,7 +11,10 @@ from domain import events
 from domain.catalogue import EVENTS
 from domain.policy import REVOCATION_NOTICE
 from domain.stream import SIGNING_KEYS
-from projections.registry import PROJECTIONS, apply_inline
+from projections.daily_activity import DailyActivity
+from projections.live import read_live
+from projections.naming import base_of
+from projections.registry import PROJECTIONS
 from projections.revocations import Revocations
 from projections.token_lookup import TokenLookup
 from projections.user_directory import UserDirectory
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from projections.storage import Row, Transaction
 
 ADA, BOB = "uk_ada", "uk_bob"
+INLINE = {each.name for each in PROJECTIONS if each.mode == "inline"}
 
 
 @pytest.fixture
@@ -267,6 +271,22 @@ def test_a_revocation_goes_when_a_later_one_finds_it_over(
     assert [row[1] for row in revocations(rows, history)] == ["s2", "s3"]
 
 
+# --- daily activity: day, registrations, logins, failed logins, uses, revocations
+
+
+def test_a_day_counts_what_happened_on_it(rows: Transaction, history: History) -> None:
+    history.then(ADA, events.UserRegistered(b"name", b"hash"))
+    history.then(ADA, events.UserLoggedIn("s1", "secret"))
+    history.then(ADA, events.RefreshTokenUsed("s1", 1))
+    history.then(ADA, events.UserLoginFailed(7, 2, 3))
+    history.then(BOB, events.UserRegistered(b"name", b"hash"), after=2 * DAY)
+    history.then(ADA, events.RefreshTokenRevoked("s1", "owner"))
+    history.then(ADA, events.RefreshTokenRevoked("s2", "owner"))
+    fill(rows, DailyActivity(), history.recorded)
+    first = START // DAY
+    assert whole(rows, "daily_activity") == [(first, 1, 1, 7, 1, 0), (first + 2, 1, 0, 0, 0, 2)]
+
+
 # --- all of them
 
 
@@ -279,7 +299,11 @@ def test_a_projection_names_its_version_in_its_tables(projection: Projection) ->
         for name in re.findall(r"(?:TABLE|INDEX) IF NOT EXISTS (\w+)", statement)
     ]
     assert made
-    assert all(name.startswith(f"{projection.name}_v{projection.version}") for name in made)
+    table, *indexes = made
+    assert table == base_of(projection.name, projection.version)
+    assert all(name.startswith(f"{table}_") for name in indexes)
+    key = projection.tables[0].partition("(")[2].split()[0]
+    assert projection.key.removesuffix(" COLLATE BINARY") == key
     assert projection.name in TABLES
 
 
@@ -290,10 +314,10 @@ def test_each_view_gets_its_share_and_all_reach_the_head(
     history.then(ADA, events.UserLoggedIn("s1", "secret"))
     history.then(ADA, events.RefreshTokenRevoked("s1", "owner"))
     history.then(ADA, events.UserLoginFailed(1, 2, 3))
-    apply_inline(rows, history.recorded)
-    assert {name: len(whole(rows, name)) for name in TABLES} == dict.fromkeys(TABLES, 1)
+    read_live(rows, PROJECTIONS).apply(rows, history.recorded)
+    assert {name: len(whole(rows, name)) for name in INLINE} == dict.fromkeys(INLINE, 1)
     assert rows.fetch("SELECT name, version, position FROM views ORDER BY name") == [
-        (name, 1, 4) for name in sorted(TABLES)
+        (name, 1, 4 if name in INLINE else 0) for name in sorted(TABLES)
     ]
 
 
@@ -301,6 +325,7 @@ def test_an_event_that_no_view_wants_moves_the_position_alone(
     rows: Transaction, history: History
 ) -> None:
     unwanted: Recorded = history.then(ADA, events.RefreshTokenReuseDetected("s1", 1))
-    apply_inline(rows, [unwanted])
+    read_live(rows, PROJECTIONS).apply(rows, [unwanted])
     assert {name: whole(rows, name) for name in TABLES} == {name: [] for name in TABLES}
-    assert rows.fetch("SELECT DISTINCT position FROM views") == [(1,)]
+    positions = rows.fetch("SELECT name, position FROM views ORDER BY name")
+    assert positions == [(name, int(name in INLINE)) for name in sorted(TABLES)]

@@ -33,6 +33,9 @@ class UnsureTransaction:
     def fetch(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
         return self._rows.fetch(sql, params)
 
+    def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
+        return self._rows.scan(sql, params)
+
     def define(self, statement: str) -> None:
         self._rows.define(statement)
 
@@ -75,6 +78,12 @@ class UnsureStorage:
 
     def snapshot(self) -> AbstractContextManager[Rows]:
         return self._storage.snapshot()
+
+    def handover(self, work: Callable[[Transaction], None]) -> AbstractContextManager[Rows]:
+        return self._storage.handover(work)
+
+    def drop(self, table: str) -> None:
+        self._storage.drop(table)
 
     def prepare(self) -> None:
         self._storage.prepare()
