@@ -23,6 +23,7 @@ from app.buckets_postgres import PostgresKeeper
 from app.clock import now
 from app.dispatcher import Commit, Dispatcher
 from app.failed_logins import FailedLogins
+from app.following import Following
 from app.grants import Grants
 from app.introspection import Introspection
 from app.issuing import Issuer
@@ -33,6 +34,7 @@ from app.passwords import HashPool
 from app.proving import Proving
 from app.readiness import Readiness
 from app.reading import Reading
+from app.rebuilding import Rebuilding
 from app.recognition import Recognition
 from app.refresh_tokens import RefreshTokens
 from app.registration import Registration, Rules
@@ -52,6 +54,7 @@ from app.vault import Vault
 from app.writer import Answer, Wish, Writer
 from domain.errors import GatebookError
 from domain.policy import SECOND, Policy
+from projections.storage import Storage
 
 REVOCATION_STREAMS: Final = 256
 """Of one source at a time."""
@@ -85,6 +88,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     revocations: RevocationFeed
     revocation_streams: Streams
     reading: Reading
+    following: Following
+    rebuilding: Rebuilding
     readiness: Readiness
     metrics: Metrics
     stopping: asyncio.Event
@@ -116,10 +121,19 @@ def open_writer(store: Store, settings: Settings) -> Writer:
 
 
 def reading_of(store: Store, settings: Settings) -> Reading:
-    """What reads lists, by a thread of its own; on PostgreSQL through its own connection."""
+    """What reads lists, by a thread of its own."""
+    storage, owned = own_storage(store, settings)
+    return Reading(storage, owned=owned)
+
+
+def own_storage(store: Store, settings: Settings) -> tuple[Storage, bool]:
+    """A storage for a thread of its own, and whether it is to be closed.
+
+    On PostgreSQL another one: a storage has a connection for each purpose, for which others wait.
+    """
     if store.storage.kind == "sqlite":
-        return Reading(store.storage, owned=False)
-    return Reading(storage_of(settings.database_url), owned=True)
+        return store.storage, False
+    return storage_of(settings.database_url), True
 
 
 def keeper_of(settings: Settings, store: Store) -> Keeper:
@@ -166,6 +180,12 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         reading, looking, paging = (reading_of(store, settings) for _ in range(3))
         for each in (reading, looking, paging):
             ending.callback(each.close)
+        storage, owned = own_storage(store, settings)
+        following = Following(storage, owned=owned)
+        ending.push_async_callback(following.close)
+        storage, owned = own_storage(store, settings)
+        rebuilding = Rebuilding(storage, owned=owned)
+        ending.push_async_callback(rebuilding.close)
         keys = KeyRing(store)
         readiness = Readiness(store, keys, stopping, now)
         ending.callback(readiness.close)
@@ -239,6 +259,8 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             revocations=revocations,
             revocation_streams=streams,
             reading=reading,
+            following=following,
+            rebuilding=rebuilding,
             readiness=readiness,
             metrics=metrics,
             stopping=stopping,
@@ -269,9 +291,11 @@ async def _keep_up(service: Service, failed_logins: FailedLogins) -> None:
     while True:
         await asyncio.sleep(LOOK_ROUND)
         try:
-            generation = (await service.lookup.head()).generation
-            await service.keys.at(generation)
-            service.opener.at(generation)
+            head = await service.lookup.head()
+            await service.keys.at(head.generation)
+            service.opener.at(head.generation)
+            service.following.news(head.position)
+            await service.rebuilding.tend()
             await service.key_rotation.tend(service.keys.known, now())
             await failed_logins.write()
             service.metrics.look()

@@ -22,6 +22,7 @@ from projections.rebuild_state import (
     BEGIN,
     END,
     LEASE,
+    LEAVE,
     MOVE,
     RESUME,
     SET_DIGEST,
@@ -113,6 +114,7 @@ class Rebuild:
         told: Callable[[State, int], None] = lambda *_: None,
         pause: Callable[[float], None] = lambda seconds: time.sleep(seconds / 4),
         monotonic: Callable[[], float] = time.monotonic,
+        span: int = SPAN,
     ) -> None:
         self._storage = storage
         self._feed = feed
@@ -123,6 +125,7 @@ class Rebuild:
         self._told = told
         self._pause = pause
         self._monotonic = monotonic
+        self._span = span
         self._renewed_at = monotonic()
 
     def begin(self, name: str, *, accept: bool = False) -> State:
@@ -162,6 +165,12 @@ class Rebuild:
             self._give_up(state, error.failure)
             return Stopped(state.name, error.failure)
 
+    def leave(self) -> None:
+        """Let somebody else go on at once with what this one was at."""
+        with self._storage.transaction() as rows:
+            rows.execute(LEAVE, (self._holder,))
+            rows.commit()
+
     def _make_table(self, state: State, projection: Projection) -> None:
         """An empty table, unless it is there already; what others left behind goes first."""
         with self._storage.snapshot() as rows:
@@ -194,7 +203,7 @@ class Rebuild:
         started = self._monotonic()
         with self._storage.snapshot() as rows:
             head = self._feed.head(rows)
-            chunk = self._feed.after(rows, state.position, SPAN, projection.wants)
+            chunk = self._feed.after(rows, state.position, self._span, projection.wants)
         try:
             state = self._store(state, portion(projection, chunk))
         except Refused:
@@ -269,7 +278,7 @@ class Rebuild:
     def _caught_up(self, rows: Transaction, state: State, projection: Projection) -> State:
         """What is left, under the append lock; raises `_Failed`."""
         while state.position < self._feed.head(rows):
-            chunk = self._feed.after(rows, state.position, SPAN, projection.wants)
+            chunk = self._feed.after(rows, state.position, self._span, projection.wants)
             what = portion(projection, chunk)
             state = self._write(rows, state, what)
             if what.failure is not None:
@@ -285,7 +294,7 @@ class Rebuild:
             and live.position < self._feed.head(rows)
             and read_stall(rows, name) is None
         ):
-            chunk = self._feed.after(rows, live.position, SPAN, projection.wants)
+            chunk = self._feed.after(rows, live.position, self._span, projection.wants)
             what = portion(projection, chunk)
             write(rows, _names(live), what.statements)
             rows.execute(_MOVE_LIVE, (what.reached, name))
@@ -295,6 +304,7 @@ class Rebuild:
         """What shows a sign of life now and then while rows are read."""
 
         def renew(_: int) -> None:
+            self._told(state, state.position)
             if self._monotonic() - self._renewed_at >= RENEW_EVERY:
                 self._store(state, Portion([], state.position, None))
 

@@ -47,6 +47,7 @@ RESUME: Final = """
 UPDATE rebuilds SET accept = ?, served = ?, holder = ?, lease_until = ?, resumed_at = ?,
   resumed_position = position"""
 MOVE: Final = "UPDATE rebuilds SET position = ?, lease_until = ?"
+LEAVE: Final = "UPDATE rebuilds SET lease_until = 0 WHERE holder = ?"
 END: Final = "DELETE FROM rebuilds"
 
 

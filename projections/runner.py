@@ -135,13 +135,18 @@ class Follower:
         self._storage = storage
         self._feed = feed
         self._kept = kept
+        self._stopping = False
         self.names = tuple(each.name for each in newest(kept) if each.mode == "follow")
+
+    def stop(self) -> None:
+        """Let `catch_up` end after the events that are being applied; from any thread."""
+        self._stopping = True
 
     def catch_up(self) -> dict[str, Failure]:
         """Bring each to the head; those that stopped, and where."""
         stopped = {}
         for name in self.names:
-            while self._step(name):
+            while not self._stopping and self._step(name):
                 pass
             with self._storage.snapshot() as rows:
                 failure = read_stall(rows, name)

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "sessions": "List a user's sessions, and end them.",
     "keys": "List the signing keys, rotate them, and change the master key.",
     "audit": "Read the log.",
+    "projections": "Show the projections, rebuild them, and compare them with the log.",
     "config": "Show and check the settings.",
     "doctor": "Look for what is wrong, and say what to do.",
     "openapi": "Print the OpenAPI description.",

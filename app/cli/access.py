@@ -46,19 +46,21 @@ def check_release(settings: Settings) -> None:
 
 
 @contextmanager
-def opened(*, make: bool = False) -> Iterator[Access]:
+def opened(*, make: bool = False, views: bool = True) -> Iterator[Access]:
     """The store of this environment's settings; made if it isn't there and `make` says so.
+
+    `views` is false for whoever comes to rebuild one that this release doesn't know.
 
     Raises `SettingsError`, `UnusableStore`, `Unavailable`, and what the storage raises.
     """
     settings = read_settings().settings
     logs.configure("console")
-    with open_with(settings, make=make) as store:
+    with open_with(settings, make=make, views=views) as store:
         yield Access(settings, store)
 
 
 @contextmanager
-def open_with(settings: Settings, *, make: bool) -> Iterator[Store]:
+def open_with(settings: Settings, *, make: bool, views: bool = True) -> Iterator[Store]:
     """As `opened`, with settings at hand."""
     check_release(settings)
     path = settings.sqlite_path
@@ -67,7 +69,7 @@ def open_with(settings: Settings, *, make: bool) -> Iterator[Store]:
         raise Unavailable(msg)
     vault = open_vault(settings)
     with closing_storage(settings.database_url) as storage:
-        yield _open(storage, vault, settings, make=make)
+        yield _open(storage, vault, settings, make=make, views=views)
 
 
 @contextmanager
@@ -102,11 +104,11 @@ def without_password(text: str, url: str) -> str:
     return text
 
 
-def _open(storage: Storage, vault: Vault, settings: Settings, *, make: bool) -> Store:
+def _open(storage: Storage, vault: Vault, settings: Settings, *, make: bool, views: bool) -> Store:
     if not make:
         with storage.transaction() as rows:
             there = rows.has_table("store")
         if not there:
             msg = "There is no store in this database. `gatebook serve` makes one."
             raise Unavailable(msg)
-    return open_store(storage, vault, settings.signing_algorithm)
+    return open_store(storage, vault, settings.signing_algorithm, views=views)

@@ -28,6 +28,7 @@ from app.http.oauth import OAuthController
 from app.http.oauth_error import answer_anywhere
 from app.http.observe import Observed
 from app.http.operation import OperationController
+from app.http.projection import ProjectionController
 from app.http.revocation import RevocationController
 from app.http.session import SessionController
 from app.http.user import UserController
@@ -39,6 +40,7 @@ CONTROLLERS: Final = (
     MeController,
     UserController,
     KeyController,
+    ProjectionController,
     RevocationController,
     OAuthController,
     MetadataController,

@@ -264,7 +264,8 @@ def test_a_command_whose_view_refuses_it_leaves_its_session_out_everywhere(
     assert not [each for each in records(store) if session_id("bob", "p").encode() in each.clear]
     with store.storage.snapshot() as rows:
         head = rows.fetch("SELECT max(position) FROM events")[0]
-        assert rows.fetch("SELECT DISTINCT position FROM views") == [head]
+        inline = "SELECT DISTINCT position FROM views WHERE position > 0"
+        assert rows.fetch(inline) == [head]
 
 
 def test_a_transaction_with_a_refused_statement_is_never_taken_for_committed(

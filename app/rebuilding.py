@@ -1,0 +1,151 @@
+"""Rebuilds of views by a running service: begun when asked, gone on with when one broke off.
+
+One thread does the work; what it has done is in the store, so that whoever comes later goes on.
+Knows no HTTP, and nothing of how a view is filled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import structlog
+
+from app.eventstore.feed import LogFeed
+from app.eventstore.schema import RAISE_GENERATION
+from app.identifiers import new_request_id
+from domain.errors import GatebookError, RebuildRunning, Unavailable
+from projections.rebuild import Differs, Gone, Outcome, Rebuild, Stopped, Swapped
+from projections.rebuild_state import State, cancel, read_state
+from projections.registry import PROJECTIONS
+from projections.storage import Rows, Storage, StorageError
+
+T = TypeVar("T")
+
+LOOK_EVERY: Final = 10
+"""Calls of `tend` between two looks for a rebuild that broke off."""
+
+_logger = structlog.get_logger("gatebook.rebuilding")
+
+
+def rebuild_of(
+    storage: Storage,
+    *,
+    served: bool = False,
+    told: Callable[[State, int], None] = lambda *_: None,
+) -> Rebuild:
+    """What rebuilds the views of a store, for a process of its own."""
+    return Rebuild(
+        storage, LogFeed(), PROJECTIONS, _swapped, new_request_id(), served=served, told=told
+    )
+
+
+class Rebuilding:
+    """Belongs to the event loop; `storage` is its own to close, when `owned` says so."""
+
+    def __init__(self, storage: Storage, *, owned: bool) -> None:
+        self._storage = storage
+        self._owned = owned
+        self._stopping = threading.Event()
+        self._rebuild = rebuild_of(storage, served=True, told=self._told)
+        self._thread = ThreadPoolExecutor(1, "gatebook-rebuild")
+        self._running: asyncio.Future[None] | None = None
+        self._looks = 0
+
+    async def start(self, name: str, *, accept: bool) -> None:
+        """Begin to rebuild a view; raises `NotFound`, `RebuildRunning`, `Unavailable`."""
+        if self._is_running():
+            msg = "A rebuild is running. Wait for its end, or cancel it."
+            raise RebuildRunning(msg)
+        state = await self._do(lambda: self._rebuild.begin(name, accept=accept))
+        self._go_on(state)
+
+    async def cancel(self, name: str) -> None:
+        """Give up the rebuild of a view, whoever is at it; nothing when there is none."""
+        try:
+            await asyncio.to_thread(cancel, self._storage, name)
+        except StorageError as error:
+            raise Unavailable from error
+
+    async def tend(self) -> None:
+        """Go on with a rebuild that a service began, and whose lease is over."""
+        self._looks += 1
+        if self._looks % LOOK_EVERY == 1 and not self._is_running():
+            state = await self._do(self._left_behind)
+            if state is not None:
+                self._go_on(state)
+
+    async def close(self) -> None:
+        """Stop after the step that is under way; somebody goes on with it later."""
+        self._stopping.set()
+        if self._running is not None:
+            await asyncio.gather(self._running, return_exceptions=True)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._owned:
+            await asyncio.to_thread(self._storage.close)
+
+    def _is_running(self) -> bool:
+        return self._running is not None and not self._running.done()
+
+    def _go_on(self, state: State) -> None:
+        self._running = asyncio.wrap_future(self._thread.submit(self._run, state))
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.wrap_future(self._thread.submit(work))
+        except StorageError as error:
+            raise Unavailable from error
+
+    def _left_behind(self) -> State | None:
+        with self._storage.snapshot() as rows:
+            state = read_state(rows)
+        if state is None or not state.served:
+            return None
+        try:
+            return self._rebuild.begin(state.name, accept=bool(state.accept))
+        except GatebookError:  # somebody is at it
+            return None
+
+    def _run(self, state: State) -> None:
+        """On the rebuild's thread."""
+        try:
+            tell(self._rebuild.run(state))
+        except _Stopping:
+            self._rebuild.leave()
+        except Gone as error:
+            _logger.info("rebuild_over", projection=state.name, detail=str(error))
+        except StorageError as error:
+            _logger.warning("rebuild_interrupted", projection=state.name, detail=str(error))
+        except Exception:
+            _logger.exception("rebuild_interrupted", projection=state.name)
+
+    def _told(self, state: State, head: int) -> None:
+        del state, head
+        if self._stopping.is_set():
+            raise _Stopping
+
+
+class _Stopping(Exception):
+    """The service stops: the rebuild is left as it is."""
+
+
+def tell(outcome: Outcome) -> None:
+    """Write what came of a rebuild to the service's log."""
+    match outcome:
+        case Swapped(name, digest, position, differed):
+            _logger.info(
+                "rebuilt", projection=name, digest=digest, position=position, rows=len(differed)
+            )
+        case Differs(name, position, rows):
+            keys = [each.key for each in rows]
+            _logger.error("view_differs", projection=name, position=position, rows=keys)
+        case Stopped(name, failure):
+            _logger.error("rebuild_failed", projection=name, **failure._asdict())
+
+
+def _swapped(rows: Rows) -> None:
+    """Every process looks at its names again."""
+    rows.execute(RAISE_GENERATION)
