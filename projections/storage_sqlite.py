@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from projections.reader_sqlite import CLOSED, NO_TABLE, SqliteReader, unusable
 from projections.storage import (
     LOCK_DEADLINE,
     THREAD_PATIENCE,
@@ -38,10 +39,7 @@ READ_PATIENCE: Final = 0.25
 """Seconds that a reader waits for the file: a look-up happens on the event loop."""
 
 _FULL: Final = 2
-_CLOSED: Final = "the storage is closed"
 _LOST: Final = ("locked", "unable to open", "disk I/O", "readonly", "full", "busy")
-_NO_TABLE: Final = "no such table"
-_BROKEN: Final = ("not a database", "malformed")
 
 
 class SqliteRows:
@@ -118,7 +116,7 @@ class SqliteStorage:
         self._sleep = sleep
         self._writer: sqlite3.Connection | None = None
         self._thread_lock = threading.Lock()
-        self._readers: list[_Reader] = []
+        self._readers: list[SqliteReader] = []
         self._readers_lock = threading.Lock()
         self._closed = False
         self._local = threading.local()
@@ -132,7 +130,7 @@ class SqliteStorage:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.Error as error:
-                raise _unusable(error) from error
+                raise unusable(error) from error
             try:
                 yield SqliteRows(connection, self._clock)
             finally:
@@ -147,7 +145,7 @@ class SqliteStorage:
             try:
                 connection.execute("BEGIN")
             except sqlite3.Error as error:
-                raise _unusable(error) from error
+                raise unusable(error) from error
             try:
                 yield SqliteRows(connection, self._clock)
             finally:
@@ -189,21 +187,21 @@ class SqliteStorage:
             try:
                 return reader.open().execute(sql, params).fetchall()
             except sqlite3.Error as error:
-                raise _unusable(error) from error
+                raise unusable(error) from error
 
-    def _reading(self) -> _Reader:
-        reader: _Reader | None = getattr(self._local, "reader", None)
+    def _reading(self) -> SqliteReader:
+        reader: SqliteReader | None = getattr(self._local, "reader", None)
         if reader is None:
             with self._readers_lock:
                 self._check_open()
-                reader = _Reader(lambda: self._connect("ro"))
+                reader = SqliteReader(lambda: self._connect("ro"))
                 self._readers.append(reader)
             self._local.reader = reader
         return reader
 
     def _check_open(self) -> None:
         if self._closed:
-            raise Lost(_CLOSED)
+            raise Lost(CLOSED)
 
     def prepare(self) -> None:
         """Create the file, readable by its owner alone, when it isn't there."""
@@ -271,7 +269,7 @@ class SqliteStorage:
                     connection.close()
                     raise
             except sqlite3.Error as error:
-                raise _unusable(error) from error
+                raise unusable(error) from error
             self._writer = connection
         return self._writer
 
@@ -344,59 +342,10 @@ class SqliteStorage:
                 return
 
 
-class _Reader:
-    """One thread's reading connection; `lock` keeps another thread from closing it meanwhile."""
-
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
-        self.lock = threading.RLock()
-        self._connect = connect
-        self._connection: sqlite3.Connection | None = None
-        self._closed = False
-
-    def open(self) -> sqlite3.Connection:
-        """The connection; raises `Lost` when there is none to be had."""
-        if self._closed:
-            raise Lost(_CLOSED)
-        if self._connection is None:
-            try:
-                self._connection = self._connect()
-            except sqlite3.Error as error:
-                raise _unusable(error) from error
-        return self._connection
-
-    def end(self) -> None:
-        """End a snapshot; nothing was written, so a connection that can't end it is given up."""
-        try:
-            if self._connection is not None and self._connection.in_transaction:
-                self._connection.execute("COMMIT")
-        except sqlite3.Error:
-            self._drop()
-
-    def close(self) -> None:
-        """Close it for good, once its thread has read what it reads."""
-        with self.lock:
-            self._closed = True
-            self._drop()
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
-
-
 def _translated(error: sqlite3.Error) -> StorageError:
     text = str(error)
-    if _NO_TABLE in text:
+    if NO_TABLE in text:
         return NoTable(text)
     if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in _LOST):
         return Lost(text)
     return Refused(text)
-
-
-def _unusable(error: sqlite3.Error) -> StorageError:
-    """Another try helps, unless what is there is no database, or a damaged one."""
-    text = str(error)
-    if _NO_TABLE in text:
-        return NoTable(text)
-    return Refused(text) if any(sign in text for sign in _BROKEN) else Lost(text)

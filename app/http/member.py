@@ -185,6 +185,46 @@ ANSWERED_IN: Final[dict[str, dict[str, Json]]] = {
         "retired_at": _time("When it ceased to sign; null before."),
         "published_until": _time("Until when verifiers may need it; null where that is open."),
     },
+    "ProjectionItem": {
+        "name": {"type": "string", "description": "What the view is called."},
+        "version": _number("Of the view's shape; 0 before it was ever filled.", 0),
+        "mode": {
+            "type": "string",
+            "enum": ["inline", "follow"],
+            "description": "`inline`: written with the events. `follow`: soon after them.",
+        },
+        "state": {
+            "type": "string",
+            "enum": ["live", "building", "stalled"],
+            "description": "`building`: a rebuild is under way, beside the live table. `stalled`: "
+            "it stopped at an event, which `error` names.",
+        },
+        "position": _number("How far in the log it has come.", 0),
+        "head": _number("Where the log ends.", 0),
+        "lag": _number("Events between the two.", 0),
+        "digest": {
+            "type": "string",
+            "pattern": "^sha256:[0-9a-f]{64}$",
+            "description": "Over its rows, as they were when they were last compared with the log. "
+            "Null before that.",
+        },
+        "digest_position": _number("How far it had come then.", 1),
+    },
+    "ProjectionError": {
+        "position": _number("Of the event that can't be applied, or where tables differ.", 0),
+        "type": {
+            "type": "string",
+            "description": "The event's type, or `rebuild.differs`.",
+            "examples": ["user.logged_in"],
+        },
+        "detail": {"type": "string", "description": "What is wrong, for an operator."},
+    },
+    "RebuildItem": {
+        "version": _number("Of the view's shape that is filled.", 1),
+        "position": _number("How far in the log it has come.", 0),
+        "started_at": _time("When it was begun."),
+        "eta_s": _number("Seconds that it will take still; null while nobody can tell.", 0),
+    },
     "TokenAnswer": {
         "token_type": {"type": "string", "const": "Bearer"},
         "expires_in": _number("Seconds that the access token lives.", 1),
@@ -272,6 +312,11 @@ ASKED: Final[dict[str, Json]] = {
         "type": "boolean",
         "default": False,
         "description": "Whether it signs at once; what the key before signed is refused then.",
+    },
+    "accept": {
+        "type": "boolean",
+        "default": False,
+        "description": "Whether to swap even where the live table differs from what the log says.",
     },
     "permissions": {
         **_permissions("All that the user may do from now on, and nothing else."),
