@@ -45,7 +45,7 @@ from projections.runner import (
 )
 from projections.storage import Lost, Refused, Rows, Storage, Transaction
 
-RENEW_EVERY: Final = 5.0
+RENEW_EVERY: Final = 3.0
 """Seconds between two signs of life while tables are compared."""
 NAMED: Final = 20
 """Rows that are named when the live table differs from the log."""

@@ -12,7 +12,7 @@ from domain.errors import RebuildRunning
 from projections.naming import Names, base_of, table_of
 from projections.storage import Lost, Rows, Storage
 
-LEASE: Final = 30_000_000
+LEASE: Final = 15_000_000
 """µs of silence after which somebody else may go on."""
 
 CREATE_REBUILDS: Final = """

@@ -42,6 +42,7 @@ NAMES: Final = (
     "key_rotations",
     "revocation_stream",
     "rewrapped",
+    "rebuilds",
     "steady",
     "alike",
     "long_lived",

@@ -55,11 +55,11 @@ def prove(url: str, count: int) -> Tally:
     given = settings(url, TRUSTED_PROXIES=proxied)
     with running_all(*[given] * (2 if url.startswith("postgresql") else 1)) as servers:
         ports = [each.port for each in servers]
-        history = _history(url, ports, users, processes, count, ENDS)
+        history = history_of(url, ports, users, processes, count, ENDS)
     _judge(history, tally)
     tally.tried += count
     with running(settings(url, TRUSTED_PROXIES=proxied, TEST_LOOKUP_CACHE="1")) as breach:
-        doubted = _history(url, [breach.port], SHORT_USERS, SHORT_PROCESSES, BREACHES, _FOUND_OUT)
+        doubted = history_of(url, [breach.port], SHORT_USERS, SHORT_PROCESSES, BREACHES, _FOUND_OUT)
     found = Counter(wrong.kind for wrong in check(doubted))
     for kind in ("ended", "withdrawn"):
         tally.control(f"a one-second cache of look-ups: {kind}", noticed=found[kind] > 0)
@@ -94,7 +94,7 @@ def _kind(op: Op) -> str:
             return "revocations"
 
 
-def _history(
+def history_of(
     url: str,
     ports: Sequence[int],
     users: int,

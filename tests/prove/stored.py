@@ -26,7 +26,7 @@ from domain.policy import Policy
 from domain.sealed import sealed
 from domain.stream import Recorded
 from domain.user_id import prepare
-from projections.live import read_pointers
+from projections.live import read_live, read_pointers
 from projections.registry import PROJECTIONS
 from projections.storage import Row, Rows
 from projections.storage_sqlite import SqliteStorage
@@ -155,7 +155,7 @@ def _check_whole(store: Store, rows: Rows, tally: Tally) -> list[Recorded]:
     for each in INLINE:
         position = pointers[each.name].position
         tally.expect(position == head, f"view {each.name} is at {position}/{head}")
-    _compare_views(rows, log, tally)
+    _compare_views(read_live(rows, PROJECTIONS).rows(rows), log, tally)
     return log
 
 
