@@ -10,20 +10,18 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final
 
 import structlog
 
 from app.eventstore.feed import LogFeed
 from app.eventstore.schema import RAISE_GENERATION
 from app.identifiers import new_request_id
-from domain.errors import GatebookError, RebuildRunning, Unavailable
+from domain.errors import GatebookError, Unavailable
 from projections.rebuild import Differs, Gone, Outcome, Rebuild, Stopped, Swapped
 from projections.rebuild_state import State, cancel, read_state
 from projections.registry import PROJECTIONS
 from projections.storage import Rows, Storage, StorageError
-
-T = TypeVar("T")
 
 LOOK_EVERY: Final = 10
 """Calls of `tend` between two looks for a rebuild that broke off."""
@@ -50,18 +48,13 @@ class Rebuilding:
         self._storage = storage
         self._owned = owned
         self._stopping = threading.Event()
-        self._rebuild = rebuild_of(storage, served=True, told=self._told)
         self._thread = ThreadPoolExecutor(1, "gatebook-rebuild")
         self._running: asyncio.Future[None] | None = None
         self._looks = 0
 
     async def start(self, name: str, *, accept: bool) -> None:
         """Begin to rebuild a view; raises `NotFound`, `RebuildRunning`, `Unavailable`."""
-        if self._is_running():
-            msg = "A rebuild is running. Wait for its end, or cancel it."
-            raise RebuildRunning(msg)
-        state = await self._do(lambda: self._rebuild.begin(name, accept=accept))
-        self._go_on(state)
+        await self._begin(lambda: self._begun(name, accept=accept))
 
     async def cancel(self, name: str) -> None:
         """Give up the rebuild of a view, whoever is at it; nothing when there is none."""
@@ -73,10 +66,8 @@ class Rebuilding:
     async def tend(self) -> None:
         """Go on with a rebuild that a service began, and whose lease is over."""
         self._looks += 1
-        if self._looks % LOOK_EVERY == 1 and not self._is_running():
-            state = await self._do(self._left_behind)
-            if state is not None:
-                self._go_on(state)
+        if self._looks % LOOK_EVERY == 1 and (self._running is None or self._running.done()):
+            await self._begin(self._left_behind)
 
     async def close(self) -> None:
         """Stop after the step that is under way; somebody goes on with it later."""
@@ -87,34 +78,35 @@ class Rebuilding:
         if self._owned:
             await asyncio.to_thread(self._storage.close)
 
-    def _is_running(self) -> bool:
-        return self._running is not None and not self._running.done()
-
-    def _go_on(self, state: State) -> None:
-        self._running = asyncio.wrap_future(self._thread.submit(self._run, state))
-
-    async def _do(self, work: Callable[[], T]) -> T:
+    async def _begin(self, work: Callable[[], tuple[Rebuild, State] | None]) -> None:
+        """Not on the rebuild's thread, which may be dropping the table of the one before."""
         try:
-            return await asyncio.wrap_future(self._thread.submit(work))
+            begun = await asyncio.to_thread(work)
         except StorageError as error:
             raise Unavailable from error
+        if begun is not None:
+            self._running = asyncio.wrap_future(self._thread.submit(self._run, *begun))
 
-    def _left_behind(self) -> State | None:
+    def _begun(self, name: str, *, accept: bool) -> tuple[Rebuild, State]:
+        rebuild = rebuild_of(self._storage, served=True, told=self._told)
+        return rebuild, rebuild.begin(name, accept=accept)
+
+    def _left_behind(self) -> tuple[Rebuild, State] | None:
         with self._storage.snapshot() as rows:
             state = read_state(rows)
         if state is None or not state.served:
             return None
         try:
-            return self._rebuild.begin(state.name, accept=bool(state.accept))
+            return self._begun(state.name, accept=bool(state.accept))
         except GatebookError:  # somebody is at it
             return None
 
-    def _run(self, state: State) -> None:
+    def _run(self, rebuild: Rebuild, state: State) -> None:
         """On the rebuild's thread."""
         try:
-            tell(self._rebuild.run(state))
+            tell(rebuild.run(state))
         except _Stopping:
-            self._rebuild.leave()
+            rebuild.leave()
         except Gone as error:
             _logger.info("rebuild_over", projection=state.name, detail=str(error))
         except StorageError as error:
