@@ -22,6 +22,7 @@ from app.cli.users import PAGE
 from app.clock import now
 from app.eventstore.log import read_head, read_stream
 from app.paging import Part
+from app.projection_list import items
 from app.readiness import store_checks
 from app.settings import SettingsError
 from domain.aggregate import KEYS
@@ -103,6 +104,7 @@ def examine() -> Iterator[Finding]:
         for check in store_checks(store, now()):
             mend = "" if check.ok else _MEND.get(check.name, "Look at the log of the service.")
             yield Finding("ok" if check.ok else "fail", check.name, check.detail, mend)
+        yield from _projections(store)
         yield from _durability(settings, store)
         yield from _signing(settings, store)
         yield _administrators(settings, store)
@@ -154,6 +156,29 @@ def _files(settings: Settings, database: Path) -> Iterator[Finding]:
         yield Finding("ok", "files", f"{database} is its owner's alone")
     if not makes_key(settings):
         master_key.obtain(settings)
+
+
+def _projections(store: Store) -> Iterator[Finding]:
+    """What stopped one, or is rebuilt; inline ones were looked at with the store."""
+    with store.storage.snapshot() as rows:
+        found = items(rows, now())
+    for each in found:
+        if each.rebuild is not None:
+            detail = f"{each.name} is being rebuilt, at {each.rebuild.position} of {each.head}"
+            yield Finding("ok", "rebuild", detail)
+        if each.error is not None:
+            stalled = each.state == "stalled"
+            what = "stopped" if stalled else "could not be rebuilt"
+            yield Finding(
+                "fail" if stalled else "warn",
+                "projection",
+                f"{each.name} {what}: {each.error.type} at {each.error.position}. "
+                f"{each.error.detail}",
+                "Upgrade to a release that can apply it, then run: gatebook projections retry"
+                if stalled
+                else f"Find out who changed it, then run: gatebook projections rebuild "
+                f"{each.name} --accept",
+            )
 
 
 def _durability(settings: Settings, store: Store) -> Iterator[Finding]:

@@ -1,0 +1,151 @@
+"""`gatebook projections` on each kind of store."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.store import open_store, storage_of
+from app.vault import Vault
+from app.writer import Writer
+from domain.policy import Policy
+from projections.rebuild_state import read_state
+from tests.cli.conftest import Gatebook, items, serving
+from tests.store.intruding import intrude, unseal
+from tests.store.wishing import log_in, register, user_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from click.testing import Result
+
+    from app.store import Store
+
+NAMES = ["user_directory", "token_lookup", "revocations", "daily_activity"]
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A store in which something has happened."""
+    opened = open_store(storage_of(database_url), Vault(bytes(range(32))), "ES256")
+    writer = Writer(opened.log, opened.vault, opened.ring, Policy())
+    writer.commit([register("ada"), register("bob"), log_in("ada", "a")])
+    yield opened
+    opened.storage.close()
+
+
+def status(gatebook: Gatebook) -> dict[str, dict]:
+    return {each["name"]: each for each in items(gatebook("projections", "status", "--json"))}
+
+
+@pytest.mark.usefixtures("store")
+def test_status_says_how_far_each_is(gatebook: Gatebook) -> None:
+    found = status(gatebook)
+    assert list(found) == NAMES
+    assert {each["lag"] for each in found.values() if each["mode"] == "inline"} == {0}
+    assert found["daily_activity"]["lag"] == found["daily_activity"]["head"]
+    lines = gatebook("projections", "status").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", *NAMES]
+
+
+@pytest.mark.usefixtures("store")
+def test_all_are_rebuilt_and_have_a_digest(gatebook: Gatebook) -> None:
+    assert gatebook("projections", "retry").exit_code == 0
+    result = gatebook("projections", "rebuild", "--all")
+    assert result.exit_code == 0, result.stderr
+    assert [line.split()[0] for line in result.stderr.splitlines()] == NAMES
+    found = status(gatebook)
+    assert all(each["digest"] for each in found.values())
+    again = gatebook("projections", "rebuild", "token_lookup", "revocations")
+    assert again.exit_code == 0
+    assert {name: each["digest"] for name, each in status(gatebook).items()} == {
+        name: each["digest"] for name, each in found.items()
+    }
+
+
+@pytest.mark.usefixtures("store")
+def test_what_is_to_be_rebuilt_has_to_be_said(gatebook: Gatebook) -> None:
+    for args in ((), ("--all", "token_lookup")):
+        assert gatebook("projections", "rebuild", *args).exit_code == 2
+    unknown = gatebook("projections", "rebuild", "token_lookup", "nothing")
+    assert unknown.exit_code == 3
+    assert "user_directory, token_lookup" in unknown.stderr
+
+
+def test_a_table_that_somebody_changed_is_named(
+    gatebook: Gatebook, store: Store, database_url: str
+) -> None:
+    with intrude(database_url) as intruder:
+        sql = "UPDATE user_directory_v1 SET permissions = 'admin' WHERE user_key = ?"
+        intruder.run(sql, (user_key("bob"),))
+    result = gatebook("projections", "rebuild", "user_directory")
+    assert (result.exit_code, result.stdout) == (5, f"{user_key('bob')} differs in column 6\n")
+    assert "--accept" in result.stderr
+    assert status(gatebook)["user_directory"]["error"]["type"] == "rebuild.differs"
+    assert "rebuild.differs" in gatebook("projections", "status").stderr
+    accepted = gatebook("projections", "rebuild", "user_directory", "--accept")
+    assert accepted.exit_code == 0
+    assert f"{user_key('bob')} differs in column 6" in accepted.stderr
+    with store.snapshot() as rows:
+        assert rows.fetch("SELECT DISTINCT permissions FROM user_directory_v1") == [("",)]
+
+
+def test_a_projection_that_stopped_is_told_and_tries_again(
+    gatebook: Gatebook, store: Store
+) -> None:
+    """An event that this release can't read."""
+    with store.storage.transaction() as rows:
+        unseal(rows, store.storage.kind)
+        sql = "UPDATE events SET schema = ? WHERE topic = 'user.logged_in'"
+        rows.execute(sql, (99,))
+        rows.commit()
+    first = gatebook("projections", "retry")
+    assert first.exit_code == 1
+    assert "daily_activity stopped again: user.logged_in" in first.stderr
+    found = status(gatebook)["daily_activity"]
+    assert found["state"] == "stalled"
+    assert found["error"]["position"] == found["position"] + 1
+    doctor = findings(gatebook("doctor", "--json"))
+    assert ("fail", "projection") in {(each["level"], each["check"]) for each in doctor}
+    with store.storage.transaction() as rows:
+        rows.execute(sql, (1,))
+        rows.commit()
+    assert gatebook("projections", "retry").exit_code == 0
+    assert status(gatebook)["daily_activity"]["lag"] == 0
+
+
+def test_one_that_is_broken_off_by_hand_is_gone_on_with_at_once(
+    gatebook: Gatebook, store: Store, program: Callable[..., subprocess.Popen[str]]
+) -> None:
+    writer = Writer(store.log, store.vault, store.ring, Policy())
+    for number in range(40):
+        writer.commit([log_in("ada", f"{number} {each}") for each in range(60)])
+    process = program("projections", "rebuild", "token_lookup")
+    begun = False
+    while not begun and process.poll() is None:
+        with store.storage.snapshot() as rows:
+            state = read_state(rows)
+        begun = state is not None and state.position > 0
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    again = gatebook("projections", "rebuild", "token_lookup")
+    assert again.exit_code == 0, again.stderr
+    with store.storage.snapshot() as rows:
+        assert read_state(rows) is None
+
+
+def test_it_is_rebuilt_beside_a_service(
+    gatebook: Gatebook, program: Callable[..., subprocess.Popen[str]]
+) -> None:
+    serving(program("serve", PORT="0", ISSUER="http://127.0.0.1", LOG_FORMAT="json"))
+    result = gatebook("projections", "rebuild", "--all")
+    assert result.exit_code == 0, result.stderr
+
+
+def findings(result: Result) -> list[dict]:
+    """Whatever the exit code."""
+    return [json.loads(line) for line in result.stdout.splitlines()]
