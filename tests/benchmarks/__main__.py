@@ -18,13 +18,22 @@ from typing import Final, get_args
 import msgspec
 
 from app.tokens.signing import Algorithm
-from tests.benchmarks import bench_authenticate, bench_refresh, bench_tokens, client, machine, wrk
+from tests.benchmarks import (
+    bench_authenticate,
+    bench_log,
+    bench_refresh,
+    bench_tokens,
+    client,
+    machine,
+    wrk,
+)
+from tests.benchmarks.bench_log import LogFigures
 from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.load import Generator, LoadError
 from tests.benchmarks.machine import Machine
 
-NAMES: Final = ("refresh", "authenticate", "tokens")
+NAMES: Final = ("refresh", "authenticate", "tokens", "log")
 
 _TOKEN_ROUNDS: Final = 25
 _TOKEN_ROUNDS_QUICK: Final = 6
@@ -38,6 +47,7 @@ class Report(msgspec.Struct):
     quick: bool
     comparisons: list[Comparison] = msgspec.field(default_factory=list)
     tokens: dict[str, dict[str, Summary]] = msgspec.field(default_factory=dict)
+    log: LogFigures | None = None
     failures: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -78,6 +88,10 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
     if name == "tokens":
         rounds = _TOKEN_ROUNDS_QUICK if report.quick else _TOKEN_ROUNDS
         report.tokens.update(measure_tokens(rounds))
+        return
+    if name == "log":
+        report.log = bench_log.run(quick=report.quick)
+        _say(report.log.lines())
         return
     runs = {"refresh": bench_refresh.run, "authenticate": bench_authenticate.run}
     comparisons: Iterator[Comparison] = runs[name](generator, quick=report.quick)
