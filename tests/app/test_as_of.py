@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.domain.histories import Step
 
 MASTER: Final = bytes(range(32))
-LATER: Final = 2**60
+LATER: Final = 4_000_000_000_000_000
 ADA: Final = user_key("ada")
 
 _numbers = itertools.count(1, 10)

@@ -86,7 +86,7 @@ def _lines(item: TraceItem) -> Iterator[str]:
     token = f"{item.token}, generation {item.generation} of {item.current_generation}"
     if item.retired_at is not None:
         token += f", retired at {item.retired_at}"
-    session = item.session
+    session: str = item.session
     if item.ended_at is not None:
         session += f" at {item.ended_at}, why: {item.ended_why}"
     for name, value in (
