@@ -95,11 +95,9 @@ def key_of(rows: Rows, vault: Vault, user_key: str) -> bytes | None:
     raise Damage(msg)
 
 
-def name_of(user_key: str, user: User, key: bytes | None) -> str | None:
+def open_name(user_key: str, blob: bytes, key: bytes | None) -> str | None:
     """The name as typed; None once erased."""
-    if key is None or not user.user_id:
-        return None
-    return open_sealed(key, user.user_id, user_key, "user_id")
+    return open_sealed(key, blob, user_key, "user_id") if key is not None and blob else None
 
 
 def live_sessions(user: User, policy: Policy, time: int) -> int:
@@ -164,7 +162,7 @@ class Folding:
         return UserItem(
             user_key,
             # The key is of the same moment as what tells whether somebody erased it.
-            name_of(user_key, user, key_of(rows, self._vault, user_key)),
+            open_name(user_key, user.user_id, key_of(rows, self._vault, user_key)),
             user.status,
             user.permissions,
             rfc3339(_number(rows, _TIME, user_key, 1)),

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from app.as_of import Moment, key_of, live_sessions, name_of, newer, place_of
+from app.as_of import Moment, key_of, live_sessions, newer, open_name, place_of
 from app.eventstore.log import EventLog
 from app.eventstore.recorders import LogReader
 from app.timestamps import rfc3339
@@ -152,7 +152,7 @@ class Replay:
         then, user, time = self._then, self._then.user, self._place.time
         return StateItem(
             self._user_key,
-            self._name(then),
+            open_name(self._user_key, user.user_id, self._key),
             user.status,
             user.permissions,
             _told(then.registered_at),
@@ -176,8 +176,12 @@ class Replay:
     def step(self, passage: Passage) -> Step:
         """What an event changed."""
         before, recorded, after = passage
-        mine = zip(self._alone(before).items(), self._alone(after).values(), strict=True)
-        changes = [Change(name, old, new) for (name, old), new in mine if old != new]
+        old, new = _alone(before), _alone(after)
+        changes = [
+            Change(name, self._shown(name, value), self._shown(name, new[name]))
+            for name, value in old.items()
+            if value != new[name] and (name != "user_id" or self._key is not None)
+        ]
         return Step(
             recorded.position,
             recorded.version,
@@ -192,21 +196,29 @@ class Replay:
         self._then = _evolved(before, recorded)
         return Passage(before, recorded, self._then)
 
-    def _alone(self, then: Then) -> dict[str, object]:
-        """The members of the state that are no sessions."""
-        user = then.user
-        return {
-            "status": user.status,
-            "user_id": self._name(then),
-            "permissions": user.permissions,
-            "registered_at": _told(then.registered_at),
-            "last_login_at": _told(then.last_login_at),
-            "secret_version": user.secret_version,
-            "hash_version": then.hash_version,
-        }
+    def _shown(self, name: str, value: object) -> object:
+        """A member of the state, as it is told."""
+        match value:
+            case bytes():
+                return open_name(self._user_key, value, self._key)
+            case int() if name.endswith("_at"):
+                return rfc3339(value)
+            case _:
+                return value
 
-    def _name(self, then: Then) -> str | None:
-        return name_of(self._user_key, then.user, self._key)
+
+def _alone(then: Then) -> dict[str, object]:
+    """The members of the state that are no sessions."""
+    user = then.user
+    return {
+        "status": user.status,
+        "user_id": user.user_id,
+        "permissions": user.permissions,
+        "registered_at": then.registered_at,
+        "last_login_at": then.last_login_at,
+        "secret_version": user.secret_version,
+        "hash_version": then.hash_version,
+    }
 
 
 def _evolved(then: Then, recorded: Recorded) -> Then:
@@ -225,7 +237,7 @@ def _between(before: dict[str, Session], after: dict[str, Session]) -> Iterator[
     """What became of sessions: begun and ended ones whole, others member by member."""
     for session_id in {**before, **after}:
         old, new = before.get(session_id), after.get(session_id)
-        if old == new:
+        if old is new or old == new:
             continue
         name = f"sessions.{session_id}"
         if old is None or new is None:

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from app.administration import Directory, UserItem
+from app.eventstore import snapshot
 from app.eventstore.log import read_head
 from app.eventstore.record import record_of
 from app.opening import Opener
 from app.vault import ADD_USER_KEY, PERSON, RESERVE_NAME, name_mac, seal_event
+from domain.aggregate import USER
 from domain.errors import NotFound
 from domain.events import RefreshTokenIssued, UserErased, UserRegistered
 from domain.sealed import Clear
 from domain.stream import ANONYMOUS, Meta, Origin, Recorded, actor_of
+from domain.user import User
 from domain.user_key import format_user_key
 from projections.registry import apply_inline
 from tests.domain.histories import POLICY, live_through
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from tests.domain.histories import Step
 
 ORIGIN: Final = Origin("203.0.113.77", "canary-agent/1.0").clear()
+SNAPSHOT_EVERY: Final = 7
+"""Events of a stream between two snapshots: few, so that both ways of reading are met."""
+
 _DROP_KEYS: Final = "DELETE FROM user_keys WHERE user_key = ?"
 _DROP_NAME: Final = "DELETE FROM user_ids WHERE user_key = ?"
 
@@ -89,6 +95,7 @@ class Author:
         self.directory = Directory(Opener(store.vault, remembered=0), store.ring, POLICY)
         self.versions: dict[str, int] = {}
         self.keys: dict[str, bytes] = {}
+        self._states: dict[str, User] = {}
 
     @property
     def next_time(self) -> int:
@@ -120,9 +127,13 @@ class Author:
             )
             append.write([record_of(recorded)])
             if isinstance(fact.event, UserErased):
+                del self.keys[user_key]
                 rows.execute(_DROP_KEYS, (user_key,))
                 rows.execute(_DROP_NAME, (user_key,))
             apply_inline(rows, [recorded])
+            self._states[user_key] = USER.evolve(self._states.get(user_key, User()), recorded)
+            if version % SNAPSHOT_EVERY == 0 and user_key in self.keys:
+                snapshot.keep(rows, user_key, self._states[user_key], self.keys[user_key])
             rows.commit()
         self.versions[user_key] = version
         return recorded

@@ -21,6 +21,8 @@ from domain.events import UserErased
 from domain.policy import DAY, Policy
 from tests.app.living import Author, Fact, facts_of
 from tests.domain.histories import POLICY, plans
+from tests.faults.holding import holds
+from tests.prove import as_of as proof
 from tests.store.intruding import intrude
 from tests.store.wishing import log_in, permit, register, rotate, use, user_key
 
@@ -95,6 +97,10 @@ def test_as_of_every_position_is_what_was_seen_when_it_was_the_head(
             for user in each.users:
                 item = looked(store, user, Moment(position=each.position))
                 assert item == expected(seen, place, user)
+
+
+def test_random_histories_of_the_long_proof(database_url: str) -> None:
+    holds(proof, database_url)
 
 
 @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
