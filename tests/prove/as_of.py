@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from app.store import Store
 
 PROPERTY: Final = "as of any position a user is what was seen when it was the head"
-SIZE: Final = 100
+SIZE: Final = 50
 STEP: Final = 10
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")
