@@ -17,6 +17,7 @@ import structlog
 from app import blocklist, master_key
 from app.accounts import Accounts
 from app.administration import Administration, Directory
+from app.as_of import AsOf
 from app.buckets import Keeper
 from app.buckets_memory import MemoryKeeper
 from app.buckets_postgres import PostgresKeeper
@@ -84,6 +85,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     introspection: Introspection
     administration: Administration
     directory: Directory
+    as_of: AsOf
     session_list: SessionList
     revocations: RevocationFeed
     revocation_streams: Streams
@@ -255,6 +257,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             introspection=Introspection(lookup, dispatch, recognition, opener),
             administration=Administration(dispatch, registration),
             directory=Directory(reader, ring, policy),
+            as_of=AsOf(store.vault, policy),
             session_list=SessionList(reader, policy),
             revocations=revocations,
             revocation_streams=streams,

@@ -28,7 +28,7 @@ def parse_rfc3339(text: str) -> int:
     if not _FORM.fullmatch(text):
         msg = "a time is written as 2026-11-23T17:08:32Z, with Z or an offset, or as 2026-11-23"
         raise ValueError(msg)
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text.upper())
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // timedelta(microseconds=1)

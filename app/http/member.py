@@ -365,5 +365,10 @@ PARAMETERS: Final[dict[str, Json]] = {
     "code": {"enum": sorted(BY_CODE)},
     "user_key": USER_KEY,
     "session_id": SESSION_ID,
+    "at": {
+        "pattern": r"^\d{4}-\d\d-\d\d([Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d))?$",
+        "examples": ["2026-11-23T17:08:32Z"],
+    },
+    "position": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
 }
 """What is added to the schema of a parameter of this name."""

@@ -13,6 +13,7 @@ from app.http.account import NameAndSecret, UserKey
 from app.http.auth import allowed, caller_of, service_of
 from app.http.body import StrictRequest
 from app.http.controller import Controller
+from app.http.moment import UNSAID, At, Position, moment_of
 from app.http.page import LIMIT, START, After, InOrder, Limit, paged
 from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, refusals
 from app.http.query import only_known
@@ -103,13 +104,32 @@ class UserController(Controller):
     @get(
         "/{user_key:str}",
         operation_id="showUser",
-        summary="One user [users:read]",
-        responses=refusals(*_OF_A_CHANGE),
+        before_request=only_known,
+        summary="One user, now or as of then [users:read]",
+        responses=refusals("invalid_request", "log_changed", *_OF_A_CHANGE),
     )
-    async def show_user(self, user_key: FromPath[str], request: StrictRequest) -> UserItem:
-        """The user now."""
+    async def show_user(
+        self,
+        user_key: FromPath[str],
+        request: StrictRequest,
+        at: At = UNSAID,
+        position: Position = UNSAID,
+    ) -> UserItem:
+        """Every member as it was then; the name is null of who was erased since.
+
+        A position beyond the end of the log is `log_changed`. Before its registration a user is
+        `not_found`.
+        """
         await allowed(request, READ)
-        return await _shown(request, user_key)
+        moment = moment_of(request.query_params, at, position)
+        if moment is None:
+            return await _shown(request, user_key)
+        service = service_of(request)
+        folding = service.as_of.user(user_key, moment, now())
+        # A page at a time, so that a long stream holds up neither others nor itself.
+        while (found := await service.reading.read(folding.read)) is None:
+            pass
+        return found
 
     @get(
         "/{user_key:str}/sessions",

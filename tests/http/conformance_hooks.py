@@ -164,7 +164,7 @@ def _path(operation) -> dict[str, str]:
 
 
 def _place(operation) -> dict[str, str]:
-    """A place in the list that it gives a part of."""
+    """A place in the list that it gives a part of, or in the log."""
     if operation.method.upper() != "GET":
         return {}
     match operation.path:
@@ -176,4 +176,7 @@ def _place(operation) -> dict[str, str]:
             log_id = _client.get(f"{operation.base_url}/version").json()["log_id"]
             order = {"order": "asc"} if operation.path == "/me/events" else {}
             return {"after": f"{log_id}:3", **order}
+        case "/users/{user_key}":
+            head = _client.get(f"{operation.base_url}/revocations").json()["head"]
+            return {"position": f"{head}"}
     return {}

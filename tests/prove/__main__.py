@@ -49,6 +49,7 @@ NAMES: Final = (
     "canary",
     "conformance",
     "guessing",
+    "as_of",
 )
 SECONDS_A_NAME: Final = 19 * 60
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -65,6 +66,9 @@ _SOURCES: Final = (
     "tests/postgres.py",
     "tests/store/intruding.py",
     "tests/store/wishing.py",
+    "tests/app/living.py",
+    "tests/domain/histories.py",
+    "tests/domain/specification.py",
     "tests/http/conformance.py",
     "tests/http/conformance_hooks.py",
     "tests/http/people.py",

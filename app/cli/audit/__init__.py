@@ -5,6 +5,8 @@ from __future__ import annotations
 import rich_click as click
 
 from app.cli.audit.log import log
+from app.cli.audit.replay import replay
+from app.cli.audit.trace import trace
 
 
 @click.group("audit")
@@ -13,3 +15,5 @@ def command() -> None:
 
 
 command.add_command(log)
+command.add_command(replay)
+command.add_command(trace)
