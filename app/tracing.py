@@ -125,12 +125,13 @@ class Tracing:
 
     def find(self, session_id: str) -> Found | None:
         """A session by the view; it has those that were over for less than 30 days."""
-        with self._store.storage.snapshot() as rows:
-            found = [TokenRow.of(row) for row in rows.fetch(LOOK_UP, (session_id,))]
-            if not found:
+        with self._store.snapshot() as rows:
+            found = rows.fetch(LOOK_UP, (session_id,))[0]
+            if found[0] is None:
                 return None
-            after, _ = audit.places(rows, Wanted(since=found[0].started_at))
-        return Found(found[0].user_key, after)
+            row = TokenRow.of(found)
+            after, _ = audit.places(rows, Wanted(since=row.started_at))
+        return Found(row.user_key, after)
 
     def look_through(self, session_id: str, head: int, done: Done) -> Found:
         """A session by its login, looked for from the head back to the first position.
@@ -165,7 +166,7 @@ class Tracing:
                 story.add(item)
             if story.ended is not None:
                 break
-        with self._store.storage.snapshot() as rows:
+        with self._store.snapshot() as rows:
             user = self._directory.show(rows, found.user_key, now)
         return story.told(user.user_id, self._policy, now)
 

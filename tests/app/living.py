@@ -23,7 +23,8 @@ from domain.sealed import Clear
 from domain.stream import ANONYMOUS, Meta, Origin, Recorded, actor_of
 from domain.user import User
 from domain.user_key import format_user_key
-from projections.registry import apply_inline
+from projections.live import read_live
+from projections.registry import PROJECTIONS
 from tests.domain.histories import POLICY, live_through
 from tests.domain.specification import T0
 
@@ -130,7 +131,7 @@ class Author:
                 del self.keys[user_key]
                 rows.execute(_DROP_KEYS, (user_key,))
                 rows.execute(_DROP_NAME, (user_key,))
-            apply_inline(rows, [recorded])
+            read_live(rows, PROJECTIONS).apply(rows, [recorded])
             self._states[user_key] = USER.evolve(self._states.get(user_key, User()), recorded)
             if version % SNAPSHOT_EVERY == 0 and user_key in self.keys:
                 snapshot.keep(rows, user_key, self._states[user_key], self.keys[user_key])
