@@ -22,6 +22,7 @@ from app.buckets_memory import MemoryKeeper
 from app.buckets_postgres import PostgresKeeper
 from app.clock import now
 from app.dispatcher import Commit, Dispatcher
+from app.erasing import Erasing
 from app.failed_logins import FailedLogins
 from app.grants import Grants
 from app.introspection import Introspection
@@ -81,6 +82,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     introspection: Introspection
     administration: Administration
     directory: Directory
+    erasing: Erasing
     session_list: SessionList
     revocations: RevocationFeed
     revocation_streams: Streams
@@ -167,6 +169,8 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         for each in (reading, looking, paging):
             ending.callback(each.close)
         keys = KeyRing(store)
+        erasing = Erasing(store.storage)
+        ending.callback(erasing.close)
         readiness = Readiness(store, keys, stopping, now)
         ending.callback(readiness.close)
         revocations = RevocationFeed(looking, paging, stopping, now)
@@ -235,6 +239,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             introspection=Introspection(lookup, dispatch, recognition, opener),
             administration=Administration(dispatch, registration),
             directory=Directory(reader, ring, policy),
+            erasing=erasing,
             session_list=SessionList(reader, policy),
             revocations=revocations,
             revocation_streams=streams,
@@ -274,6 +279,7 @@ async def _keep_up(service: Service, failed_logins: FailedLogins) -> None:
             service.opener.at(generation)
             await service.key_rotation.tend(service.keys.known, now())
             await failed_logins.write()
+            await service.erasing.go_on()
             service.metrics.look()
         except GatebookError as error:
             _logger.warning("upkeep_failed", detail=error.detail)
