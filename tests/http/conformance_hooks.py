@@ -143,7 +143,7 @@ def _body(operation):
             return {"user_secret": SECRET, "new_user_secret": SECRET}
         case "/users/{user_key}/permissions":
             return {"permissions": ["orders:read", "users:read"]}
-        case "/users/{user_key}/secret":
+        case "/me/erase" | "/users/{user_key}/secret":
             return {"user_secret": SECRET}
     return None
 
