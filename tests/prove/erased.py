@@ -36,7 +36,7 @@ from tests.prove.stored import check_log, grant, opened
 from tests.prove.tally import Tally
 from tests.running import MASTER, running_all, settings
 from tests.store.intruding import SQLITE, dump
-from tests.store.traces import found_in, traces_of
+from tests.store.traces import found_in, found_of, traces_of
 from tests.store.wishing import commit, meta, register, user_key
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ def prove(url: str, count: int) -> Tally:
         on_sqlite = url.startswith(SQLITE)
         asyncio.run(_erase(ports, admin, going[: -1 if on_sqlite else None], tally))
         held = _beside_a_read(url, ports[0], going[-1], tally) if on_sqlite else b""
+        _await_finished(url, tally)
         answers = asyncio.run(_ask_around(ports, admin, going, staying, tally))
         answers += _commands(given[0])
-        _await_finished(url, tally)
         at_rest = _everything(url)
         for server in servers:
             tally.expect(server.stop() == 0, "a server did not stop in order")
@@ -152,7 +152,7 @@ def prove(url: str, count: int) -> Tally:
         _expect_nothing(where, content, going, tally)
         tally.count("bytes searched", len(content))
     keys = {"wrapped key 0"}
-    kept = all(keys <= found_in(at_rest, each.traces) for each in staying)
+    kept = all(keys <= found for found in found_of(at_rest, [each.traces for each in staying]))
     tally.control("the keys of those who stayed", noticed=kept)
     if held:
         tally.control("a key beside an open read", noticed=bool(found_in(held, going[-1].traces)))
@@ -331,8 +331,7 @@ def _everything(url: str) -> bytes:
 
 def _expect_nothing(where: str, content: bytes, gone: Iterable[Person], tally: Tally) -> None:
     tally.expect(len(content) > 0, f"{where} is empty")
-    for person in gone:
-        found = found_in(content, person.traces)
+    for found in found_of(content, [person.traces for person in gone]):
         tally.expect(not found, f"{where} holds of who was erased: {', '.join(sorted(found))}")
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 from app.vault import PERSON, Wrapped, open_sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from app.store import Store
 
 _KEYS: Final = "SELECT version, master_id, wrapped FROM user_keys WHERE user_key = ?"
+_BEGINNING: Final = 6
+"""Bytes by which a form is looked for first."""
 _HASH: Final = "SELECT secret_hash FROM user_directory_v1 WHERE user_key = ?"
 
 
@@ -38,7 +40,23 @@ def traces_of(store: Store, user_key: str) -> dict[str, bytes]:
 
 def found_in(content: bytes, traces: Mapping[str, bytes]) -> set[str]:
     """Which of these are in the content, as they are, in base64 or in hex."""
-    return {name for name, value in traces.items() if any(form in content for form in forms(value))}
+    return found_of(content, [traces])[0]
+
+
+def found_of(content: bytes, people: Sequence[Mapping[str, bytes]]) -> list[set[str]]:
+    """The same for many people in one pass over the content."""
+    wanted: dict[bytes, list[tuple[bytes, int, str]]] = {}
+    for number, traces in enumerate(people):
+        for name, value in traces.items():
+            for form in forms(value):
+                assert len(form) >= _BEGINNING, f"too short to be looked for: {name}"
+                wanted.setdefault(form[:_BEGINNING], []).append((form, number, name))
+    found: list[set[str]] = [set() for _ in people]
+    for place in range(len(content) - _BEGINNING + 1):
+        for form, number, name in wanted.get(content[place : place + _BEGINNING], ()):
+            if content.startswith(form, place):
+                found[number].add(name)
+    return found
 
 
 def forms(value: bytes) -> Iterator[bytes]:
@@ -51,8 +69,3 @@ def forms(value: bytes) -> Iterator[bytes]:
             # What the neighbours have a share in is cut off.
             text = encode(bytes(before) + value).rstrip(b"=")
             yield text[(before * 4 + 2) // 3 : len(text) - (len(text) % 4 != 0)]
-
-
-def all_in(content: bytes, people: Iterable[Mapping[str, bytes]]) -> int:
-    """Of how many of these people anything is in the content."""
-    return sum(bool(found_in(content, traces)) for traces in people)
