@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from app.buckets_postgres import row_name
 from app.erasing import unfinished
+from app.throttle import account_claims
 from domain.commands import DisableUser
 from tests.http.people import WAIT, People, Person, at_once, types, walk
 from tests.http.steps import SECRET, problem
 from tests.running import running_all, settings
+from tests.store.intruding import intrude
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,6 +202,29 @@ def test_an_erased_user_is_answered_as_an_unknown_one(ada: Person) -> None:
         unknown = login(ada, user_key=UNKNOWN.removeprefix("/users/"))
         assert said(login(ada)) == said(login(ada, "another secret")) == said(unknown)
     assert recorded == []
+
+
+def test_guesses_at_an_erased_user_leave_no_row_that_is_keyed_by_it(postgres_url: str) -> None:
+    """Security rule 9: they are counted as those at an unknown one."""
+    given = settings(postgres_url, TRUSTED_PROXIES="127.0.0.1")
+    with running_all(given) as (server,), intrude(postgres_url) as intruder:
+        here = f"http://127.0.0.1:{server.port}"
+        with httpx.Client(base_url=here, timeout=WAIT) as client:
+            people = People(client, given)
+            ada = people.new()
+            with people.store() as store:
+                (claim,) = account_claims(ada.user_key, [])
+                row = row_name(store.ring.network, claim)
+
+            def is_counted() -> bool:
+                problem(login(ada, "a wrong guess"), 401, "invalid_credentials")
+                return bool(intruder.run("SELECT 1 FROM budgets WHERE key = ?", (row,)))
+
+            # From where she never was: at the place that she knows she has a bucket of her own.
+            ada.address = "10.200.0.1"
+            assert is_counted()
+            is_done(erase(ada))
+            assert not is_counted()
 
 
 def test_one_of_many_that_erase_at_once_is_recorded(ada: Person, admin: Person) -> None:
