@@ -116,6 +116,16 @@ class Accounts:
         )
         await self._dispatcher.dispatch(command, caller.meta(actor_of(row.user_key)))
 
+    async def erase(self, bearer: Bearer, secret: str, caller: Caller) -> None:
+        """Let nobody be able to read who the bearer was; raises as `authenticate` does.
+
+        Raises `LastAdministrator` for the last enabled one.
+        """
+        prepared = user_secret.prepare(secret)
+        row = (await self._proving.by_key(bearer.user_key, prepared, caller)).row
+        command = commands.EraseOneself(row.user_key, row.secret_version)
+        await self._dispatcher.dispatch(command, caller.meta(actor_of(row.user_key)))
+
     def _session(self, row: CredentialRow, session_id: str, started_at: int) -> Session:
         """The new session, with what the user might do when the secret was looked at.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from app import buckets_postgres, known_networks, probe
+from app import buckets_postgres, known_networks, probe, traces
 from projections import live, rebuild_state, runner, token_lookup, user_directory
 from projections.storage import Kind, Transaction
 
@@ -43,6 +43,7 @@ ADDITIONS: Final = (
             *runner.ADD_ERROR,
         ),
     ),
+    Addition("unfinished_erasures", (traces.CREATE,)),
 )
 
 

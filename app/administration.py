@@ -23,6 +23,7 @@ from domain.commands import (
     DisableUser,
     EnableUser,
     EndSessions,
+    EraseUser,
     GrantPermissions,
     ResetSecret,
     SetPermissions,
@@ -178,6 +179,10 @@ class Administration:
     async def enable(self, user_key: str, by: Authority | None, meta: Meta) -> bool:
         """Let the user get in again; whether that is new."""
         return bool(await self._change(EnableUser(user_key, by=by), meta))
+
+    async def erase(self, user_key: str, by: Authority | None, meta: Meta) -> bool:
+        """Let nobody be able to read who the user was; whether that is new."""
+        return bool(await self._change(EraseUser(user_key, by=by), meta))
 
     async def end_sessions(self, user_key: str, by: Authority | None, meta: Meta) -> int:
         """End every session of a user; how many there were."""

@@ -23,6 +23,7 @@ from app.buckets_memory import MemoryKeeper
 from app.buckets_postgres import PostgresKeeper
 from app.clock import now
 from app.dispatcher import Commit, Dispatcher
+from app.erasing import Erasing
 from app.failed_logins import FailedLogins
 from app.following import Following
 from app.grants import Grants
@@ -86,6 +87,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     administration: Administration
     directory: Directory
     as_of: AsOf
+    erasing: Erasing
     session_list: SessionList
     revocations: RevocationFeed
     revocation_streams: Streams
@@ -189,6 +191,8 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         rebuilding = Rebuilding(storage, owned=owned)
         ending.push_async_callback(rebuilding.close)
         keys = KeyRing(store)
+        erasing = Erasing(store.storage)
+        ending.callback(erasing.close)
         readiness = Readiness(store, keys, stopping, now)
         ending.callback(readiness.close)
         revocations = RevocationFeed(looking, paging, stopping, now)
@@ -258,6 +262,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             administration=Administration(dispatch, registration),
             directory=Directory(reader, ring, policy),
             as_of=AsOf(store.vault, policy),
+            erasing=erasing,
             session_list=SessionList(reader, policy),
             revocations=revocations,
             revocation_streams=streams,
@@ -301,6 +306,7 @@ async def _keep_up(service: Service, failed_logins: FailedLogins) -> None:
             await service.rebuilding.tend()
             await service.key_rotation.tend(service.keys.known, now())
             await failed_logins.write()
+            await service.erasing.go_on()
             service.metrics.look()
         except GatebookError as error:
             _logger.warning("upkeep_failed", detail=error.detail)

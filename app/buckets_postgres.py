@@ -60,6 +60,10 @@ FROM unnest(CAST(? AS BYTEA[]), CAST(? AS DOUBLE PRECISION[]), CAST(? AS DOUBLE 
   CAST(? AS BIGINT[]), CAST(? AS DOUBLE PRECISION[]), CAST(? AS DOUBLE PRECISION[]),
   CAST(? AS DOUBLE PRECISION[])) AS n (key, level, at, in_flight, since, until, over)
 WHERE b.key = n.key"""
+FORGET_BUDGETS: Final = """
+DELETE FROM budgets WHERE key IN (
+  SELECT key FROM budgets WHERE key IN (%s) ORDER BY key FOR UPDATE)"""
+"""In the order of the keys too, for a transaction that has locked no other row."""
 _END: Final = "END"
 """Not spelled as the log's commits are: whoever looks for those on a wire finds them alone."""
 _SWEEP: Final = """
@@ -123,8 +127,7 @@ class PostgresKeeper:
             _logger.warning("budgets_not_settled", count=len(self._settled))
 
     def _name(self, claim: Claim) -> bytes:
-        text = f"{claim.limit.name}\n{claim.key}"
-        return hmac.digest(self._secret, text.encode(), hashlib.sha256)
+        return row_name(self._secret, claim)
 
     def _settle(self, limits: Limits, taken: float, end: End) -> None:
         self._settled.append(_Settled(limits, taken, end))
@@ -178,6 +181,12 @@ class PostgresKeeper:
             self._swept = now
             with suppress(Lost):
                 await reader.fetch(_SWEEP)
+
+
+def row_name(secret: bytes, claim: Claim) -> bytes:
+    """The key of a bucket's row."""
+    text = f"{claim.limit.name}\n{claim.key}"
+    return hmac.digest(secret, text.encode(), hashlib.sha256)
 
 
 class _Settled(NamedTuple):

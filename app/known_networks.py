@@ -20,6 +20,7 @@ CREATE TABLE known_networks (
   last_at BIGINT NOT NULL,
   PRIMARY KEY (user_key, network_mac)
 )"""
+NETWORKS_OF: Final = "SELECT network_mac FROM known_networks WHERE user_key = ?"
 FORGET_NETWORKS: Final = "DELETE FROM known_networks WHERE user_key = ?"
 """All of a user's, when the user is erased."""
 

@@ -95,7 +95,7 @@ class Proving:
         async def find() -> _Asked:
             mac = network_mac(self._network_key, user_key, network_of(source))
             row = await self._lookup.credential(user_key if is_user_key(user_key) else "", mac)
-            if row is None:
+            if row is None or row.status == "erased":
                 return _Asked(nobody(self._network_key, user_key), None, Network(mac, None))
             return _Asked(row.user_key, row, Network(mac, row.network_last_at))
 
@@ -129,7 +129,7 @@ class Proving:
         return row
 
     def _hash_of(self, row: CredentialRow | None) -> str | None:
-        if row is None or row.status == "erased" or row.secret_hash is None:
+        if row is None or row.secret_hash is None:
             self._opener.nobody()
             return None
         key = wrapped_key(row.credential_master_id, row.credential_wrapped, row.user_key)

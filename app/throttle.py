@@ -7,6 +7,7 @@ Knows nothing of HTTP: `source` is the peer's address as text, already freed fro
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import TracebackType
 from typing import Final, Self
@@ -23,6 +24,9 @@ FAILURES_PER_HOUR: Final = 20
 
 _NETWORK: Final = 4  # times an address, for a /24 (IPv4) or a /64 (IPv6)
 _SITE: Final = 16  # times an address, for a /48 (IPv6)
+
+_STRANGERS: Final = Limit("failures by strangers", FAILURES, FAILURES / 86_400)
+_KNOWN: Final = Limit("failures by known network", FAILURES, FAILURES_PER_HOUR / 3600)
 
 
 class SourceBudget:
@@ -59,8 +63,6 @@ class AccountBudget:
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
-        self._strangers = Limit("failures by strangers", FAILURES, FAILURES / 86_400)
-        self._known = Limit("failures by known network", FAILURES, FAILURES_PER_HOUR / 3600)
 
     async def reserve(self, account: str, network: str | None) -> Attempt:
         """A place for one attempt, after that of its source; waits and raises as that does.
@@ -68,8 +70,13 @@ class AccountBudget:
         `network` names a network together with the account that knows it; None is a stranger's.
         """
         if network is None:
-            return Attempt(await self._keeper.reserve([Claim(self._strangers, account)]))
-        return Attempt(await self._keeper.reserve([Claim(self._known, network)]), resets=True)
+            return Attempt(await self._keeper.reserve([Claim(_STRANGERS, account)]))
+        return Attempt(await self._keeper.reserve([Claim(_KNOWN, network)]), resets=True)
+
+
+def account_claims(account: str, networks: Iterable[str]) -> list[Claim]:
+    """Every bucket that an account can have drawn on; `networks` as in `AccountBudget.reserve`."""
+    return [Claim(_STRANGERS, account), *(Claim(_KNOWN, each) for each in networks)]
 
 
 class _Place(ABC):

@@ -73,10 +73,12 @@ SELECT (SELECT count(*) FROM ring_keys WHERE master_id <> ?)
 DROP_OLD_CREDENTIALS: Final = (
     "DELETE FROM user_keys WHERE user_key = ? AND version > 0 AND version < ?"
 )
+DROP_PERSON_KEYS: Final = "DELETE FROM user_keys WHERE user_key = ?"
 PERSON_KEYS: Final = (
     "SELECT user_key, master_id, wrapped FROM user_keys WHERE version = 0 AND user_key IN (%s)"
 )
 RESERVE_NAME: Final = "INSERT INTO user_ids (name_mac, user_key) VALUES (?, ?)"
+FREE_NAME: Final = "DELETE FROM user_ids WHERE user_key = ?"
 NAMES_TAKEN: Final = "SELECT name_mac FROM user_ids WHERE name_mac IN (%s)"
 
 _NONCE: Final = 12

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import structlog
 
+from app import traces
 from app.eventstore import snapshot
 from app.eventstore.log import Append, EventLog, padded, read_newer
 from app.eventstore.record import Record, record_of
@@ -33,8 +34,9 @@ from app.vault import (
 from domain.aggregate import aggregate_of
 from domain.authority import NOBODY_ELSE, Others, is_administrator
 from domain.catalogue import UnknownEvent
-from domain.commands import AdministrativeCommand, Command, RegisterUser
+from domain.commands import Command, RegisterUser
 from domain.errors import Damage, GatebookError, InternalError, Unavailable, UserIdTaken
+from domain.events import UserErased
 from domain.policy import Policy
 from domain.stream import Meta, Recorded, is_user_stream, user_key_of
 from domain.user import User
@@ -92,6 +94,7 @@ class _Draft:
         self.records: list[Record] = []
         self.statements: list[Statement] = []
         self.snapshots: dict[str, User] = {}
+        self.erased: set[str] = set()
 
 
 class Writer:
@@ -174,7 +177,8 @@ class Writer:
                 append.rows.execute(sql, params)
             draft.live.apply(append.rows, draft.recorded)
             for stream, user in draft.snapshots.items():
-                snapshot.keep(append.rows, stream, user, self._keys[stream])
+                if stream not in draft.erased:
+                    snapshot.keep(append.rows, stream, user, self._keys[stream])
             try:
                 append.rows.commit()
             except OutcomeUnknown as error:
@@ -267,6 +271,12 @@ class Writer:
             keys[stream] = key
             statements.append((ADD_USER_KEY, (stream, PERSON, *wrapped)))
             statements.append((RESERVE_NAME, (mac, stream)))
+        if events and isinstance(events[-1], UserErased):
+            keys.pop(stream, None)  # it goes in this commit: nothing new is sealed with it
+            draft.erased.add(stream)
+            statements += traces.forget(
+                draft.append.rows, self._log.storage.kind, self._ring.network, stream, draft.now
+            )
         recorded: list[Recorded] = []
         for event in events:
             version = state.version + 1
@@ -341,17 +351,15 @@ def _advanced(rows: Rows, states: dict[str, Any], broken: dict[str, Exception]) 
 
 def _streams(wish: Wish) -> tuple[str, ...]:
     """The streams whose newest state decides a wish: its own, and that of whoever administers."""
-    command = wish.command
-    if isinstance(command, AdministrativeCommand) and command.by is not None:
-        return command.stream, command.by.user_key
-    return (command.stream,)
+    asking = wish.command.asking
+    return (wish.command.stream,) if asking is None else (wish.command.stream, asking)
 
 
 def _others(draft: _Draft, command: Command) -> Others:
     """What a wish about a user needs to know of other users, as of this place in the batch."""
-    if not isinstance(command, AdministrativeCommand) or command.by is None:
+    if command.asking is None:
         return NOBODY_ELSE
-    asking = draft.states[command.by.user_key]
+    asking = draft.states[command.asking]
     if not is_administrator(draft.states[command.stream]):
         return Others(asking)
     known = {key: state for key, state in draft.states.items() if isinstance(state, User)}

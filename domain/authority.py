@@ -45,7 +45,13 @@ def check(user: User, command: commands.AdministrativeCommand, others: Others) -
         for permission in prepare(command.permissions):
             if permission not in user.permissions and not implies(held, permission):
                 raise InsufficientPermission(permission)
-    if is_administrator(user) and _unmakes(command) and not others.another_administrator:
+    if _unmakes(command):
+        check_not_last(user, others)
+
+
+def check_not_last(user: User, others: Others) -> None:
+    """Raises `LastAdministrator` for the one without whom nobody would administer."""
+    if is_administrator(user) and not others.another_administrator:
         raise LastAdministrator
 
 
@@ -62,7 +68,7 @@ def _held(by: Authority, asking: User) -> tuple[str, ...]:
 def _unmakes(command: commands.AdministrativeCommand) -> bool:
     """Whether an administrator would be none afterwards."""
     match command:
-        case commands.DisableUser():
+        case commands.DisableUser() | commands.EraseUser():
             return True
         case commands.SetPermissions(permissions=permissions):
             return ADMIN not in permissions

@@ -25,6 +25,11 @@ class Command(msgspec.Struct, frozen=True):
         """The stream whose state decides."""
         raise NotImplementedError
 
+    @property
+    def asking(self) -> str | None:
+        """The user who asks, where it counts what that one may do."""
+        return None
+
 
 class UserCommand(Command, frozen=True):
     """A wish about one user."""
@@ -104,6 +109,17 @@ class ChangeSecret(UserCommand, frozen=True):
     keep: str | None = None
 
 
+class EraseOneself(UserCommand, frozen=True):
+    """Be erased, for somebody who showed the secret, right at `secret_version`."""
+
+    secret_version: int
+
+    @property
+    def asking(self) -> str | None:
+        """The user itself, who may be the last administrator."""
+        return self.user_key
+
+
 class RehashSecret(UserCommand, frozen=True):
     """Keep the same secret under newer parameters, in place of exactly this sealed hash."""
 
@@ -126,6 +142,11 @@ class AdministrativeCommand(UserCommand, frozen=True, kw_only=True):
 
     by: Authority | None = None
 
+    @property
+    def asking(self) -> str | None:
+        """Whoever administers over HTTP."""
+        return None if self.by is None else self.by.user_key
+
 
 class SetPermissions(AdministrativeCommand, frozen=True):
     """Give the user exactly these permissions."""
@@ -145,6 +166,10 @@ class DisableUser(AdministrativeCommand, frozen=True):
 
 class EnableUser(AdministrativeCommand, frozen=True):
     """Let the user get in again."""
+
+
+class EraseUser(AdministrativeCommand, frozen=True):
+    """Let nobody be able to read who the user was; all sessions end, for good."""
 
 
 class EndSessions(AdministrativeCommand, frozen=True):

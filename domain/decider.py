@@ -43,6 +43,8 @@ def decide(  # noqa: C901, PLR0912 - one case a command
             return _administer(user, command, others)
         case commands.ChangeSecret():
             return _change_secret(user, command)
+        case commands.EraseOneself():
+            return _erase_oneself(user, command, others)
         case commands.RehashSecret(_, secret_hash, replaced):
             rehashed = events.UserSecretRehashed(secret_hash)
             return (rehashed,) if _is_there(user) and user.secret_hash == replaced else ()
@@ -71,8 +73,21 @@ def _change_secret(user: User, command: commands.ChangeSecret) -> Events:
     return (changed, *session_rules.end_all(user, "secret_changed", command.keep))
 
 
+def _erase_oneself(user: User, command: commands.EraseOneself, others: Others) -> Events:
+    if user.status != "active" or command.secret_version != user.secret_version:
+        raise InvalidCredentials
+    authority.check_not_last(user, others)
+    return _erase(user)
+
+
+def _erase(user: User) -> Events:
+    return (*session_rules.end_all(user, "erased"), events.UserErased())
+
+
 def _administer(user: User, command: commands.AdministrativeCommand, others: Others) -> Events:
     authority.check(user, command, others)
+    if isinstance(command, commands.EraseUser) and user.status == "erased":
+        return ()
     _found(user)
     match command:
         case commands.SetPermissions(_, permissions):
@@ -85,6 +100,8 @@ def _administer(user: User, command: commands.AdministrativeCommand, others: Oth
             return (events.UserDisabled(), *ended) if user.status == "active" else ()
         case commands.EnableUser():
             return (events.UserEnabled(),) if user.status == "disabled" else ()
+        case commands.EraseUser():
+            return _erase(user)
         case commands.EndSessions(_, why, keep):
             return session_rules.end_all(user, why, keep)
         case _:

@@ -223,6 +223,24 @@ class SqliteStorage:
         with self._locked():
             self._drop_writer()
 
+    def checkpoint(self) -> bool:
+        """Bring the write-ahead log into the file and empty it; whether it is empty now.
+
+        Beside an open read it isn't, and nobody waits for that read: the append lock is held. What
+        was deleted is in no file afterwards. Raises `Lost`.
+        """
+        with self._locked():
+            connection = self._writing()
+            try:
+                connection.execute("PRAGMA busy_timeout = 0")
+                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
+                connection.execute(f"PRAGMA busy_timeout = {int(LOCK_DEADLINE * 1000)}")
+            except sqlite3.Error as error:
+                self._drop_writer()
+                raise Lost(str(error)) from error
+            log = self.path.with_name(f"{self.path.name}-wal")
+            return not busy and (not log.exists() or not log.stat().st_size)
+
     def close(self) -> None:
         """Close every connection, once nobody reads; the writer last, so that it checkpoints.
 

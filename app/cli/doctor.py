@@ -20,11 +20,13 @@ from app.cli.holding import holder
 from app.cli.pooler import check_pooler
 from app.cli.users import PAGE
 from app.clock import now
+from app.erasing import unfinished
 from app.eventstore.log import read_head, read_stream
 from app.paging import Part
 from app.projection_list import items
 from app.readiness import store_checks
 from app.settings import SettingsError
+from app.timestamps import rfc3339
 from domain.aggregate import KEYS
 from domain.errors import GatebookError
 from domain.permission import ADMIN
@@ -108,6 +110,7 @@ def examine() -> Iterator[Finding]:
         yield from _durability(settings, store)
         yield from _signing(settings, store)
         yield _administrators(settings, store)
+        yield _erasures(store)
         yield from _last_events(store)
 
 
@@ -252,6 +255,21 @@ def _administrators(settings: Settings, store: Store) -> Finding:
     if not count:
         action = f"Run: gatebook users create USER_ID, then {action.partition(' ')[2]}"
     return Finding("warn", "administrator", "nobody holds admin", action)
+
+
+def _erasures(store: Store) -> Finding:
+    """Whether bytes of somebody who was erased are left in a file."""
+    left = unfinished(store.storage)
+    if not left:
+        return Finding("ok", "erasures", "all finished")
+    since = rfc3339(min(left.values()))
+    return Finding(
+        "warn",
+        "erasures",
+        f"unfinished: {len(left)}, since {since}: bytes are left in the write-ahead log",
+        "End whatever reads the file for so long. A running service then finishes it by itself; "
+        f"without one, run: gatebook users erase {next(iter(left))}",
+    )
 
 
 def _last_events(store: Store) -> Iterator[Finding]:

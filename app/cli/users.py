@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
 import rich_click as click
 
+from app import erasing
 from app.administration import Administration, UserItem
 from app.caller import command_line
 from app.cli import output
@@ -16,8 +19,11 @@ from app.cli.access import opened
 from app.cli.administering import Administering, administration, directory_of, find
 from app.clock import now
 from app.paging import Part
+from projections.storage import Storage
 
 PAGE: Final = 1000
+TELL_EVERY: Final = 2.0
+"""Seconds between two lines of a command that waits."""
 _HEADER: Final = ("USER_KEY", "STATUS", "SESSIONS", "LAST_LOGIN_AT", "USER_ID", "PERMISSIONS")
 
 
@@ -132,6 +138,38 @@ def enable(user: str) -> None:
     """Let a disabled user in again, with the secret as it was."""
     item, by = _change(user, lambda users, key: users.enable(key, None, command_line()))
     output.talk(f"{_unless(by)}{_name(item)} is enabled.")
+
+
+@command.command("erase")
+@click.argument("user")
+@click.option("--yes", is_flag=True, help="Don't ask first, on a terminal.")
+def erase(user: str, *, yes: bool) -> None:
+    """Erase a user for good: nobody can read who it was.
+
+    Its keys go, its sessions end and its name is free; what it did stays in the log. The last
+    administrator goes too. Waits until no byte of the person is left in a file, which a read that
+    goes on puts off; broken off, a running service goes on with it, and `doctor` shows it.
+    """
+    with opened() as access, administration(access) as by:
+        item = find(access, user)
+        if not yes and item.status != "erased" and sys.stdin.isatty():
+            question = f"Erase {output.shown(_name(item))} ({item.user_key}), for good?"
+            click.confirm(question, abort=True, err=True)
+        asyncio.run(_done(by.users.erase(item.user_key, None, command_line())))
+        _finish(access.store.storage, item.user_key)
+    ended = f" Sessions ended: {by.ended}." if by.changed else ""
+    output.talk(f"{_unless(by)}{item.user_key} is erased.{ended}")
+
+
+def _finish(storage: Storage, user_key: str) -> None:
+    """Until no byte of somebody who was erased is left in a file."""
+    began = told = time.monotonic()
+    while user_key in erasing.finish(storage):
+        if time.monotonic() >= told:
+            waited = round(time.monotonic() - began)
+            output.talk(f"Erased, but a read holds bytes in a file. Waiting for it: {waited} s")
+            told += TELL_EVERY
+        time.sleep(erasing.PAUSE)
 
 
 Change = Callable[[Administration, str], Awaitable[bool]]

@@ -10,9 +10,11 @@ from app.hidden import Hidden
 from app.http.auth import bearer_of, caller_of, service_of
 from app.http.body import StrictRequest
 from app.http.controller import Controller
+from app.http.erasure import ERASED, erased
 from app.http.page import LIMIT, START, After, InOrder, Limit, paged
 from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, refusals
 from app.http.query import only_known
+from app.http.session import Empty
 from app.paging import Part
 from app.timestamps import rfc3339
 
@@ -33,6 +35,12 @@ class NewSecret(Hidden, frozen=True, forbid_unknown_fields=True):
 
     user_secret: str
     new_user_secret: str
+
+
+class OwnSecret(Hidden, frozen=True, forbid_unknown_fields=True):
+    """The own secret, once more."""
+
+    user_secret: str
 
 
 class EventPage(msgspec.Struct, frozen=True):
@@ -86,6 +94,36 @@ class MeController(Controller):
         await service_of(request).accounts.change_secret(
             bearer, data.user_secret, data.new_user_secret, caller_of(request)
         )
+
+    @post(
+        "/erase",
+        operation_id="eraseMe",
+        summary="Be erased",
+        status_code=202,
+        responses={
+            **ERASED,
+            **refusals(
+                "invalid_credentials",
+                "invalid_token",
+                "last_administrator",
+                "too_many_attempts",
+                *OF_A_BODY,
+                *OF_THE_STORE,
+            ),
+        },
+    )
+    async def erase_me(
+        self, data: JSONBody[OwnSecret], request: StrictRequest
+    ) -> Response[Empty | None]:
+        """For good: every session ends, the name is free, and nobody can read who it was.
+
+        202 says that all this is so, and that the service still removes bytes from its files. The
+        last enabled administrator stays.
+        """
+        bearer = await bearer_of(request)
+        service = service_of(request)
+        await service.accounts.erase(bearer, data.user_secret, caller_of(request))
+        return erased(finished=await service.erasing.is_finished(bearer.user_key))
 
     @get(
         "/events",

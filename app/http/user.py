@@ -13,11 +13,12 @@ from app.http.account import NameAndSecret, UserKey
 from app.http.auth import allowed, caller_of, service_of
 from app.http.body import StrictRequest
 from app.http.controller import Controller
+from app.http.erasure import ERASED, erased
 from app.http.moment import UNSAID, At, Position, moment_of
 from app.http.page import LIMIT, START, After, InOrder, Limit, paged
 from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, refusals
 from app.http.query import only_known
-from app.http.session import SessionPage
+from app.http.session import Empty, SessionPage
 from app.paging import Part
 from domain.permission import MAX_PERMISSIONS
 from domain.stream import Meta, actor_of
@@ -236,6 +237,27 @@ class UserController(Controller):
         meta = _meta(request, bearer.user_key)
         await service_of(request).administration.enable(user_key, bearer.authority, meta)
         return await _shown(request, user_key)
+
+    @delete(
+        "/{user_key:str}",
+        operation_id="eraseUser",
+        summary="Erase a user [users:write]",
+        status_code=202,
+        responses={**ERASED, **refusals("last_administrator", *_OF_A_CHANGE)},
+    )
+    async def erase_user(
+        self, user_key: FromPath[str], request: StrictRequest
+    ) -> Response[Empty | None]:
+        """For good: every session ends, the name is free, and nobody can read who it was.
+
+        202 says that all this is so, and that the service still removes bytes from its files;
+        repeated, it changes nothing and tells how far that is. Only `admin` erases a user who has
+        `admin`, and never the last enabled one.
+        """
+        bearer = await allowed(request, WRITE)
+        service, meta = service_of(request), _meta(request, bearer.user_key)
+        await service.administration.erase(user_key, bearer.authority, meta)
+        return erased(finished=await service.erasing.is_finished(user_key))
 
 
 def _meta(request: StrictRequest, user_key: str) -> Meta:

@@ -1,6 +1,6 @@
 """Random histories of one user: wishes decided one after another while the clock moves.
 
-What no command makes (an erasure) happens as a bare fact, where it could happen.
+Few of them end in an erasure, after which nothing is left to decide.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from domain.policy import DAY, SECOND, Policy
 from domain.sealed import Clear
 from domain.stream import Recorded
 from domain.user import Session, Status, User
-from tests.domain.specification import ADA, BOB, ERASED, META, T0, seal, session_id
+from tests.domain.specification import ADA, BOB, META, T0, seal, session_id
 
 T = TypeVar("T")
 
@@ -57,13 +57,14 @@ class Wish(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What happens `after` so many µs: a wish, or an event that needs no decision here."""
+    """What is wished for `after` so many µs."""
 
     after: int
-    what: Wish | Event
+    what: Wish
 
 
-USER_COMMANDS = (
+LAST_COMMANDS = (commands.EraseOneself, commands.EraseUser)
+LIVING_COMMANDS = (
     commands.RegisterUser,
     commands.StartSession,
     commands.RecordUse,
@@ -81,9 +82,10 @@ USER_COMMANDS = (
     commands.WithdrawPermissions,
     commands.RecordFailedLogins,
 )
+USER_COMMANDS = (*LIVING_COMMANDS, *LAST_COMMANDS)
 
 KINDS: tuple[type[Command], ...] = (
-    *USER_COMMANDS,
+    *LIVING_COMMANDS,
     *(commands.StartSession,) * 13,
     *(commands.RotateToken,) * 9,
     *(commands.PresentRetired,) * 8,
@@ -119,19 +121,16 @@ ASKERS: tuple[Literal["operator", "itself"] | Asker, ...] = (
 
 
 def read_plan(random: bytes) -> list[Step]:
-    """Steps, one from every five bytes; where the first two are 255, the user is erased.
+    """Steps, one from every five bytes; where the first two are 255, the user is to be erased.
 
     Bytes, since they are drawn ten times as fast as the steps would be.
     """
     plan: list[Step] = []
     for when, which, whose, how, who in zip(*[iter(random)] * 5, strict=False):
-        after = _pick(MOMENTS, when)
-        if when == which == 255:
-            plan.append(Step(after, ERASED))
-            continue
+        kinds = LAST_COMMANDS if when == which == 255 else KINDS
         some = tuple(_pick(PERMISSIONS, how // place) for place in range(1, 1 + how % 4))
         wish = Wish(
-            kind=_pick(KINDS, which),
+            kind=_pick(kinds, whose if kinds is LAST_COMMANDS else which),
             session=_pick(BACK, whose),
             by=_pick(BY, how),
             reason=_pick(REASONS, how),
@@ -144,7 +143,7 @@ def read_plan(random: bytes) -> list[Step]:
             asks=_pick(ASKERS, who),
             alone=who >= 128,
         )
-        plan.append(Step(after, wish))
+        plan.append(Step(_pick(MOMENTS, when), wish))
     return plan
 
 
@@ -163,7 +162,7 @@ class Decision(NamedTuple):
     """One step as it went: the state it met, what was true of others, and what came of it."""
 
     before: User
-    command: Command | None
+    command: Command
     now: int
     others: Others
     outcome: tuple[Event, ...] | GatebookError
@@ -188,17 +187,12 @@ def live_through(plan: list[Step]) -> History:
     state, now, begun = User(), T0, 0
     for after, what in [Step(0, Wish(commands.RegisterUser, 0)), *plan]:
         now += after
-        command: Command | None = None
+        begun += what.kind is commands.StartSession
+        command = _command(what, state, now, begun)
         others = NOBODY_ELSE
-        outcome: tuple[Event, ...] | GatebookError
-        if isinstance(what, Wish):
-            begun += what.kind is commands.StartSession
-            command = _command(what, state, now, begun)
-            if isinstance(command, AdministrativeCommand):
-                others = _others(what, state)
-            outcome = attempt(state, command, now, others)
-        else:
-            outcome = (what,) if state.status in {"active", "disabled"} else ()
+        if isinstance(command, AdministrativeCommand | commands.EraseOneself):
+            others = _others(what, state)
+        outcome = attempt(state, command, now, others)
         before = state
         for event in outcome if isinstance(outcome, tuple) else ():
             place = len(history.recorded) + 1
@@ -254,6 +248,7 @@ def _command(wish: Wish, state: User, now: int, begun: int) -> Command:
         commands.EndSession: (chosen, wish.why),
         commands.EndSessions: (wish.why, keep),
         commands.ChangeSecret: (new_hash, version, keep),
+        commands.EraseOneself: (version,),
         commands.ResetSecret: (new_hash,),
         commands.RehashSecret: (new_hash, replaced),
         commands.SetPermissions: (some,),

@@ -53,7 +53,8 @@ DISABLE, ENABLE = commands.DisableUser(ADA), commands.EnableUser(ADA)
 STRIP = commands.SetPermissions(ADA, ())
 RESET = commands.ResetSecret(ADA, Clear("$argon2id$new"))
 END_ALL = commands.EndSessions(ADA, "admin")
-COMMANDS: tuple[AdministrativeCommand, ...] = (STRIP, RESET, DISABLE, ENABLE, END_ALL)
+ERASE = commands.EraseUser(ADA)
+COMMANDS: tuple[AdministrativeCommand, ...] = (STRIP, RESET, DISABLE, ENABLE, ERASE, END_ALL)
 EACH = pytest.mark.parametrize("command", COMMANDS, ids=lambda each: type(each).__name__)
 """Each changes something of a user to whom `prepared` happened."""
 
@@ -154,8 +155,13 @@ def test_an_operator_needs_no_permission(told: Told, command: AdministrativeComm
     given(*told).when(command, others=nobody).then(*facts(told, command))
 
 
-@EACH
-@pytest.mark.parametrize("told", [(), (*ADMINISTRATOR, ERASED)])
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        *((each, ()) for each in COMMANDS),
+        *((each, (*ADMINISTRATOR, ERASED)) for each in COMMANDS if each is not ERASE),
+    ],
+)
 def test_nobody_who_isnt_there_is_changed(told: Told, command: AdministrativeCommand) -> None:
     given(*told).when(command).refused(NotFound)
     for held in ("admin", "users:write"):
@@ -316,7 +322,9 @@ def test_who_may_not_isnt_told_what_is_malformed() -> None:
 # --- the last administrator
 
 UNMAKING = pytest.mark.parametrize(
-    "command", [DISABLE, STRIP, give("users:read", "users:write")], ids=["disable", "strip", "give"]
+    "command",
+    [DISABLE, ERASE, STRIP, give("users:read", "users:write")],
+    ids=["disable", "erase", "strip", "give"],
 )
 
 

@@ -21,7 +21,15 @@ from domain.policy import SECOND
 from domain.sealed import Clear
 from domain.session_rules import is_live
 from domain.stream import LOG, SIGNING_KEYS, Recorded
-from tests.domain.histories import POLICY, USER_COMMANDS, Step, attempt, live_through, plans
+from tests.domain.histories import (
+    LAST_COMMANDS,
+    POLICY,
+    USER_COMMANDS,
+    Step,
+    attempt,
+    live_through,
+    plans,
+)
 from tests.domain.samples import ANY_EVENT, SAMPLES
 from tests.domain.specification import ADA, META, T0, seal, session_id
 
@@ -287,10 +295,20 @@ def test_only_who_may_changes_anybody_over_http(plan: list[Step]) -> None:
 
 
 @given(plans)
+def test_nothing_is_ever_recorded_of_who_was_erased(plan: list[Step]) -> None:
+    for decision in live_through(plan).decisions:
+        if decision.before.status == "erased":
+            assert not decision.facts
+        if isinstance(decision.command, LAST_COMMANDS) and decision.facts:
+            ended = (
+                events.RefreshTokenRevoked(each, "erased") for each in decision.before.sessions
+            )
+            assert decision.facts == (*ended, events.UserErased())
+
+
+@given(plans)
 def test_deciding_twice_on_one_state_says_the_same_and_leaves_it(plan: list[Step]) -> None:
     for decision in live_through(plan).decisions:
-        if decision.command is None:
-            continue
         before = msgspec.msgpack.encode(decision.before)
         again = attempt(decision.before, decision.command, decision.now, decision.others)
         if isinstance(again, GatebookError):
@@ -312,6 +330,7 @@ IDEMPOTENT = (
     commands.RehashSecret,
     commands.DisableUser,
     commands.EnableUser,
+    commands.EraseUser,
     commands.SetPermissions,
     commands.GrantPermissions,
     commands.WithdrawPermissions,

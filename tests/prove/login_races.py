@@ -1,7 +1,7 @@
 """A login that races with an end of all sessions: it ends with it, or it began after it.
 
-The end is `DELETE /sessions`, a new secret or a disabled user, asked of any process while logins
-are under way at all of them; the log says which came first. Security rule 17.
+The end is `DELETE /sessions`, a new secret, a disabled or an erased user, asked of any process
+while logins are under way at all of them; the log says which came first. Security rule 17.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ WITHIN_S: Final = 0.01
 """The logins begin within so much of the end."""
 BREACHES: Final = 24
 
-ENDS: Final = ("end_all", "disabled", "secret_reset", "secret_changed")
+ENDS: Final = ("end_all", "disabled", "secret_reset", "secret_changed", "erased", "erased_by_other")
+OF_NOBODY: Final = ("erased", "erased_by_other")
 
 
 class Race(NamedTuple):
@@ -112,7 +113,7 @@ class Arena:
         held = await start(ender, self._user_key, self._secret)
         logins = [self._log_in(each, self._secret) for each in self._logins]
         ended, *answers = await asyncio.gather(self._end(ender, how, held), *logins)
-        if ended.status not in {200, 204}:
+        if ended.status not in {200, 202, 204}:
             raise Refused(f"{how}: {ended.status} {ended.body!r}")
         tally.tried += 1
         begun = [Begun(**each.json) for each in answers if each.status == 200]
@@ -120,8 +121,11 @@ class Arena:
             right = answer.status == 200 or (answer.status == 401 and how != "end_all")
             tally.expect(right, f"a login beside {how}: {answer.status} {answer.body!r}")
         if how == "disabled":
-            await self._expect_nothing_works([held, *begun], tally)
+            await self._expect_nothing_works([held, *begun], tally, "disabled")
             await self._administer("POST", "enable")
+        if how in OF_NOBODY:
+            await self._expect_nothing_works([held, *begun], tally, "erased")
+            self._races = 0
         alive = {each.session_id for each in (held, *begun) if await self._works(each, tally)}
         tally.count("logins that were refused", LOGINS - len(begun))
         return Race(self._user_key, how, held, begun, alive)
@@ -138,6 +142,11 @@ class Arena:
                 return await client.call("DELETE", "/sessions", held.access_token)
             case "disabled":
                 return await self._administer("POST", "disable")
+            case "erased":
+                proof = {"user_secret": before}
+                return await client.call("POST", "/me/erase", held.access_token, **proof)
+            case "erased_by_other":
+                return await self._administer("DELETE", "")
             case "secret_reset":
                 self._secret = after
                 return await self._administer("PUT", "secret", user_secret=after)
@@ -151,12 +160,15 @@ class Arena:
         client = random.choice(self._enders)
         return await client.call(method, path, self._admin.access_token, via="", **members)
 
-    async def _expect_nothing_works(self, sessions: Sequence[Begun], tally: Tally) -> None:
+    async def _expect_nothing_works(
+        self, sessions: Sequence[Begun], tally: Tally, status: str
+    ) -> None:
         for each in sessions:
-            tally.expect(not await self._works(each, tally), "survived: a token of a disabled user")
+            works = await self._works(each, tally)
+            tally.expect(not works, f"survived: a token of a user who is {status}")
         shown = await self._administer("GET", "")
         found = shown.json.get("status"), shown.json.get("live_sessions")
-        tally.expect(found == ("disabled", 0), f"survived: a disabled user has {found}")
+        tally.expect(found == (status, 0), f"survived: who is {status} has {found}")
 
     async def _works(self, begun: Begun, tally: Tally) -> bool:
         """Whether both tokens work, or neither."""
@@ -179,7 +191,7 @@ class Story:
         self.of: dict[str, list[str]] = {}
         """The sessions of each user."""
         self.strays: set[str] = set()
-        """Users who logged in while they were disabled."""
+        """Users who logged in while they were disabled, or erased."""
         disabled = set()
         for recorded in log:
             ends = self.ends.setdefault(recorded.stream, [])
@@ -193,7 +205,7 @@ class Story:
                     self.ended[session_id] = recorded
                     if why == "end_all" and not (ends and same_request(ends[-1], recorded)):
                         ends.append(recorded)
-                case events.UserDisabled():
+                case events.UserDisabled() | events.UserErased():
                     disabled.add(recorded.stream)
                     ends.append(recorded)
                 case events.UserEnabled():
@@ -212,7 +224,7 @@ def judge(log: Iterable[Recorded], races: Iterable[Race], tally: Tally) -> None:
     story = Story(log)
     for race in races:
         stray = race.user_key in story.strays
-        tally.expect(not stray, "survived: a login of a disabled user")
+        tally.expect(not stray, "survived: a login of a disabled or erased user")
         held = story.began[race.held.session_id].position
         ends = story.ends.get(race.user_key, ())
         end = next((each for each in ends if each.position > held), None)

@@ -39,6 +39,7 @@ async def _of_secrets(who: Planter, admin: Person) -> Answers:
     yield 401, await who.post("/userkey", user_id=person.name, **wrong)
     changed = {"new_user_secret": new("a new secret beside a wrong one")}
     yield 401, await who.ask(person, "POST", "/me/secret", **wrong, **changed)
+    yield 401, await who.ask(person, "POST", "/me/erase", **wrong)
     path, own = f"/users/{person.user_key}", {"user_secret": person.name}
     yield 400, await who.ask(admin, "PUT", f"{path}/secret", **own)
     right = {"user_secret": person.secret, "new_user_secret": person.name}

@@ -67,6 +67,11 @@ async def _change_secret(who: Planter, admin: Person) -> Answer:
     return answer
 
 
+async def _erase_me(who: Planter, admin: Person) -> Answer:
+    person = await who.person()
+    return await who.ask(person, "POST", "/me/erase", user_secret=person.secret)
+
+
 async def _list_my_events(who: Planter, admin: Person) -> Answer:
     return await who.ask(await who.person(), "GET", "/me/events?limit=1")
 
@@ -134,6 +139,10 @@ async def _enable_user(who: Planter, admin: Person) -> Answer:
     path = f"/users/{(await who.person()).user_key}"
     await who.ask(admin, "POST", f"{path}/disable")
     return await who.ask(admin, "POST", f"{path}/enable")
+
+
+async def _erase_user(who: Planter, admin: Person) -> Answer:
+    return await who.ask(admin, "DELETE", f"/users/{(await who.person()).user_key}")
 
 
 async def _list_keys(who: Planter, admin: Person) -> Answer:
@@ -217,6 +226,7 @@ USES: Final[dict[str, Use]] = {
     "GET /keys": _list_keys,
     "POST /keys/rotate": _rotate_keys,
     "GET /me": _show_me,
+    "POST /me/erase": _erase_me,
     "GET /me/events": _list_my_events,
     "POST /me/secret": _change_secret,
     "POST /oauth/introspect": _introspect,
@@ -233,6 +243,7 @@ USES: Final[dict[str, Use]] = {
     "POST /userkey": _find_user_key,
     "GET /users": _list_users,
     "POST /users": _create_user,
+    "DELETE /users/{user_key}": _erase_user,
     "GET /users/{user_key}": _show_user,
     "POST /users/{user_key}/disable": _disable_user,
     "POST /users/{user_key}/enable": _enable_user,

@@ -73,6 +73,7 @@ class Refusing(NamedTuple):
         yield lambda who: who.post("/authenticate", user_key=name, user_secret=secret)
         changed = {"user_secret": secret, "new_user_secret": new("a new secret")}
         yield lambda who: who.ask(person, "POST", "/me/secret", **changed)
+        yield lambda who: who.ask(person, "POST", "/me/erase", user_secret=secret)
         yield lambda who: who.form("/oauth/token", {**GRANT, **client})
         yield lambda who: who.form("/oauth/introspect", {"token": new("a token"), **client})
         yield lambda who: who.form("/oauth/revoke", {"token": new("a token"), **client})
