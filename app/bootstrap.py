@@ -22,6 +22,8 @@ from app.buckets_memory import MemoryKeeper
 from app.buckets_postgres import PostgresKeeper
 from app.clock import now
 from app.dispatcher import Commit, Dispatcher
+from app.event_feed import EventFeed
+from app.event_pages import EventPages
 from app.failed_logins import FailedLogins
 from app.grants import Grants
 from app.introspection import Introspection
@@ -55,6 +57,8 @@ from domain.policy import SECOND, Policy
 
 REVOCATION_STREAMS: Final = 256
 """Of one source at a time."""
+LIVE_STREAMS: Final = 4
+"""Of one source at a time, of whatever shows what happens."""
 LOOK_ROUND: Final = 0.5
 """Seconds between two looks at the store's generation, for processes that nobody asks."""
 
@@ -84,6 +88,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     session_list: SessionList
     revocations: RevocationFeed
     revocation_streams: Streams
+    event_pages: EventPages
+    event_feed: EventFeed
+    live_streams: Streams
     reading: Reading
     readiness: Readiness
     metrics: Metrics
@@ -171,6 +178,8 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         ending.callback(readiness.close)
         revocations = RevocationFeed(looking, paging, stopping, now)
         ending.push_async_callback(revocations.close)
+        event_feed = EventFeed(reading, store.vault, lookup.head, stopping)
+        ending.push_async_callback(event_feed.close)
 
         streams = Streams(REVOCATION_STREAMS)
         metrics.watch(metrics.hash_queue, lambda: pool.queue_length)
@@ -238,6 +247,9 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             session_list=SessionList(reader, policy),
             revocations=revocations,
             revocation_streams=streams,
+            event_pages=EventPages(reading, store.vault),
+            event_feed=event_feed,
+            live_streams=Streams(LIVE_STREAMS),
             reading=reading,
             readiness=readiness,
             metrics=metrics,
