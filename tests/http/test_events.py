@@ -7,10 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import msgspec
 import pytest
 
 from app import audit, event_pages
-from app.audit import EventItem
 from app.paging import MAX_LIMIT
 from app.timestamps import parse_rfc3339
 from domain.catalogue import EVENTS
@@ -94,11 +94,7 @@ def test_the_whole_log_is_told_oldest_first(people: People, root: Person) -> Non
     assert items[0]["type"] == "log.opened"
     assert {each["type"] for each in items} <= set(EVENTS)
     of_root = [each for each in items if each["user_key"] == root.user_key]
-    assert of_root == [json.loads(text(each)) for each in root.history()]
-
-
-def text(item: EventItem) -> bytes:
-    return audit.msgspec.json.encode(item)
+    assert of_root == [msgspec.to_builtins(each) for each in root.history()]
 
 
 def test_pages_lead_to_every_event_that_is_wanted_and_no_other(
