@@ -41,6 +41,7 @@ NAMES: Final = (
     "sessions_checked",
     "key_rotations",
     "revocation_stream",
+    "event_stream",
     "rewrapped",
     "steady",
     "alike",
