@@ -31,13 +31,7 @@ PAGE: Final = 500
 SPAN: Final = 20_000
 """Positions that are looked through at a time for what is rare among them."""
 
-_IN_LOG: Final = f"""
-SELECT {COLUMNS} FROM events WHERE position > ? AND position <= ?"""  # noqa: S608
-_IN_STREAM: Final = f"""
-SELECT {COLUMNS} FROM events WHERE stream = ? AND version > ? AND position <= ?"""  # noqa: S608
-_BACK: Final = f"""
-SELECT {COLUMNS} FROM events WHERE stream = ? AND version < ?
-ORDER BY version DESC LIMIT ?"""  # noqa: S608
+_SELECT: Final = f"SELECT {COLUMNS} FROM events WHERE"  # noqa: S608
 _TIME: Final = "SELECT time FROM events WHERE position = ?"
 _LENGTH: Final = "SELECT max(version) FROM events WHERE stream = ?"
 _POSITION: Final = "SELECT position FROM events WHERE stream = ? AND version = ?"
@@ -91,9 +85,10 @@ class Readers(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Items in log order, and up to which position the log was looked through for them.
+    """Items in the order that was asked for, and up to which position the log was looked through.
 
-    `failure` is why the event after the last item can't be shown.
+    `failure` is why the event after the last item can't be shown. Newest first, `reached` is the
+    position before those that were looked through.
     """
 
     items: list[EventItem]
@@ -153,40 +148,71 @@ def places(rows: Rows, wanted: Wanted) -> tuple[int, int]:
     return after, head if wanted.until is None else before(wanted.until)
 
 
-def read_page(rows: Rows, vault: Vault, wanted: Wanted, after: int, last: int, limit: int) -> Page:
-    """The first `limit` wanted events after a position, up to `last`; perhaps fewer."""
-    topic = "" if wanted.type is None else " AND topic = ?"
-    more = [] if wanted.type is None else [wanted.type]
-    end, user_key = last, wanted.user_key
-    if user_key is None:
-        # A type has no index: one that is rare must not keep a read open for long.
-        end = min(last, after + SPAN)
-        sql = f"{_IN_LOG}{topic} ORDER BY position LIMIT ?"
-        found = rows.fetch(sql, (after, end, *more, limit))
-    else:
-        passed = _passed(rows, user_key, after)
-        sql = f"{_IN_STREAM}{topic} ORDER BY version LIMIT ?"
-        found = rows.fetch(sql, (user_key, passed, end, *more, limit))
-    records = [record_from(row) for row in found]
-    items, failure = _items(rows, vault, records)
-    return Page(items, records[-1].position if len(records) == limit else end, failure)
+def read_page(
+    rows: Rows,
+    vault: Vault,
+    wanted: Wanted,
+    after: int,
+    last: int,
+    limit: int,
+    *,
+    back: bool = False,
+) -> Page:
+    """The first `limit` wanted events after a position, up to `last`; perhaps fewer.
 
-
-def read_back(rows: Rows, vault: Vault, user_key: str, before: int, limit: int) -> list[EventItem]:
-    """The last `limit` events of a user before a position, newest first.
-
-    Raises `Damage` and `Unavailable` as `events` does.
+    In log order, or newest first. Go on with what was not looked through: after `reached`, or
+    newest first up to it.
     """
-    found = rows.fetch(_BACK, (user_key, _passed(rows, user_key, before - 1) + 1, limit))
-    items, failure = _items(rows, vault, [record_from(row) for row in found])
-    if failure is not None:
-        raise failure
-    return items
+    user_key = wanted.user_key
+    begin, end = after, last
+    if user_key is not None:
+        begin, end = _passed(rows, user_key, after), _passed(rows, user_key, last)
+    # A type has no index: one that is rare must not keep a read open for long.
+    part = range(begin + 1, end + 1)[-SPAN:] if back else range(begin + 1, end + 1)[:SPAN]
+    numbers = part[::-1] if back else part
+    records, failure = _records(rows, wanted, numbers, limit)
+    items, unreadable = _items(rows, vault, records)
+    if len(records) == limit:
+        edge = records[-1].position - (1 if back else 0)
+    elif len(part) >= end - begin:
+        edge = after if back else last
+    else:
+        edge = part[0] - 1 if back else part[-1]
+        edge = edge if user_key is None else _number(rows, _POSITION, user_key, edge)
+    return Page(items, edge, unreadable or failure)
+
+
+def _records(
+    rows: Rows, wanted: Wanted, numbers: range, limit: int
+) -> tuple[list[Record], Damage | None]:
+    """The wanted rows of these positions or versions, up to one that is missing, if one is."""
+    if not numbers:
+        return [], None
+    in_stream = wanted.user_key is not None
+    number = "version" if in_stream else "position"
+    params: list[Value] = [min(numbers[0], numbers[-1]), max(numbers[0], numbers[-1])]
+    sql = f"{_SELECT} {number} BETWEEN ? AND ?"
+    for column, value in (("stream", wanted.user_key), ("topic", wanted.type)):
+        if value is not None:
+            sql += f" AND {column} = ?"
+            params.append(value)
+    sql += f" ORDER BY {number}{' DESC' if numbers.step < 0 else ''} LIMIT ?"
+    found = [record_from(each) for each in rows.fetch(sql, (*params, limit))]
+    if wanted.type is None:
+        for place, expected in enumerate(numbers[:limit]):
+            if place == len(found) or getattr(found[place], number) != expected:
+                return found[:place], _missing(
+                    f"{number} {expected} of {wanted.user_key or 'the log'}"
+                )
+    return found, None
 
 
 def _passed(rows: Rows, user_key: str, position: int) -> int:
     """How many of a user's events there are up to a position."""
-    versions = range(1, _number(rows, _LENGTH, user_key) + 1)
+    length = _number(rows, _LENGTH, user_key)
+    if not length or _number(rows, _POSITION, user_key, length) <= position:
+        return length
+    versions = range(1, length)
     return bisect_right(versions, position, key=lambda v: _number(rows, _POSITION, user_key, v))
 
 
@@ -289,7 +315,14 @@ def _opened(record: Record, blob: bytes, field: str, readers: Readers, owner: st
 
 
 def _number(rows: Rows, sql: str, *params: Value) -> int:
-    return int(rows.fetch(sql, params)[0][0] or 0)
+    found = rows.fetch(sql, params)
+    if not found:
+        raise _missing(" of ".join(map(str, reversed(params))))
+    return int(found[0][0] or 0)
+
+
+def _missing(what: str) -> Damage:
+    return Damage(f"An event is missing: {what}. The log was changed; restore it from a copy.")
 
 
 def _marks(params: list[str]) -> str:

@@ -24,6 +24,8 @@ from app.buckets_postgres import PostgresKeeper
 from app.clock import now
 from app.dispatcher import Commit, Dispatcher
 from app.erasing import Erasing
+from app.event_feed import EventFeed
+from app.event_pages import EventPages
 from app.failed_logins import FailedLogins
 from app.following import Following
 from app.grants import Grants
@@ -60,6 +62,8 @@ from projections.storage import Storage
 
 REVOCATION_STREAMS: Final = 256
 """Of one source at a time."""
+LIVE_STREAMS: Final = 4
+"""Of one source at a time, of whatever shows what happens."""
 LOOK_ROUND: Final = 0.5
 """Seconds between two looks at the store's generation, for processes that nobody asks."""
 
@@ -91,6 +95,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     session_list: SessionList
     revocations: RevocationFeed
     revocation_streams: Streams
+    event_pages: EventPages
+    event_feed: EventFeed
+    live_streams: Streams
     reading: Reading
     following: Following
     rebuilding: Rebuilding
@@ -128,6 +135,13 @@ def reading_of(store: Store, settings: Settings) -> Reading:
     """What reads lists, by a thread of its own."""
     storage, owned = own_storage(store, settings)
     return Reading(storage, owned=owned)
+
+
+def keepers_of(store: Store, settings: Settings) -> tuple[Following, Rebuilding]:
+    """What keeps views besides the writer, each by a thread of its own."""
+    follows, owned = own_storage(store, settings)
+    rebuilds, _ = own_storage(store, settings)
+    return Following(follows, owned=owned), Rebuilding(rebuilds, owned=owned)
 
 
 def own_storage(store: Store, settings: Settings) -> tuple[Storage, bool]:
@@ -184,11 +198,8 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         reading, looking, paging = (reading_of(store, settings) for _ in range(3))
         for each in (reading, looking, paging):
             ending.callback(each.close)
-        storage, owned = own_storage(store, settings)
-        following = Following(storage, owned=owned)
+        following, rebuilding = keepers_of(store, settings)
         ending.push_async_callback(following.close)
-        storage, owned = own_storage(store, settings)
-        rebuilding = Rebuilding(storage, owned=owned)
         ending.push_async_callback(rebuilding.close)
         keys = KeyRing(store)
         erasing = Erasing(store.storage)
@@ -197,6 +208,8 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         ending.callback(readiness.close)
         revocations = RevocationFeed(looking, paging, stopping, now)
         ending.push_async_callback(revocations.close)
+        event_feed = EventFeed(reading, store.vault, lookup.head, stopping)
+        ending.push_async_callback(event_feed.close)
 
         streams = Streams(REVOCATION_STREAMS)
         metrics.watch(metrics.hash_queue, lambda: pool.queue_length)
@@ -266,6 +279,9 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             session_list=SessionList(reader, policy),
             revocations=revocations,
             revocation_streams=streams,
+            event_pages=EventPages(reading, store.vault),
+            event_feed=event_feed,
+            live_streams=Streams(LIVE_STREAMS),
             reading=reading,
             following=following,
             rebuilding=rebuilding,

@@ -25,15 +25,15 @@ def page(rows: Rows, vault: Vault, user_key: str, part: Part) -> Page[EventItem]
     """
     head = read_head(rows)
     place = None if part.after is None else position_of(part.after, head)
-    if part.order == "desc":
-        before = head.position + 1 if place is None else place
-        items = audit.read_back(rows, vault, user_key, before, part.limit + 1)
+    back = part.order == "desc"
+    if back:
+        after, last = 0, head.position if place is None else place - 1
     else:
-        wanted, after = Wanted(user_key), place or 0
-        found = audit.read_page(rows, vault, wanted, after, head.position, part.limit + 1)
-        if found.failure is not None:
-            raise found.failure
-        items = found.items
+        after, last = place or 0, head.position
+    found = audit.read_page(rows, vault, Wanted(user_key), after, last, part.limit + 1, back=back)
+    if found.failure is not None:
+        raise found.failure
+    items = found.items
     shown = items[: part.limit]
     more = len(items) > part.limit
     return Page(

@@ -13,6 +13,8 @@
 - `GATEBOOK_TEST_NO_LEAD` when set, a new signing key signs as soon as it is published;
 - `GATEBOOK_TEST_KEEP_KEYS` when set, changes of the signing keys elsewhere aren't noticed;
 - `GATEBOOK_TEST_LOOK_EVERY` seconds between two looks for new revocations;
+- `GATEBOOK_TEST_LOSE_EVENTS` when set, whoever follows the log isn't told the first event of each
+  read;
 - `GATEBOOK_TEST_TRUST_ERRORS` when set, a commit without an answer counts as one that did not
   happen;
 - `GATEBOOK_TEST_LOG_FORMS` when set, every form is printed, with the `Authorization` header that
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 
     from uvicorn._types import ASGI3Application
 
+    from app.audit import Page, Wanted
     from app.bootstrap import Service
     from app.caller import Caller
     from app.lookup import Lookup
@@ -133,6 +136,17 @@ def _keep_keys(service: Service, value: str) -> None:
 def _look_seldom(service: Service, seconds: str) -> None:
     del service
     revocation_feed.LOOK_EVERY = float(seconds)  # type: ignore[misc]
+
+
+def _lose_events(service: Service, value: str) -> None:
+    read = service.event_feed._read
+
+    async def losing(wanted: Wanted, position: int) -> Page:
+        found = await read(wanted, position)
+        return msgspec.structs.replace(found, items=found.items[1:])
+
+    del value
+    service.event_feed._read = losing  # type: ignore[method-assign]
 
 
 def _trust_errors(service: Service, value: str) -> None:
@@ -247,6 +261,7 @@ _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "NO_LEAD": _sign_at_once,
     "KEEP_KEYS": _keep_keys,
     "LOOK_EVERY": _look_seldom,
+    "LOSE_EVENTS": _lose_events,
     "TRUST_ERRORS": _trust_errors,
     "LOG_FORMS": _log_forms,
     "TELL_NAMES": _tell_names,

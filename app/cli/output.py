@@ -5,14 +5,14 @@ Knows no command and no store.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterable
 from typing import Final
 
-import msgspec
 import rich_click as click
+
+from app.json_lines import json_line
 
 _ESCAPES: Final = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _MOST: Final = 16_384
@@ -37,7 +37,7 @@ def data(lines: Iterable[str]) -> None:
 
 def json_lines(items: Iterable[object]) -> None:
     """One JSON object a line, in UTF-8; a line holds no character that could end it early."""
-    text = "".join(f"{_json(item)}\n" for item in items)
+    text = "".join(f"{json_line(item)}\n" for item in items)
     if text:
         click.echo(text.encode(), nl=False)
 
@@ -68,13 +68,6 @@ def read_secret(*, from_stdin: bool) -> str:
     return secret
 
 
-def _json(item: object) -> str:
-    text = msgspec.json.encode(item).decode()
-    if text.isprintable():
-        return text
-    return _SUSPICIOUS.sub(lambda found: _json_escaped(found[0]), text)
-
-
 def _escaped(character: str) -> str:
     if character.isprintable():
         return character
@@ -84,7 +77,3 @@ def _escaped(character: str) -> str:
     if number > 0xFFFF:  # noqa: PLR2004 - what four digits can say
         return f"\\U{number:08x}"
     return f"\\u{number:04x}"
-
-
-def _json_escaped(character: str) -> str:
-    return character if character.isprintable() else json.dumps(character)[1:-1]

@@ -21,6 +21,7 @@ from app.http.answer import StructResponse
 from app.http.body import MAX_BODY, StrictRequest
 from app.http.cors import Cors
 from app.http.error import ErrorController
+from app.http.event import EventController
 from app.http.key import KeyController
 from app.http.me import MeController
 from app.http.metadata import MetadataController
@@ -41,6 +42,7 @@ CONTROLLERS: Final = (
     UserController,
     KeyController,
     ProjectionController,
+    EventController,
     RevocationController,
     OAuthController,
     MetadataController,

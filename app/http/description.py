@@ -25,6 +25,7 @@ from app.http.member import (
 from app.http.oauth_error import OAuthErrors
 from app.http.problem import BY_CODE, MEDIA_TYPE, status_of
 from app.http.problems import Refusals
+from app.http.stream import LINES
 from domain import errors
 from domain.errors import GatebookError, TokenRefusal
 
@@ -84,6 +85,8 @@ _IF_NONE_MATCH: Final = {
     "description": "The `ETag` of the answer that you have.",
     "schema": {"type": "string"},
 }
+_AS_LINES: Final = {"listEvents": ("EventPage", "EventItem")}
+"""What is a page, or on demand lines of its items: the components."""
 _SAME_USER: Final = {"user_key": "$request.path.user_key"}
 _LOGGED_IN: Final = {
     "user_key": "$response.body#/user_key",
@@ -121,6 +124,8 @@ def describe(app: Litestar) -> Json:
     problems: set[str] = set()
     for handler, operation in _operations(app, document):
         asked.update(_describe_request(operation))
+        if operation["operationId"] in _AS_LINES:
+            _describe_lines(operation, *_AS_LINES[operation["operationId"]])
         problems.update(_describe_answers(handler, operation))
     schemas = components["schemas"]
     del schemas["Problem"]
@@ -167,7 +172,7 @@ def _describe_parameter(parameter: Json) -> None:
     meaning = schema.pop("description", None)
     parameter["schema"] = schema | bounds
     if meaning is not None:
-        parameter["description"] = meaning
+        parameter.setdefault("description", meaning)
 
 
 def _describe_answers(handler: HTTPRouteHandler, operation: Json) -> Iterator[str]:
@@ -204,6 +209,15 @@ def _describe_answers(handler: HTTPRouteHandler, operation: Json) -> Iterator[st
             content["schema"] = _without_null(content["schema"])
         answers[str(status)] = answer
     operation["responses"] = answers
+
+
+def _describe_lines(operation: Json, page: str, item: str) -> None:
+    """As JSON a page; as lines all of it, each line an item (there is no schema for that)."""
+    lines = {"type": "string", "description": f"One `{item}` a line, each line with its end."}
+    operation["responses"]["200"]["content"] = {
+        "application/json": {"schema": {"$ref": f"#/components/schemas/{page}"}},
+        LINES: {"schema": lines},
+    }
 
 
 def _is_page(answer: Json) -> bool:

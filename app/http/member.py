@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from app.http.problem import BY_CODE
+from domain.catalogue import EVENTS
 
 Json = dict[str, Any]
 
@@ -361,14 +362,20 @@ FORMS: Final[dict[str, Json]] = {
 }
 """The parameters of an operation that takes a form; others are passed over."""
 
+_MOMENT: Final[Json] = {
+    "pattern": r"^\d{4}-\d\d-\d\d([Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d))?$",
+    "examples": ["2026-11-23T17:08:32Z", "2026-11-23"],
+}
+"""RFC 3339 with `Z` or an offset, or a date."""
+
 PARAMETERS: Final[dict[str, Json]] = {
     "code": {"enum": sorted(BY_CODE)},
     "user_key": USER_KEY,
     "session_id": SESSION_ID,
-    "at": {
-        "pattern": r"^\d{4}-\d\d-\d\d([Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d))?$",
-        "examples": ["2026-11-23T17:08:32Z"],
-    },
+    "at": _MOMENT,
     "position": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
+    "type": {"enum": sorted(EVENTS)},
+    "since": _MOMENT,
+    "until": _MOMENT,
 }
 """What is added to the schema of a parameter of this name."""

@@ -156,6 +156,7 @@ def configuration(settings: Settings) -> OpenAPIConfig:
             Tag("Sessions", "Tokens, and the sessions behind them."),
             Tag("Me", "The own user."),
             Tag("Users", "All users, for administrators; [the permission] that each needs."),
+            Tag("Events", "The log, for administrators; [the permission] that each needs."),
             Tag("Keys", "What a verifier of access tokens needs."),
             Tag("Revocations", "What a verifier must stop believing."),
             Tag("OAuth", "For OAuth clients and resource servers that never heard of Gatebook."),

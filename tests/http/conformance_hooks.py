@@ -176,9 +176,9 @@ def _place(operation) -> dict[str, str]:
             return {"after": "3"}
         case "/sessions" | "/users/{user_key}/sessions":
             return {"after": f"0-{'0' * 22}"}
-        case "/me/events" | "/revocations":
+        case "/events" | "/me/events" | "/revocations":
             log_id = _client.get(f"{operation.base_url}/version").json()["log_id"]
-            order = {"order": "asc"} if operation.path == "/me/events" else {}
+            order = {"order": "asc"} if operation.path != "/revocations" else {}
             return {"after": f"{log_id}:3", **order}
         case "/users/{user_key}":
             head = _client.get(f"{operation.base_url}/revocations").json()["head"]

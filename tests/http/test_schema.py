@@ -79,7 +79,7 @@ def test_only_the_holder_s_endpoints_ask_for_a_token(document) -> None:
     }
     assert {"/me", "/sessions", "/users"} <= secured
     holders = {path.split("/")[1] for path in secured}
-    assert holders <= {"me", "sessions", "users", "keys", "projections"}
+    assert holders <= {"me", "sessions", "users", "keys", "projections", "events"}
     assert secured == {path for path in document["paths"] if path.split("/")[1] in holders}
     assert document["components"]["securitySchemes"]["accessToken"]["scheme"] == "bearer"
 

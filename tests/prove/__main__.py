@@ -42,6 +42,7 @@ NAMES: Final = (
     "sessions_checked",
     "key_rotations",
     "revocation_stream",
+    "event_stream",
     "rewrapped",
     "rebuilds",
     "steady",

@@ -107,5 +107,8 @@ async def _of_places(who: Planter, admin: Person) -> Answers:
     # As long as the name of a log is.
     place = f"{new('a place in another log')[:22]}:3"
     yield 409, await who.ask(person, "GET", f"/me/events?after={place}")
+    yield 409, await who.ask(admin, "GET", f"/events?after={place}")
+    headers = {**admin.bearer, "Last-Event-ID": place}
+    yield 409, await who.send("GET", "/events/stream", headers=headers)
     yield 409, await who.get(f"/revocations?after={place}")
     yield 409, await who.send("GET", "/revocations/stream", headers={"Last-Event-ID": place})

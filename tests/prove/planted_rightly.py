@@ -183,6 +183,17 @@ async def _revoke_token(who: Planter, admin: Person) -> Answer:
     return await who.form("/oauth/revoke", {**in_form(person), "token": person.refresh_token})
 
 
+async def _list_events(who: Planter, admin: Person) -> Answer:
+    path = f"/events?user_key={admin.user_key}"
+    accept = f"application/x-ndjson, {who.flock.new('what nobody has')}/json;q=0.1"
+    await who.send("GET", path, headers={**admin.bearer, "Accept": accept})
+    return await who.ask(admin, "GET", f"{path}&limit=1&order=desc")
+
+
+async def _follow_events(who: Planter, admin: Person) -> Answer:
+    return await who.ask(admin, "GET", f"/events/stream?user_key={admin.user_key}")
+
+
 async def _list_revocations(who: Planter, admin: Person) -> Answer:
     return await who.get("/revocations?limit=1")
 
@@ -223,6 +234,8 @@ USES: Final[dict[str, Use]] = {
     "GET /.well-known/jwks.json": _show_keys,
     "POST /authenticate": _authenticate,
     "GET /errors/{code}": _explain_error,
+    "GET /events": _list_events,
+    "GET /events/stream": _follow_events,
     "GET /keys": _list_keys,
     "POST /keys/rotate": _rotate_keys,
     "GET /me": _show_me,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -11,6 +12,7 @@ from app.audit import EventItem, Wanted
 from app.cli import output
 from app.cli.access import opened
 from app.cli.administering import find
+from app.cli.audit import following
 from app.cli.times import Time
 
 if TYPE_CHECKING:
@@ -22,23 +24,40 @@ if TYPE_CHECKING:
 @click.option("--type", "kind", metavar="TYPE", help="Events of this type: user.logged_in, ...")
 @click.option("--since", type=Time(), help="From this moment on.")
 @click.option("--until", type=Time(), help="Before this moment.")
+@click.option("--follow", is_flag=True, help="Go on as events come, until Ctrl-C.")
 @output.json_option
 def log(
-    user: str | None, kind: str | None, since: int | None, until: int | None, *, as_json: bool
+    user: str | None,
+    kind: str | None,
+    since: int | None,
+    until: int | None,
+    *,
+    follow: bool,
+    as_json: bool,
 ) -> None:
     """Print the events that the log holds, oldest first."""
     if kind is not None:
         audit.check_type(kind)
+    if follow and until is not None:
+        msg = "--follow goes on without an end: leave out --until."
+        raise click.UsageError(msg)
     with opened() as access:
-        storage, vault = access.store.storage, access.store.vault
-        user_key = None
-        if user is not None:
-            user_key = find(access, user).user_key
-        for items in audit.events(storage, vault, Wanted(user_key, kind, since, until)):
-            if as_json:
-                output.json_lines(items)
-            else:
-                output.data(map(line, items))
+        store = access.store
+        user_key = None if user is None else find(access, user).user_key
+        wanted = Wanted(user_key, kind, since, until)
+        if not follow:
+            _print(audit.events(store.storage, store.vault, wanted), as_json=as_json)
+            return
+        with suppress(KeyboardInterrupt):
+            _print(following.follow(access, wanted), as_json=as_json)
+
+
+def _print(pages: Iterator[list[EventItem]], *, as_json: bool) -> None:
+    for items in pages:
+        if as_json:
+            output.json_lines(items)
+        else:
+            output.data(map(line, items))
 
 
 def line(item: EventItem) -> str:
