@@ -6,7 +6,7 @@ read snapshots. SQL uses `?` for parameters and runs on both. Knows no table and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Literal, Protocol
 
@@ -20,6 +20,9 @@ LOCK_DEADLINE: Final = 5.0
 """Seconds after which a wait for the append lock is given up, and a holder that went silent
 loses it."""
 
+
+SCANNED: Final = 1000
+"""Rows that a scan gives at a time."""
 
 THREAD_PATIENCE: Final = 30.0
 """Seconds that a thread waits for others of its process; each of them is bound by the deadline."""
@@ -53,6 +56,13 @@ class Rows(Protocol):
 
     def fetch(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
         """Read every row of the result."""
+
+    def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
+        """Read a result of any size, `SCANNED` rows at a time, however long that takes.
+
+        For snapshots: whoever holds the append lock may not take so long. Text that is no UTF-8
+        comes with U+FFFD in it. Text is in the order of its bytes with `COLLATE BINARY`.
+        """
 
 
 class Transaction(Rows, Protocol):

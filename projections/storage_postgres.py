@@ -19,6 +19,7 @@ from psycopg import errors, pq
 
 from projections.storage import (
     LOCK_DEADLINE,
+    SCANNED,
     THREAD_PATIENCE,
     Kind,
     Lost,
@@ -60,6 +61,8 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 limit of its session ends it."""
 _CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_PATIENT: Final = "SET LOCAL statement_timeout=0; SET LOCAL idle_in_transaction_session_timeout=0"
+"""For a transaction that reads for long, and holds nobody up."""
 _SERVER: Final = (
     "SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('synchronous_commit')"
 )
@@ -87,8 +90,9 @@ _GONE: Final = (
 
 @lru_cache(maxsize=1024)
 def dialect(sql: str) -> str:
-    """The same statement with PostgreSQL's driver's parameters."""
-    return sql.replace("%", "%%").replace("?", "%s")
+    """The same statement with PostgreSQL's driver's parameters and name of the order of bytes."""
+    text = sql.replace("%", "%%").replace("?", "%s")
+    return text.replace("COLLATE BINARY", 'COLLATE "C"')
 
 
 class PostgresRows:
@@ -97,6 +101,7 @@ class PostgresRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._waiting: list[tuple[str, Sequence[Value]]] = []
+        self._scans = 0
 
     def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
         """Note a write; it is sent before the next read and before the commit."""
@@ -107,6 +112,19 @@ class PostgresRows:
         self._send()
         try:
             return self._connection.execute(dialect(sql), params).fetchall()
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+    def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
+        """Read by a cursor of the server's."""
+        self._send()
+        self._scans += 1
+        try:
+            self._connection.execute(_PATIENT)
+            with self._connection.cursor(f"scan_{self._scans}", binary=True) as cursor:
+                cursor.execute(dialect(sql), params)
+                while found := cursor.fetchmany(SCANNED):
+                    yield found
         except psycopg.Error as error:
             raise translated(error) from error
 

@@ -12,12 +12,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from projections.storage import (
     LOCK_DEADLINE,
+    SCANNED,
     THREAD_PATIENCE,
     Kind,
     Lost,
@@ -58,6 +59,18 @@ class SqliteRows:
             return self._connection.execute(sql, params).fetchall()
         except sqlite3.Error as error:
             raise _translated(error) from error
+
+    def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
+        """Read by a cursor, which pins the WAL no longer than the snapshot does."""
+        self._connection.text_factory = _lenient
+        try:
+            with closing(self._connection.execute(sql, params)) as cursor:
+                while found := cursor.fetchmany(SCANNED):
+                    yield found
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+        finally:
+            self._connection.text_factory = str
 
     def define(self, statement: str) -> None:
         """Run DDL."""
@@ -339,6 +352,10 @@ class _Reader:
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
+
+
+def _lenient(text: bytes) -> str:
+    return text.decode(errors="replace")
 
 
 def _translated(error: sqlite3.Error) -> StorageError:

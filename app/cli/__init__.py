@@ -23,7 +23,7 @@ COMMANDS: Final = {
     "users": "List users, make them, and change them.",
     "sessions": "List a user's sessions, and end them.",
     "keys": "List the signing keys, rotate them, and change the master key.",
-    "audit": "Read the log.",
+    "audit": "Read the log, and prove it.",
     "config": "Show and check the settings.",
     "doctor": "Look for what is wrong, and say what to do.",
     "openapi": "Print the OpenAPI description.",

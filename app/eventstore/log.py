@@ -33,6 +33,8 @@ _RANGE: Final = f"""
 SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
 _CHAINED: Final = f"""
 SELECT {COLUMNS}, chain FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
+LENGTH: Final = "SELECT coalesce(max(position), 0) FROM events"
+"""The head's position."""
 _ONE: Final = f"SELECT {COLUMNS} FROM events WHERE stream = ? AND version = ?"  # noqa: S608
 _NEWER: Final = f"""
 WITH wanted (stream, version) AS (VALUES %s)

@@ -33,6 +33,9 @@ class UnsureTransaction:
     def fetch(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
         return self._rows.fetch(sql, params)
 
+    def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
+        return self._rows.scan(sql, params)
+
     def define(self, statement: str) -> None:
         self._rows.define(statement)
 
