@@ -77,6 +77,11 @@ PERSON_KEYS: Final = (
     "SELECT user_key, master_id, wrapped FROM user_keys WHERE version = 0 AND user_key IN (%s)"
 )
 RESERVE_NAME: Final = "INSERT INTO user_ids (name_mac, user_key) VALUES (?, ?)"
+FORGET_PERSON: Final = (
+    "DELETE FROM user_keys WHERE user_key = ?",
+    "DELETE FROM user_ids WHERE user_key = ?",
+)
+"""What makes nobody of a person."""
 NAMES_TAKEN: Final = "SELECT name_mac FROM user_ids WHERE name_mac IN (%s)"
 
 _NONCE: Final = 12

@@ -17,9 +17,12 @@ import structlog
 from app.eventstore import snapshot
 from app.eventstore.log import Append, EventLog, padded, read_newer
 from app.eventstore.record import Record, record_of
+from app.eventstore.schema import RAISE_GENERATION
+from app.known_networks import FORGET_NETWORKS
 from app.vault import (
     ADD_USER_KEY,
     DROP_OLD_CREDENTIALS,
+    FORGET_PERSON,
     NAMES_TAKEN,
     PERSON,
     PERSON_KEYS,
@@ -35,6 +38,7 @@ from domain.authority import NOBODY_ELSE, Others, is_administrator
 from domain.catalogue import UnknownEvent
 from domain.commands import AdministrativeCommand, Command, RegisterUser
 from domain.errors import Damage, GatebookError, InternalError, Unavailable, UserIdTaken
+from domain.events import UserErased
 from domain.policy import Policy
 from domain.stream import Meta, Recorded, is_user_stream, user_key_of
 from domain.user import User
@@ -46,7 +50,8 @@ from projections.user_directory import ADMINISTRATORS
 Answer = tuple[Recorded, ...] | Exception
 """The events that a command led to, or why it led to none."""
 
-
+FORGET: Final = (*FORGET_PERSON, FORGET_NETWORKS, snapshot.DROP)
+"""Said with `user.erased`: all that is left of the person beside the log."""
 CACHED_STREAMS: Final = 4096
 SETTLE_WITHIN: Final = 10.0
 """Seconds for which an unanswered commit is looked into before its callers hear «unavailable»."""
@@ -273,6 +278,8 @@ class Writer:
             each = Recorded(stream, version, position, draft.now, sealing.meta, sealing.event)
             recorded.append(each)
             state = aggregate.evolve(state, each)
+            if isinstance(event, UserErased):
+                statements += [(sql, (stream,)) for sql in FORGET] + [(RAISE_GENERATION, ())]
             if sealing.credential is not None:
                 row = (stream, version, *sealing.credential)
                 statements.append((ADD_USER_KEY, row))
@@ -280,7 +287,8 @@ class Writer:
         records = [record_of(each) for each in recorded]
         if mac is not None:
             draft.taken.add(mac)
-        if before // snapshot.EVERY < state.version // snapshot.EVERY and isinstance(state, User):
+        due = before // snapshot.EVERY < state.version // snapshot.EVERY
+        if due and isinstance(state, User) and state.status != "erased":
             draft.snapshots[stream] = state
         draft.states[stream] = state
         draft.recorded += recorded

@@ -62,7 +62,7 @@ def _held(by: Authority, asking: User) -> tuple[str, ...]:
 def _unmakes(command: commands.AdministrativeCommand) -> bool:
     """Whether an administrator would be none afterwards."""
     match command:
-        case commands.DisableUser():
+        case commands.DisableUser() | commands.EraseUser():
             return True
         case commands.SetPermissions(permissions=permissions):
             return ADMIN not in permissions

@@ -147,6 +147,10 @@ class EnableUser(AdministrativeCommand, frozen=True):
     """Let the user get in again."""
 
 
+class EraseUser(AdministrativeCommand, frozen=True):
+    """Let nobody read any more who the user was; all sessions end."""
+
+
 class EndSessions(AdministrativeCommand, frozen=True):
     """End every session of a user but the one to `keep`."""
 
@@ -213,8 +217,8 @@ class RetireSigningKey(SigningKeyCommand, frozen=True):
     after: int
 
 
-class OpenLog(Command, frozen=True):
-    """Begin the log."""
+class LogCommand(Command, frozen=True):
+    """A wish about the log itself."""
 
     log_id: str
 
@@ -222,3 +226,13 @@ class OpenLog(Command, frozen=True):
     def stream(self) -> str:
         """The log's own stream."""
         return LOG
+
+
+class OpenLog(LogCommand, frozen=True):
+    """Begin the log."""
+
+
+class RestoreLog(LogCommand, frozen=True):
+    """Go on from a copy that ended at this position, as another log."""
+
+    at_position: int

@@ -85,6 +85,8 @@ def _administer(user: User, command: commands.AdministrativeCommand, others: Oth
             return (events.UserDisabled(), *ended) if user.status == "active" else ()
         case commands.EnableUser():
             return (events.UserEnabled(),) if user.status == "disabled" else ()
+        case commands.EraseUser():
+            return (*session_rules.end_all(user, "erased"), events.UserErased())
         case commands.EndSessions(_, why, keep):
             return session_rules.end_all(user, why, keep)
         case _:

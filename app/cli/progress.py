@@ -20,7 +20,7 @@ ELSEWHERE: Final = 5.0
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """`with progress("Verifying", total) as advance: advance(n)`."""
+    """Gives what hears of each part that is done, out of a total."""
     terminal = sys.stderr.isatty()
     every = ON_TERMINAL if terminal else ELSEWHERE
     started = told = time.monotonic()

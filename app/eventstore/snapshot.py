@@ -35,7 +35,7 @@ TOPIC: Final = f"snapshot.user.{shape_of(User, Session)}"
 """Names the shape of the state: snapshots of another one are passed over."""
 
 _INSERT: Final = "INSERT INTO snapshots (stream, version, topic, state) VALUES (?, ?, ?, ?)"
-_DROP: Final = "DELETE FROM snapshots WHERE stream = ?"
+DROP: Final = "DELETE FROM snapshots WHERE stream = ?"
 _NEWEST: Final = """
 SELECT stream, state FROM snapshots WHERE topic = ? AND stream IN (%s) ORDER BY version"""
 
@@ -50,7 +50,7 @@ def write_snapshot(rows: Rows, stream: str, version: int, topic: str, state: byt
 def keep(rows: Rows, stream: str, user: User, key: bytes) -> None:
     """Replace the stream's snapshot by this state."""
     place = Place(stream, user.version, TOPIC, 1, "state")
-    rows.execute(_DROP, (stream,))
+    rows.execute(DROP, (stream,))
     state = seal_bytes(key, place, msgspec.msgpack.encode(user))
     write_snapshot(rows, stream, user.version, TOPIC, state)
 

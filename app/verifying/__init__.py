@@ -1,4 +1,4 @@
 """Proving a store: everything is read again and compared with what the log says.
 
-`store` proves a whole one, `file` an export. Changes nothing, and knows no command line.
+`store` proves it, by the parts beside it. Changes nothing, and knows no command line and no file.
 """

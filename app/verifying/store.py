@@ -13,10 +13,11 @@ from typing import Final, Protocol
 import msgspec
 
 from app.eventstore import schema
+from app.eventstore.log import EVERYTHING
 from app.vault import Vault
 from app.verifying.findings import Finding, Findings
 from app.verifying.keys import Keys, check_signing_keys, open_ring, open_users
-from app.verifying.log import EVERYTHING, LogProof, Noted, Step
+from app.verifying.log import LogProof, Noted, Step
 from app.verifying.people import People
 from app.verifying.snapshots import Snapshots
 from app.verifying.views import Views, views
@@ -50,7 +51,7 @@ def verify_log(rows: Rows, vault: Vault, noted: Noted | None, advance: Advance) 
     findings = Findings()
     ring = open_ring(rows, vault, findings)
     proof = LogProof(findings, ring.get("log"), noted)
-    own = _Own()
+    own = Own()
     for step in _steps(rows, proof, advance):
         own.take(step)
     proof.end()
@@ -63,7 +64,7 @@ def verify_store(rows: Rows, vault: Vault, noted: Noted | None, advance: Advance
     findings = Findings()
     keys = open_users(rows, vault, open_ring(rows, vault, findings), findings)
     proof = LogProof(findings, keys.ring.get("log"), noted)
-    own, people = _Own(), People(keys, findings)
+    own, people = Own(), People(keys, findings)
     with ExitStack() as stack:
         live = stack.enter_context(views(rows, findings))
         snapshots = Snapshots(rows, keys, findings)
@@ -86,7 +87,7 @@ class _Part(Protocol):
     def take(self, step: Step) -> None: ...
 
 
-class _Own:
+class Own:
     """The streams that belong to no user."""
 
     def __init__(self) -> None:
@@ -129,7 +130,7 @@ def _finish(
     keys: Keys,
     findings: Findings,
     proof: LogProof,
-    own: _Own,
+    own: Own,
     people: People,
     snapshots: Snapshots,
     live: Views,

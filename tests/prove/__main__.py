@@ -48,6 +48,7 @@ NAMES: Final = (
     "canary",
     "conformance",
     "guessing",
+    "verified",
 )
 SECONDS_A_NAME: Final = 19 * 60
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -63,6 +64,7 @@ _SOURCES: Final = (
     "tests/running.py",
     "tests/postgres.py",
     "tests/store/intruding.py",
+    "tests/store/living.py",
     "tests/store/wishing.py",
     "tests/http/conformance.py",
     "tests/http/conformance_hooks.py",

@@ -1,17 +1,19 @@
-"""`gatebook audit`: the log, read, followed and proved; one command a file."""
+"""`gatebook audit`: the log, read, followed, proved and taken elsewhere; one command a file."""
 
 from __future__ import annotations
 
 import rich_click as click
 
+from app.cli.audit.export import export
+from app.cli.audit.import_ import import_
 from app.cli.audit.log import log
 from app.cli.audit.verify import verify
 
 
 @click.group("audit")
 def command() -> None:
-    """Read the log, and prove it."""
+    """Read the log, prove it, and take it elsewhere."""
 
 
-for each in (log, verify):
+for each in (log, verify, export, import_):
     command.add_command(each)

@@ -7,6 +7,8 @@ from pathlib import Path
 import rich_click as click
 
 from app import logs
+from app.archive.importing import header_of
+from app.archive.proving import UNPROVED, verify_file
 from app.bootstrap import open_vault
 from app.cli import failure, output
 from app.cli.access import read_settings, stored
@@ -40,12 +42,21 @@ def verify(
     shows later that none of them was changed or cut off, by whoever has all the keys neither.
     """
     noted = None if expect is None else Noted.of(expect)
-    found = _of_store(noted, log_only=log_only)
+    if file is None:
+        found = _of_store(noted, log_only=log_only)
+    else:
+        found = _of_file(file, noted)
+        output.talk(UNPROVED)
     _tell(found, as_json=as_json)
     if not found.ok:
-        output.talk(f"Found: {len(found.findings)}. This store isn't what it must be.")
+        output.talk(f"Found: {len(found.findings)}. This isn't what it must be.")
         ctx.exit(failure.UNVERIFIED)
     output.talk(f"{_ALL_WELL}{found.head}:{found.root}")
+
+
+def _of_file(file: Path, noted: Noted | None) -> Report:
+    with progress("Verifying", header_of(file, backup=False).head) as advance:
+        return verify_file(file, noted, advance)
 
 
 def _of_store(noted: Noted | None, *, log_only: bool) -> Report:
