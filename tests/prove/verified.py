@@ -9,6 +9,7 @@ exported is the same wherever it is imported.
 from __future__ import annotations
 
 import random
+import secrets
 import sqlite3
 import tempfile
 from collections.abc import Sequence
@@ -97,7 +98,8 @@ class Change(NamedTuple):
 
 def prove(url: str, count: int) -> Tally:
     """Change `count` bytes of one new store, one after another."""
-    tally, rng = Tally(), random.Random()
+    tally, seed = Tally(), secrets.randbits(32)
+    rng = random.Random(seed)
     store = open_store(storage_of(url), Vault(MASTER), "ES256")
     try:
         life = Life(store, rng)
@@ -122,6 +124,7 @@ def prove(url: str, count: int) -> Tally:
             _cut(intruder, store, tally)
     finally:
         store.storage.close()
+    tally.first = [f"seed {seed}: {each}" for each in tally.first]
     return tally
 
 
@@ -252,6 +255,7 @@ def _older_copy(store: Store, life: Life, directory: Path, tally: Tally) -> None
     records, keys = directory / "log", directory / "keys"
     _export(store, records, keys)
     life.go_on(3)
+    life.join("newcomer")
     after = look(store)
     storage, vault = storage_of(f"sqlite:///{directory}/copy.db"), Vault(MASTER)
     place = Place(storage, vault, load(settings("sqlite:///unused")).settings)

@@ -74,6 +74,10 @@ class Life:
             who = self.rng.choice(self._people)
             self._commit([self._wish(who) for _ in range(self.rng.randint(1, 3))])
 
+    def join(self, who: str) -> None:
+        """Somebody new registers."""
+        self._commit([register(who)])
+
     def erase(self, who: str) -> None:
         """Erase somebody."""
         self._commit([Wish(commands.EraseUser(user_key(who)), meta())])

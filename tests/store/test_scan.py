@@ -30,8 +30,7 @@ def test_two_scans_go_side_by_side_and_one_may_be_left(store: Store) -> None:
         one, other = (rows.scan(NUMBERS, (SCANNED + 1,)) for _ in range(2))
         assert len(next(one)) == len(next(other)) == SCANNED
         assert len(next(one)) == 1
-        one.close()
-        other.close()
+        del one, other
         assert rows.fetch("SELECT count(*) FROM events") == [(3,)]
 
 
