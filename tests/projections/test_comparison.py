@@ -33,7 +33,7 @@ class Words:
     version = 1
     mode: Mode = "follow"
     wants: frozenset[type[Event]] = frozenset()
-    tables = (
+    tables: tuple[str, ...] = (
         "CREATE TABLE words_v1 (word TEXT PRIMARY KEY, number BIGINT, blob BYTEA)",
         "CREATE INDEX words_v1_number ON words_v1 (number)",
         """

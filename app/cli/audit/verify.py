@@ -78,6 +78,6 @@ def _tell(found: Report, *, as_json: bool) -> None:
         output.columns((name, 14), (value, 0)) for name, value in (members | found.digests).items()
     )
     output.data(
-        output.columns((each.table, 14), (each.key, 32), (each.detail, 0))
+        output.columns((each.table, 14), (each.key, 29), (each.detail, 0))
         for each in found.findings
     )
