@@ -29,6 +29,8 @@ KEPT: Final = 64
 """Networks of one user, the newest."""
 NOBODIES: Final = 4096
 """Accounts that all unknown ones share: they take no more room, however many are tried."""
+KEEP_NETWORK: Final = "INSERT INTO known_networks (user_key, network_mac, last_at) VALUES (?, ?, ?)"
+"""As it was in another store."""
 
 _ADD: Final = """
 INSERT INTO known_networks (user_key, network_mac, last_at) VALUES (?, ?, ?)

@@ -132,7 +132,7 @@ def tell(outcome: Outcome) -> None:
                 "rebuilt", projection=name, digest=digest, position=position, rows=len(differed)
             )
         case Differs(name, position, rows):
-            keys = [each.key for each in rows]
+            keys = list(map(str, rows))
             _logger.error("view_differs", projection=name, position=position, rows=keys)
         case Stopped(name, failure):
             _logger.error("rebuild_failed", projection=name, **failure._asdict())

@@ -27,13 +27,13 @@ from domain.policy import Policy
 from domain.stream import SYSTEM, Meta, Recorded
 from projections.live import CREATE_POINTERS, POINT, UnknownView, newest, read_live, read_pointers
 from projections.registry import PROJECTIONS
-from projections.storage import Rows, Storage, Transaction
+from projections.storage import Kind, Rows, Storage, Transaction
 from projections.storage_sqlite import SqliteStorage
 
 SQLITE: Final = "sqlite:///"
 POSTGRESQL: Final = ("postgresql://", "postgres://")
 
-_NEW_STORE: Final = "INSERT INTO store (one, format, log_id, generation) VALUES (1, ?, ?, 1)"
+_NEW_STORE: Final = "INSERT INTO store (one, format, log_id, generation) VALUES (1, ?, ?, ?)"
 _FORMAT: Final = "SELECT format FROM store"
 
 
@@ -142,19 +142,24 @@ def _make(storage: Storage, vault: Vault, key: SigningKey) -> None:
     with storage.transaction() as rows:
         if rows.has_table("store"):
             return
-        views = [table for projection in newest(PROJECTIONS) for table in projection.tables]
-        for statement in (*schema.tables(storage.kind), *TABLES, CREATE_POINTERS, *views):
-            rows.define(statement)
-        add_missing(rows, storage.kind)
         log_id = new_log_id()
-        rows.execute(_NEW_STORE, (schema.FORMAT, log_id))
-        for projection in newest(PROJECTIONS):
-            rows.execute(POINT, (projection.name, projection.version))
+        lay_out(rows, storage.kind, log_id, generation=1)
         for name in RING_NAMES:
             rows.execute(ADD_RING_KEY, vault.new_ring_key(name))
         rows.execute(ADD_RING_KEY, vault.new_ring_key(signing_name(key.kid), key.to_pkcs8()))
         _write_first(rows, vault, log_id, key)
         rows.commit()
+
+
+def lay_out(rows: Transaction, kind: Kind, log_id: str, generation: int) -> None:
+    """Make every table, with nothing in them but the store's own row."""
+    views = [table for projection in newest(PROJECTIONS) for table in projection.tables]
+    for statement in (*schema.tables(kind), *TABLES, CREATE_POINTERS, *views):
+        rows.define(statement)
+    add_missing(rows, kind)
+    rows.execute(_NEW_STORE, (schema.FORMAT, log_id, generation))
+    for projection in newest(PROJECTIONS):
+        rows.execute(POINT, (projection.name, projection.version))
 
 
 def _write_first(rows: Transaction, vault: Vault, log_id: str, key: SigningKey) -> None:

@@ -120,6 +120,8 @@ def _envelope(content: bytes, position: int) -> _Clear:
 
 
 def _whole(data: dict[str, object], blobs: dict[str, bytes]) -> dict[str, object]:
+    if not blobs:
+        return data
     if blobs.keys() & data.keys():
         msg = "a member is both clear and sealed"
         raise ValueError(msg)

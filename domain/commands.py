@@ -238,8 +238,8 @@ class RetireSigningKey(SigningKeyCommand, frozen=True):
     after: int
 
 
-class OpenLog(Command, frozen=True):
-    """Begin the log."""
+class LogCommand(Command, frozen=True):
+    """A wish about the log itself."""
 
     log_id: str
 
@@ -247,3 +247,13 @@ class OpenLog(Command, frozen=True):
     def stream(self) -> str:
         """The log's own stream."""
         return LOG
+
+
+class OpenLog(LogCommand, frozen=True):
+    """Begin the log."""
+
+
+class RestoreLog(LogCommand, frozen=True):
+    """Go on from a copy that ended at this position, as another log."""
+
+    at_position: int

@@ -33,6 +33,8 @@ def decide(
     match command:
         case commands.OpenLog(log_id):
             return () if log.log_id else (events.LogOpened(log_id),)
+        case commands.RestoreLog(log_id, at_position):
+            return (events.LogRestored(log_id, at_position),)
         case _:
             msg = f"the log doesn't decide {type(command).__name__}"
             raise TypeError(msg)

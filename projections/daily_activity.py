@@ -77,7 +77,6 @@ class DailyActivity:
         }
     )
     tables: tuple[str, ...] = (_CREATE,)
-    key = "day"
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         """Add to the counts of the days on which these happened."""

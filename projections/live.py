@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS views (
 ADD_BUILD: Final = "ALTER TABLE views ADD COLUMN build BIGINT NOT NULL DEFAULT 0"
 
 POINT: Final = "INSERT INTO views (name, version, position) VALUES (?, ?, 0)"
-_POINTERS: Final = "SELECT name, version, position, build FROM views"
+POINTERS: Final = "SELECT name, version, position, build FROM views"
 _ADVANCE: Final = "UPDATE views SET position = ? WHERE name IN (%s)"
 
 
@@ -47,7 +47,7 @@ class Pointer(NamedTuple):
 
 def read_pointers(rows: Rows) -> dict[str, Pointer]:
     """Every view's pointer, by name."""
-    found = (Pointer(*row) for row in rows.fetch(_POINTERS))  # type: ignore[arg-type]
+    found = (Pointer(*row) for row in rows.fetch(POINTERS))  # type: ignore[arg-type]
     return {each.name: each for each in found}
 
 

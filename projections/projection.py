@@ -20,9 +20,7 @@ class Projection(Protocol):
     """A view and its keeper.
 
     `tables` is DDL that makes the one table `NAME_vVERSION`, and indexes whose names begin with
-    that and `_`. `wants` are the events that it reads. `key` is what its rows are ordered by: the
-    first column, which names a row, `COLLATE BINARY` where that is text. `apply` only executes: it
-    reads nothing.
+    that and `_`. `wants` are the events that it reads. `apply` only executes: it reads nothing.
     """
 
     name: str
@@ -30,7 +28,6 @@ class Projection(Protocol):
     mode: Mode
     wants: frozenset[type[Event]]
     tables: tuple[str, ...]
-    key: str
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         """Write what a batch of wanted events, in log order, changes in the view."""

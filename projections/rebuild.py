@@ -251,7 +251,7 @@ class Rebuild:
             if _comparable(rows, live, reached) and live is not None:
                 old = named(rows, _names(live))
                 if digest(old, projection, renew) != found:
-                    differed = list(islice(differences(old, new, projection, renew), NAMED))
+                    differed = list(islice(differences(old, new, projection), NAMED))
         if differed and not reached.accept:
             self._give_up(reached, _difference(reached, differed))
             return Differs(state.name, reached.position, differed)
@@ -351,6 +351,6 @@ def _names(live: Pointer) -> Names:
 
 
 def _difference(state: State, rows: list[Difference]) -> Failure:
-    which = ", ".join(f"{each.key} {each.detail}" for each in rows)
+    which = ", ".join(map(str, rows))
     detail = f"The live table isn't what the log says: {which}"
     return Failure(state.position, DIFFERS, detail)

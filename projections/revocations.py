@@ -57,7 +57,6 @@ class Revocations:
         {events.RefreshTokenRevoked, events.SigningKeyWithdrawn}
     )
     tables: tuple[str, ...] = (_CREATE, _CREATE_INDEX)
-    key = "position"
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         """Note each end, and drop those that no token can outlive."""

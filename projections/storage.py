@@ -21,6 +21,9 @@ LOCK_DEADLINE: Final = 5.0
 loses it."""
 
 
+SCANNED: Final = 1000
+"""Rows that a scan gives at a time."""
+
 THREAD_PATIENCE: Final = 30.0
 """Seconds that a thread waits for others of its process; each of them is bound by the deadline."""
 
@@ -59,7 +62,11 @@ class Rows(Protocol):
         """Read every row of the result."""
 
     def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
-        """Read a long result in pieces; `COLLATE BINARY` orders text by its bytes."""
+        """Read a result of any size, `SCANNED` rows at a time, however long that takes.
+
+        For snapshots: whoever holds the append lock may not take so long. Text that is no UTF-8
+        comes with U+FFFD in it. Text is in the order of its bytes with `COLLATE BINARY`.
+        """
 
 
 class Transaction(Rows, Protocol):

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
-from itertools import count
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -21,6 +20,7 @@ from psycopg.sql import SQL, Identifier
 
 from projections.storage import (
     LOCK_DEADLINE,
+    SCANNED,
     THREAD_PATIENCE,
     Kind,
     Lost,
@@ -33,8 +33,6 @@ from projections.storage import (
     Value,
 )
 
-SCANNED: Final = 1000
-"""Rows of a piece of a long result."""
 APPEND_LOCK: Final = 0x67617465626F6F6B
 """The advisory lock's number: «gatebook» in ASCII."""
 
@@ -55,7 +53,6 @@ SESSION: Final = (
     "SET default_transaction_isolation='read committed'"
 )
 _LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
-_scans = count()
 _KEEP_LOCK: Final = "SELECT pg_advisory_lock(%s)"
 _GIVE_LOCK: Final = "SELECT pg_advisory_unlock(%s)"
 _END_SILENT_HOLDER: Final = f"""
@@ -68,6 +65,8 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 limit of its session ends it."""
 _CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_PATIENT: Final = "SET LOCAL statement_timeout=0; SET LOCAL idle_in_transaction_session_timeout=0"
+"""For a transaction that reads for long, and holds nobody up."""
 _SERVER: Final = (
     "SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('synchronous_commit')"
 )
@@ -95,8 +94,9 @@ _GONE: Final = (
 
 @lru_cache(maxsize=1024)
 def dialect(sql: str) -> str:
-    """The same statement with PostgreSQL's driver's parameters."""
-    return sql.replace("%", "%%").replace("?", "%s").replace("COLLATE BINARY", 'COLLATE "C"')
+    """The same statement with PostgreSQL's driver's parameters and name of the order of bytes."""
+    text = sql.replace("%", "%%").replace("?", "%s")
+    return text.replace("COLLATE BINARY", 'COLLATE "C"')
 
 
 class PostgresRows:
@@ -105,6 +105,7 @@ class PostgresRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._waiting: list[tuple[str, Sequence[Value]]] = []
+        self._scans = 0
 
     def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
         """Note a write; it is sent before the next read and before the commit."""
@@ -119,15 +120,15 @@ class PostgresRows:
             raise translated(error) from error
 
     def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
-        """Read a long result in pieces; what sorts it may take its time."""
+        """Read by a cursor of the server's."""
         self._send()
+        self._scans += 1
         try:
-            self._connection.execute("SET LOCAL statement_timeout = 0")
-            with self._connection.cursor(name=f"scan{next(_scans)}") as cursor:
+            self._connection.execute(_PATIENT)
+            with self._connection.cursor(f"scan_{self._scans}", binary=True) as cursor:
                 cursor.execute(dialect(sql), params)
                 while found := cursor.fetchmany(SCANNED):
                     yield found
-            self._connection.execute(f"SET LOCAL statement_timeout = {_MS}")
         except psycopg.Error as error:
             raise translated(error) from error
 

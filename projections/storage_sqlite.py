@@ -12,13 +12,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from projections.reader_sqlite import CLOSED, NO_TABLE, SqliteReader, unusable
 from projections.storage import (
     LOCK_DEADLINE,
+    SCANNED,
     THREAD_PATIENCE,
     Kind,
     Lost,
@@ -31,8 +32,6 @@ from projections.storage import (
     Value,
 )
 
-SCANNED: Final = 1000
-"""Rows of a piece of a long result."""
 DROPPED: Final = 500
 """Rows of a table that is dropped that go at a time."""
 READ_PATIENCE: Final = 0.25
@@ -64,13 +63,16 @@ class SqliteRows:
             raise _translated(error) from error
 
     def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
-        """Read a long result in pieces; a snapshot pins the WAL in any case."""
+        """Read by a cursor, which pins the WAL no longer than the snapshot does."""
+        self._connection.text_factory = _lenient
         try:
-            cursor = self._connection.execute(sql, params)
-            while found := cursor.fetchmany(SCANNED):
-                yield found
+            with closing(self._connection.execute(sql, params)) as cursor:
+                while found := cursor.fetchmany(SCANNED):
+                    yield found
         except sqlite3.Error as error:
             raise _translated(error) from error
+        finally:
+            self._connection.text_factory = str
 
     def define(self, statement: str) -> None:
         """Run DDL."""
@@ -358,6 +360,10 @@ class SqliteStorage:
                 raise Lost(str(error)) from error
             else:
                 return
+
+
+def _lenient(text: bytes) -> str:
+    return text.decode(errors="replace")
 
 
 def _translated(error: sqlite3.Error) -> StorageError:

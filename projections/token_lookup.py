@@ -110,6 +110,11 @@ SESSIONS_OF: Final = {
 """A user's live sessions after a place, in each order, in the order of `SessionRow`; the second
 and third parameters are now and now less the idle limit, in µs."""
 
+WITH_SESSIONS: Final = """
+SELECT DISTINCT user_key FROM token_lookup_v1
+WHERE ended_at IS NULL AND expires_at > ? AND user_key > ? ORDER BY user_key LIMIT ?"""
+"""Users who may have a live session at a time (µs), after one of them."""
+
 
 class TokenRow(msgspec.Struct, frozen=True):
     """What a look-up finds; the members in the order of `LOOK_UP`; times in µs."""
@@ -178,7 +183,6 @@ class TokenLookup:
         }
     )
     tables: tuple[str, ...] = (_CREATE, CREATE_BY_END)
-    key = "session_id COLLATE BINARY"
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         """Start, move on and end sessions."""

@@ -169,7 +169,6 @@ class UserDirectory:
         }
     )
     tables: tuple[str, ...] = (_CREATE, _CREATE_INDEX, CREATE_ADMINISTRATORS)
-    key = "user_key COLLATE BINARY"
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         """Register, change and erase users."""

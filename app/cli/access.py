@@ -16,12 +16,13 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from app import logs, master_key
+from app.additions import add_missing
 from app.bootstrap import open_vault
 from app.settings import MASK, Loaded, SettingFault, Settings, SettingsError, load
 from app.store import Store, open_store, storage_of
 from app.vault import Vault
 from domain.errors import Unavailable
-from projections.storage import Storage, StorageError
+from projections.storage import Storage, StorageError, Transaction
 
 _URL: Final = "GATEBOOK_DATABASE_URL"
 
@@ -63,10 +64,8 @@ def opened(*, make: bool = False, views: bool = True) -> Iterator[Access]:
 def open_with(settings: Settings, *, make: bool, views: bool = True) -> Iterator[Store]:
     """As `opened`, with settings at hand."""
     check_release(settings)
-    path = settings.sqlite_path
-    if path is not None and not make and not path.exists():
-        msg = f"There is no store at {str(path)!r}. `gatebook serve` makes one."
-        raise Unavailable(msg)
+    if not make:
+        _check_path(settings)
     vault = open_vault(settings)
     with closing_storage(settings.database_url) as storage:
         yield _open(storage, vault, settings, make=make, views=views)
@@ -84,6 +83,22 @@ def closing_storage(url: str) -> Iterator[Storage]:
     finally:
         with suppress(StorageError):  # it was lost before
             storage.close()
+
+
+@contextmanager
+def stored(settings: Settings) -> Iterator[Storage]:
+    """The database of a store that is there, whatever became of its keys and rows.
+
+    Raises `Unavailable` when there is none.
+    """
+    check_release(settings)
+    _check_path(settings)
+    with closing_storage(settings.database_url) as storage:
+        with storage.transaction() as rows:
+            _check_there(rows)
+            if add_missing(rows, storage.kind):
+                rows.commit()
+        yield storage
 
 
 def makes_key(settings: Settings) -> bool:
@@ -107,8 +122,18 @@ def without_password(text: str, url: str) -> str:
 def _open(storage: Storage, vault: Vault, settings: Settings, *, make: bool, views: bool) -> Store:
     if not make:
         with storage.transaction() as rows:
-            there = rows.has_table("store")
-        if not there:
-            msg = "There is no store in this database. `gatebook serve` makes one."
-            raise Unavailable(msg)
+            _check_there(rows)
     return open_store(storage, vault, settings.signing_algorithm, views=views)
+
+
+def _check_path(settings: Settings) -> None:
+    path = settings.sqlite_path
+    if path is not None and not path.exists():
+        msg = f"There is no store at {str(path)!r}. `gatebook serve` makes one."
+        raise Unavailable(msg)
+
+
+def _check_there(rows: Transaction) -> None:
+    if not rows.has_table("store"):
+        msg = "There is no store in this database. `gatebook serve` makes one."
+        raise Unavailable(msg)

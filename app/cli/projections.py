@@ -139,10 +139,10 @@ def _told(outcome: Outcome | Gone) -> int:
         case Swapped(name, digest, position, differed):
             output.talk(f"{name} was rebuilt up to {position}. {digest}")
             for each in differed:
-                output.talk(f"The table until now was wrong: {each.key} {each.detail}.")
+                output.talk(f"The table until now was wrong: {each}.")
             return 0
         case Differs(name, _, rows):
-            output.data(f"{each.key} {each.detail}" for each in rows)
+            output.data(str(each) for each in rows)
             output.talk(f"The live table of {name} is not what the log says; the first rows are "
                         "named. Find out who changed it. --accept swaps it for what the log "
                         "says.")  # fmt: skip

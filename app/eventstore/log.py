@@ -21,7 +21,7 @@ COLUMNS: Final = "position, stream, version, topic, schema, time, clear, sealed"
 _HEAD: Final = """
 SELECT s.generation, s.log_id, e.position, e.time, e.chain
 FROM store s LEFT JOIN events e ON e.position = (SELECT max(position) FROM events)"""
-_INSERT: Final = f"""
+INSERT: Final = f"""
 INSERT INTO events ({COLUMNS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""  # noqa: S608
 _STREAM: Final = f"""
 SELECT {COLUMNS} FROM events WHERE stream = ? AND version > ? ORDER BY version"""  # noqa: S608
@@ -33,6 +33,10 @@ _RANGE: Final = f"""
 SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
 _CHAINED: Final = f"""
 SELECT {COLUMNS}, chain FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
+EVERYTHING: Final = f"SELECT {COLUMNS}, chain FROM events ORDER BY position"  # noqa: S608
+"""The whole log, for a scan."""
+LENGTH: Final = "SELECT coalesce(max(position), 0) FROM events"
+"""The head's position."""
 _ONE: Final = f"SELECT {COLUMNS} FROM events WHERE stream = ? AND version = ?"  # noqa: S608
 _NEWER: Final = f"""
 WITH wanted (stream, version) AS (VALUES %s)
@@ -69,7 +73,7 @@ class Append:
         last = None
         for record in records:
             chain = record.chained(self._chain_key, chain)
-            self.rows.execute(_INSERT, (*record, chain))
+            self.rows.execute(INSERT, (*record, chain))
             last = record
         if last is not None:
             self.head = Head(

@@ -16,6 +16,9 @@ FORMAT: Final = 1
 RAISE_GENERATION: Final = "UPDATE store SET generation = generation + 1"
 """Said by whatever changes what processes remember: keys, and which tables are live."""
 
+NAME_LOG: Final = "UPDATE store SET log_id = ?"
+"""Said when a log goes on as another one."""
+
 _TABLES: Final = (
     """
 CREATE TABLE store (

@@ -83,13 +83,13 @@ def test_a_table_that_somebody_changed_is_named(
         sql = "UPDATE user_directory_v1 SET permissions = 'admin' WHERE user_key = ?"
         intruder.run(sql, (user_key("bob"),))
     result = gatebook("projections", "rebuild", "user_directory")
-    assert (result.exit_code, result.stdout) == (5, f"{user_key('bob')} differs in column 6\n")
+    assert (result.exit_code, result.stdout) == (5, f"{user_key('bob')} differs in permissions\n")
     assert "--accept" in result.stderr
     assert status(gatebook)["user_directory"]["error"]["type"] == "rebuild.differs"
     assert "rebuild.differs" in gatebook("projections", "status").stderr
     accepted = gatebook("projections", "rebuild", "user_directory", "--accept")
     assert accepted.exit_code == 0
-    assert f"{user_key('bob')} differs in column 6" in accepted.stderr
+    assert f"{user_key('bob')} differs in permissions" in accepted.stderr
     with store.snapshot() as rows:
         assert rows.fetch("SELECT DISTINCT permissions FROM user_directory_v1") == [("",)]
 

@@ -52,6 +52,7 @@ NAMES: Final = (
     "conformance",
     "guessing",
     "as_of",
+    "verified",
 )
 SECONDS_A_NAME: Final = 19 * 60
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -70,6 +71,7 @@ _SOURCES: Final = (
     "tests/store/traces.py",
     "tests/store/wishing.py",
     "tests/app/living.py",
+    "tests/store/living.py",
     "tests/domain/histories.py",
     "tests/domain/specification.py",
     "tests/http/conformance.py",

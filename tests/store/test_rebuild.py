@@ -152,9 +152,9 @@ def test_a_live_table_that_differs_is_named_and_stays_unless_accepted(
         intruder.run("DELETE FROM user_directory_v1 WHERE user_key = ?", (user_key("ada"),))
     outcome = rebuilt(busy, "user_directory")
     assert isinstance(outcome, Differs)
-    assert {each.key: each.detail for each in outcome.rows} == {
-        user_key("ada"): "is missing",
-        user_key("bob"): "differs in column 6",
+    assert set(map(str, outcome.rows)) == {
+        f"{user_key('ada')} is missing",
+        f"{user_key('bob')} differs in permissions",
     }
     assert view(busy, "user_directory") != good
     assert tables(busy, "user_directory") == ["user_directory_v1"]
@@ -252,7 +252,6 @@ class LoginCount:
     tables: tuple[str, ...] = (
         "CREATE TABLE login_count_v1 (user_key TEXT PRIMARY KEY, logins BIGINT NOT NULL)",
     )
-    key = "user_key COLLATE BINARY"
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
         for recorded in batch:

@@ -1,0 +1,127 @@
+"""A store out of files: an exported log with its keys, or a backup.
+
+One transaction from the first table to the last event. Knows no command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby, takewhile
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from app.archive.filling import Filled, check_ring, make_tables, put_keys, put_records
+from app.archive.lines import End, Header, Key, is_record, read_key, read_record
+from app.archive.reading import reading
+from app.archive.restoring import Restored, Restoring
+from app.settings import Settings
+from app.vault import Vault
+from domain.errors import Damage
+from projections.storage import Storage, Transaction
+
+Advance = Callable[[int], None]
+
+_OTHER: Final = "The records and the keys aren't of the same moment of the same log."
+
+
+class Imported(NamedTuple):
+    """What a store was filled with, and how it goes on; None when as the same log."""
+
+    filled: Filled
+    restored: Restored | None
+
+
+class Place(NamedTuple):
+    """Where to: an empty database, the master key of the file, and the settings from now on."""
+
+    storage: Storage
+    vault: Vault
+    settings: Settings
+
+
+def header_of(path: Path, *, backup: bool) -> Header:
+    """What a file says of itself; raises as `reading` does."""
+    with reading(path, "gatebook-backup" if backup else "gatebook-log") as reader:
+        return reader.header
+
+
+def import_log(place: Place, log: Path, keys: Path, advance: Advance, *, move: bool) -> Imported:
+    """Fill a store with an exported log; with `move` it goes on as the very same log.
+
+    Raises `UnusableStore` for a database that isn't empty and for another master key, before
+    anything is written; `Damage` for files that aren't as they were written, and then nothing is.
+    """
+    with reading(keys, "gatebook-keys") as wrapped:
+        check_ring(map(read_key, wrapped.lines()), place.vault)
+    with reading(keys, "gatebook-keys") as wrapped, reading(log, "gatebook-log") as records:
+        if _moment(wrapped.header) != _moment(records.header):
+            raise Damage(_OTHER)
+
+        def fill(rows: Transaction) -> Filled:
+            put_keys(rows, map(read_key, wrapped.lines()), place.vault)
+            filled = put_records(rows, map(read_record, records.lines()), place.vault, advance)
+            _check(filled, records.end)
+            if wrapped.end is None or wrapped.end.root != filled.root:
+                raise Damage(_OTHER)
+            return filled
+
+        return _import(place, records.header, fill, None if move else ())
+
+
+def restore(place: Place, backup: Path, erase: Sequence[str], advance: Advance) -> Imported:
+    """Fill a store with a backup, and erase these people again; raises as `import_log`."""
+    with reading(backup, "gatebook-backup") as reader:
+        keys = takewhile(lambda line: not is_record(line), reader.lines())
+        check_ring(map(read_key, keys), place.vault)
+    with reading(backup, "gatebook-backup") as reader:
+
+        def fill(rows: Transaction) -> Filled:
+            parts = groupby(reader.lines(), is_record)
+            put_keys(rows, _keys(parts), place.vault)
+            _, lines = next(parts, (True, iter(())))
+            filled = put_records(rows, map(read_record, lines), place.vault, advance)
+            if next(parts, None) is not None:
+                msg = "There are keys after the records."
+                raise Damage(msg)
+            _check(filled, reader.end)
+            return filled
+
+        return _import(place, reader.header, fill, erase)
+
+
+def _import(
+    place: Place,
+    header: Header,
+    fill: Callable[[Transaction], Filled],
+    erase: Sequence[str] | None,
+) -> Imported:
+    storage, vault, settings = place
+    storage.prepare()
+    with storage.transaction() as rows:
+        make_tables(rows, storage.kind, header)
+        filled = fill(rows)
+        restored = None
+        if erase is not None:
+            restoring = Restoring(rows, storage.kind, filled, vault)
+            restored = restoring.go_on(settings, erase)
+        rows.commit()
+    return Imported(filled, restored)
+
+
+def _keys(parts: Iterator[tuple[bool, Iterator[bytes]]]) -> Iterator[Key]:
+    is_records, lines = next(parts, (True, iter(())))
+    if is_records:
+        msg = "The file has no keys."
+        raise Damage(msg)
+    yield from map(read_key, lines)
+
+
+def _check(filled: Filled, end: End | None) -> None:
+    """What came in is all that the file was written with."""
+    if end is None or (end.records, end.root) != (filled.position, filled.root):
+        msg = "The file's last line is of other records."
+        raise Damage(msg)
+
+
+def _moment(header: Header) -> tuple[str, int]:
+    return header.log_id, header.head

@@ -1,0 +1,98 @@
+"""Letting a log that was filled in go on as another one, so that nothing of before is believed.
+
+It takes a new log_id, which tells readers of the old one that they must begin anew; every session
+ends and every signing key is replaced at once, since what was revoked after the file was written
+isn't known here. Through the writer, inside the transaction that fills the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from app.archive.filling import Filled
+from app.archive.lent import LentStorage
+from app.caller import command_line
+from app.eventstore.log import EventLog
+from app.eventstore.schema import NAME_LOG
+from app.identifiers import new_log_id
+from app.settings import Settings
+from app.signing_keys import KeyRotation
+from app.vault import Vault
+from app.writer import Wish, Writer
+from domain.commands import Command, EndSessions, EraseUser, RestoreLog
+from domain.errors import NotFound
+from domain.events import RefreshTokenRevoked
+from domain.policy import Policy
+from domain.stream import Meta, Recorded
+from projections.storage import Kind, Statement, Transaction
+from projections.token_lookup import WITH_SESSIONS
+
+BATCH: Final = 64
+
+
+class Restored(NamedTuple):
+    """What became of it; `unknown` are those to erase who aren't there, or were erased before."""
+
+    log_id: str
+    sessions: int
+    erased: int
+    unknown: int
+
+
+class Restoring:
+    """Works in the transaction that filled the store."""
+
+    def __init__(self, rows: Transaction, kind: Kind, filled: Filled, vault: Vault) -> None:
+        self._rows = rows
+        self._filled = filled
+        self._vault = vault
+        log = EventLog(LentStorage(kind, rows), filled.ring.log)
+        self._writer = Writer(log, vault, filled.ring, Policy())
+
+    def go_on(self, settings: Settings, erase: Sequence[str]) -> Restored:
+        """Begin the other log; raises what the writer refuses with."""
+        log_id, meta = new_log_id(), command_line()
+        self._write([RestoreLog(log_id, self._filled.position)], meta, ((NAME_LOG, (log_id,)),))
+        ended = sum(self._end(batch, meta) for batch in self._with_sessions())
+        rotation = KeyRotation(self._dispatch, self._vault, settings)
+        asyncio.run(rotation.rotate(meta, at_once=True))
+        erased = sum(self._erase(user_key, meta) for user_key in erase)
+        return Restored(log_id, ended, erased, len(erase) - erased)
+
+    def _with_sessions(self) -> Iterator[list[str]]:
+        now, after = self._rows.clock(), ""
+        while found := self._rows.fetch(WITH_SESSIONS, (now, after, BATCH)):
+            users = [str(user_key) for (user_key,) in found]
+            yield users
+            after = users[-1]
+
+    def _end(self, users: Sequence[str], meta: Meta) -> int:
+        wishes = [EndSessions(user_key, "restored") for user_key in users]
+        return sum(
+            isinstance(each.event, RefreshTokenRevoked) for each in self._write(wishes, meta)
+        )
+
+    def _erase(self, user_key: str, meta: Meta) -> bool:
+        try:
+            self._write([EraseUser(user_key)], meta)
+        except NotFound:
+            return False
+        return True
+
+    async def _dispatch(
+        self, command: Command, meta: Meta, rows: tuple[Statement, ...] = ()
+    ) -> tuple[Recorded, ...]:
+        return tuple(self._write([command], meta, rows))
+
+    def _write(
+        self, commands: Sequence[Command], meta: Meta, rows: tuple[Statement, ...] = ()
+    ) -> list[Recorded]:
+        """What follows; raises the first refusal."""
+        recorded: list[Recorded] = []
+        for answer in self._writer.commit([Wish(each, meta, rows) for each in commands]):
+            if isinstance(answer, Exception):
+                raise answer
+            recorded += answer
+        return recorded

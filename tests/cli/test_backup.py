@@ -1,0 +1,154 @@
+"""`gatebook backup`, `restore`, `audit export` and `audit import`, from each kind to the other."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.store import open_store, storage_of
+from app.vault import Vault
+from app.writer import Writer
+from domain.policy import Policy
+from tests.cli.conftest import MASTER_KEY, Gatebook, items
+from tests.store.wishing import commit, log_in, register, user_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def lived(database_url: str) -> None:
+    """Two people, one of whom is logged in."""
+    store = open_store(storage_of(database_url), Vault(bytes(range(32))), "ES256")
+    writer = Writer(store.log, store.vault, store.ring, Policy())
+    commit(writer, [register("ada"), register("ben"), log_in("ben", "one")])
+    store.storage.close()
+
+
+@pytest.fixture
+def elsewhere(database_url: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of the other kind."""
+    if database_url.startswith("sqlite"):
+        url: str = request.getfixturevalue("postgres_url")
+        return url
+    return f"sqlite:///{tmp_path}/elsewhere.db"
+
+
+@pytest.mark.usefixtures("lived")
+def test_a_backup_needs_no_master_key_and_is_for_its_owner_alone(
+    gatebook: Gatebook, tmp_path: Path
+) -> None:
+    file = tmp_path / "backup"
+    done = gatebook("backup", str(file), MASTER_KEY=None)
+    assert done.exit_code == 0, done.stderr
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not list(tmp_path.glob("*.key"))
+    before = file.read_bytes()
+    again = gatebook("backup", str(file))
+    assert again.exit_code == 2
+    assert "nothing is written over" in again.stderr
+    assert file.read_bytes() == before
+    assert b"canary-agent" not in before
+
+
+@pytest.mark.usefixtures("lived")
+def test_a_restored_store_is_proved_and_extends_the_root_of_its_backup(
+    gatebook: Gatebook, tmp_path: Path, elsewhere: str
+) -> None:
+    file = tmp_path / "backup"
+    noted = gatebook("backup", str(file)).stderr.split()[-1]
+    done = gatebook("restore", str(file), DATABASE_URL=elsewhere)
+    assert done.exit_code == 0, done.stderr
+    assert noted in done.stderr
+    assert "Sessions ended: 1." in done.stderr
+    assert "isn't known here" in done.stderr
+    for args in (("--expect", noted), ()):
+        assert gatebook("audit", "verify", *args, DATABASE_URL=elsewhere).exit_code == 0
+    assert items(gatebook("sessions", "list", "ben", "--json", DATABASE_URL=elsewhere)) == []
+    twice = gatebook("restore", str(file), DATABASE_URL=elsewhere)
+    assert twice.exit_code == 2
+    assert "already" in twice.stderr
+
+
+@pytest.mark.usefixtures("lived")
+def test_who_is_named_is_erased_again(gatebook: Gatebook, tmp_path: Path, elsewhere: str) -> None:
+    file, erased = tmp_path / "backup", tmp_path / "erased"
+    gatebook("backup", str(file))
+    erased.write_text("ada\n")
+    refused = gatebook("restore", str(file), "--erased", str(erased), DATABASE_URL=elsewhere)
+    assert refused.exit_code == 2
+    assert "Line 1" in refused.stderr
+    erased.write_text(f"{user_key('ada')}\n\n{user_key('nobody')}\n")
+    done = gatebook("restore", str(file), "--erased", str(erased), DATABASE_URL=elsewhere)
+    assert done.exit_code == 0, done.stderr
+    assert "Erased again: 1. Not there, or erased before: 1." in done.stderr
+    (ada, ben) = items(gatebook("users", "list", "--json", DATABASE_URL=elsewhere))
+    assert (ada["status"], ada["user_id"]) == ("erased", None)
+    assert (ben["status"], ben["user_id"]) == ("active", "ben")
+    assert gatebook("audit", "verify", DATABASE_URL=elsewhere).exit_code == 0
+
+
+@pytest.mark.usefixtures("lived")
+def test_another_or_no_master_key_is_refused_and_makes_nothing(
+    gatebook: Gatebook, tmp_path: Path
+) -> None:
+    file = tmp_path / "backup"
+    gatebook("backup", str(file))
+    there = {"DATABASE_URL": f"sqlite:///{tmp_path}/new/new.db"}
+    (tmp_path / "new").mkdir()
+    without = gatebook("restore", str(file), MASTER_KEY=None, **there)
+    assert without.exit_code == 2
+    assert "GATEBOOK_MASTER_KEY" in without.stderr
+    other = gatebook("restore", str(file), MASTER_KEY="A" * 43 + "=", **there)
+    assert other.exit_code == 2
+    assert "isn't the one given" in other.stderr
+    assert not list((tmp_path / "new").iterdir())
+    rewrapped = {"MASTER_KEY": "A" * 43 + "=", "MASTER_KEY_PREVIOUS": MASTER_KEY}
+    assert gatebook("restore", str(file), **there, **rewrapped).exit_code == 0
+
+
+@pytest.mark.usefixtures("lived")
+def test_an_exported_log_is_imported_by_its_keys(
+    gatebook: Gatebook, tmp_path: Path, elsewhere: str
+) -> None:
+    log, keys = tmp_path / "log", tmp_path / "keys"
+    noted = gatebook("audit", "export", str(log), "--keys", str(keys)).stderr.split()[-1]
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o600
+    done = gatebook("audit", "import", str(log), "--keys", str(keys), DATABASE_URL=elsewhere)
+    assert done.exit_code == 0, done.stderr
+    assert noted in done.stderr
+    (event,) = items(
+        gatebook("audit", "log", "--type", "log.restored", "--json", DATABASE_URL=elsewhere)
+    )
+    assert event["data"]["at_position"] == 7
+    assert event["actor"] == "cli"
+    assert gatebook("audit", "verify", DATABASE_URL=elsewhere).exit_code == 0
+
+
+@pytest.mark.usefixtures("lived")
+def test_a_moved_log_is_the_same_log(gatebook: Gatebook, tmp_path: Path, elsewhere: str) -> None:
+    log, keys = str(tmp_path / "log"), str(tmp_path / "keys")
+    before = items(gatebook("audit", "verify", "--json"))
+    gatebook("audit", "export", log, "--keys", keys)
+    done = gatebook("audit", "import", log, "--keys", keys, "--move", DATABASE_URL=elsewhere)
+    assert done.exit_code == 0, done.stderr
+    assert "Never run its source again" in done.stderr
+    assert items(gatebook("audit", "verify", "--json", DATABASE_URL=elsewhere)) == before
+    (session,) = items(gatebook("sessions", "list", "ben", "--json", DATABASE_URL=elsewhere))
+    assert session["ip"] == "203.0.113.77"
+
+
+@pytest.mark.usefixtures("lived")
+def test_an_export_writes_over_nothing(gatebook: Gatebook, tmp_path: Path) -> None:
+    log, keys = tmp_path / "log", tmp_path / "keys"
+    keys.write_text("kept")
+    refused = gatebook("audit", "export", str(log), "--keys", str(keys))
+    assert refused.exit_code == 2
+    assert keys.read_text() == "kept"
+    assert not log.exists()
+    log.write_text("kept")
+    keys.unlink()
+    assert gatebook("audit", "export", str(log), "--keys", str(keys)).exit_code == 2
+    assert (log.read_text(), keys.exists()) == ("kept", False)
