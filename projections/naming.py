@@ -56,6 +56,10 @@ class NamedRows:
         """Read a long result in pieces."""
         return self._rows.scan(renamed(sql, self._names), params)
 
+    def has_table(self, name: str) -> bool:
+        """Whether the table that this name stands for is there."""
+        return self._rows.has_table(renamed(name, self._names))
+
 
 def named(rows: Rows, names: Names) -> Rows:
     """The rows themselves where every table is called as code calls it."""

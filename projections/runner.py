@@ -91,6 +91,9 @@ class _Noted:
     def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
         raise TypeError(self.fetch(sql, params))
 
+    def has_table(self, name: str) -> bool:
+        raise TypeError(self.fetch(name))
+
 
 def portion(projection: Projection, chunk: Chunk) -> Portion:
     """What a chunk changes in a view."""

@@ -68,15 +68,15 @@ class Rows(Protocol):
         comes with U+FFFD in it. Text is in the order of its bytes with `COLLATE BINARY`.
         """
 
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table of that name."""
+
 
 class Transaction(Rows, Protocol):
     """A write transaction that holds the append lock; rolled back unless committed."""
 
     def define(self, statement: str) -> None:
         """Run DDL, written with the types `TEXT`, `BIGINT` and `BYTEA`."""
-
-    def has_table(self, name: str) -> bool:
-        """Whether there is a table of that name."""
 
     def clock(self) -> int:
         """The store's time in µs since the epoch, UTC."""

@@ -77,6 +77,20 @@ def verify_store(rows: Rows, vault: Vault, noted: Noted | None, advance: Advance
     return report(findings, own.log.log_id, proof, digests)
 
 
+def verify_views(rows: Rows, vault: Vault, advance: Advance) -> Report:
+    """Prove the views, and the log from which they follow; as `verify_log`."""
+    findings = Findings()
+    proof = LogProof(findings, open_ring(rows, vault, findings).get("log"))
+    own = Own()
+    with views(rows, findings) as live:
+        for step in _steps(rows, proof, advance):
+            own.take(step)
+            live.take(step)
+        proof.end()
+        digests = live.finish(proof.position)
+    return report(findings, own.log.log_id, proof, digests)
+
+
 def report(findings: Findings, log_id: str, proof: LogProof, digests: dict[str, str]) -> Report:
     """What it came to."""
     found = findings.told()

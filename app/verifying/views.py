@@ -18,7 +18,7 @@ from projections.live import POINTERS, newest
 from projections.naming import Names, base_of, named, table_of
 from projections.projection import Projection
 from projections.registry import PROJECTIONS
-from projections.storage import NoTable, Rows, StorageError
+from projections.storage import Rows, StorageError
 from projections.storage_scratch import scratch
 
 BATCH: Final = 500
@@ -45,6 +45,7 @@ class Views:
         self._places = _places(live)
         self._kept = tuple(each for each in PROJECTIONS if self._version(each.name) == each.version)
         self._live = named(live, _names(self._places))
+        self._hold()
         self._waiting: list[Recorded] = []
 
     def take(self, step: Step) -> None:
@@ -64,20 +65,21 @@ class Views:
             self._check_place(projection, head)
         for name in sorted(self._places.keys() - {each.name for each in PROJECTIONS}):
             self._findings.add("views", name, "Too many: this release knows no such view.")
-        return {
-            each.name: found for each in self._kept if (found := self._compared(each)) is not None
-        }
+        return {each.name: self._compared(each) for each in self._kept if self._is_there(each)}
 
-    def _compared(self, projection: Projection) -> str | None:
-        """The digest of a live view, whose differences are told; None when it isn't there."""
-        try:
-            for found in differences(self._live, self._fresh, projection):
-                self._findings.add(found.table, spelled(*found.key), _told(found))
-            return digest(self._live, projection)
-        except NoTable:
-            text = "The table that should be live isn't there."
-            self._findings.add("views", projection.name, text)
-            return None
+    def _compared(self, projection: Projection) -> str:
+        """The digest of a live view, whose differences are told."""
+        for found in differences(self._live, self._fresh, projection):
+            self._findings.add(found.table, spelled(*found.key), _told(found))
+        return digest(self._live, projection)
+
+    def _is_there(self, projection: Projection) -> bool:
+        return self._live.has_table(base_of(projection.name, projection.version))
+
+    def _hold(self) -> None:
+        """What is read from isn't dropped before this is over, should it be rebuilt meanwhile."""
+        for each in filter(self._is_there, self._kept):
+            self._live.fetch(f"SELECT 1 FROM {base_of(each.name, each.version)} LIMIT 1")  # noqa: S608
 
     def _version(self, name: str) -> object:
         return self._places[name].version if name in self._places else None
@@ -91,6 +93,8 @@ class Views:
         if name not in {each.name for each in self._kept}:
             text = f"Version {version} is live, this release knows {projection.version}."
             told("views", name, text)
+        elif not self._is_there(projection):
+            told("views", name, "The table that should be live isn't there.")
         late = not isinstance(position, int) or position > head
         if late or (projection.mode == "inline" and position != head):
             told("views", name, f"The view says that it is at {position}, the log is at {head}.")

@@ -85,6 +85,7 @@ class _Rows:
         raise TypeError(sql, params)
 
     scan: Any = fetch
+    has_table: Any = fetch
 
 
 class StockProjection(Projection[View]):

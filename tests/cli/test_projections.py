@@ -13,10 +13,11 @@ from app.store import open_store, storage_of
 from app.vault import Vault
 from app.writer import Writer
 from domain.policy import Policy
+from projections.live import read_pointers
 from projections.rebuild_state import read_state
 from tests.cli.conftest import Gatebook, items, serving
 from tests.store.intruding import intrude, unseal
-from tests.store.wishing import log_in, register, user_key
+from tests.store.wishing import log_in, register, session_id, user_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,6 +93,26 @@ def test_a_table_that_somebody_changed_is_named(
     assert f"{user_key('bob')} differs in permissions" in accepted.stderr
     with store.snapshot() as rows:
         assert rows.fetch("SELECT DISTINCT permissions FROM user_directory_v1") == [("",)]
+
+
+def test_views_are_compared_with_a_fresh_fold(
+    gatebook: Gatebook, store: Store, database_url: str
+) -> None:
+    result = gatebook("projections", "verify")
+    assert result.exit_code == 0, result.stderr
+    digests = dict(line.split() for line in result.stdout.splitlines())
+    assert {name: each["digest"] for name, each in status(gatebook).items()} == digests
+    assert gatebook("projections", "rebuild", "token_lookup").exit_code == 0
+    again = gatebook("projections", "verify")
+    assert dict(line.split() for line in again.stdout.splitlines()) == digests
+    with store.storage.snapshot() as rows:
+        table = read_pointers(rows)["token_lookup"].table
+    with intrude(database_url) as intruder:
+        intruder.run(f"UPDATE {table} SET generation = 7")
+    found = gatebook("projections", "verify")
+    assert found.exit_code == 5
+    assert session_id("ada", "a") in found.stdout
+    assert "generation" in found.stdout
 
 
 def test_a_projection_that_stopped_is_told_and_tries_again(

@@ -113,7 +113,8 @@ def test_an_event_of_a_newer_release_is_said_to_be_one(lived: Store) -> None:
             position=append.head.position + 1, version=2, topic="log.moved", time=append.now()
         )
         append.write([later])
-        append.rows.execute("UPDATE views SET position = ?", (later.position,))
+        move = "UPDATE views SET position = ? WHERE position > 0"
+        append.rows.execute(move, (later.position,))
         append.rows.commit()
     (found,) = look(lived).findings
     assert found == Finding(
@@ -250,7 +251,7 @@ def test_pointers_of_views_are_checked(lived: Store) -> None:
         ("DELETE FROM views WHERE name = 'revocations'", ()),
         ("UPDATE views SET version = 2 WHERE name = 'token_lookup'", ()),
         ("UPDATE views SET position = 3 WHERE name = 'user_directory'", ()),
-        ("INSERT INTO views VALUES ('gossip', 1, 3)", ()),
+        ("INSERT INTO views (name, version, position) VALUES ('gossip', 1, 3)", ()),
     )
     assert set(told(look(lived), "views")) == {
         "revocations",
