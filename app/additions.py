@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from app import buckets_postgres, known_networks, probe
+from app import buckets_postgres, hash_parameters, known_networks, probe
 from projections import token_lookup, user_directory
 from projections.storage import Kind, Transaction
 
@@ -34,6 +34,7 @@ ADDITIONS: Final = (
         (buckets_postgres.CREATE,),
     ),
     Addition("probe", (probe.CREATE,)),
+    Addition("hash_parameters", (hash_parameters.CREATE,)),
 )
 
 

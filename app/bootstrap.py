@@ -24,6 +24,7 @@ from app.clock import now
 from app.dispatcher import Commit, Dispatcher
 from app.failed_logins import FailedLogins
 from app.grants import Grants
+from app.hash_parameters import HashParameters
 from app.introspection import Introspection
 from app.issuing import Issuer
 from app.lookup import Lookup, lookup_of
@@ -167,6 +168,8 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         for each in (reading, looking, paging):
             ending.callback(each.close)
         keys = KeyRing(store)
+        hash_parameters = HashParameters(store.storage, pool)
+        await _first(hash_parameters, keys.generation)
         readiness = Readiness(store, keys, stopping, now)
         ending.callback(readiness.close)
         revocations = RevocationFeed(looking, paging, stopping, now)
@@ -244,7 +247,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             stopping=stopping,
         )
         dispatcher.start()
-        upkeep = asyncio.create_task(_keep_up(service, failed_logins))
+        upkeep = asyncio.create_task(_keep_up(service, failed_logins, hash_parameters))
         ending.push_async_callback(_stopped, upkeep)
         yield service
 
@@ -264,7 +267,17 @@ async def _stopped(task: asyncio.Task[None]) -> None:
         await task
 
 
-async def _keep_up(service: Service, failed_logins: FailedLogins) -> None:
+async def _first(hash_parameters: HashParameters, generation: int) -> None:
+    """Before the first login; a store that can't be written is no reason not to serve."""
+    try:
+        await hash_parameters.tend(generation)
+    except GatebookError as error:
+        _logger.warning("hash_parameters_not_stored", detail=error.detail)
+
+
+async def _keep_up(
+    service: Service, failed_logins: FailedLogins, hash_parameters: HashParameters
+) -> None:
     """What goes on beside the requests; a fault of the store is met again next time."""
     while True:
         await asyncio.sleep(LOOK_ROUND)
@@ -275,6 +288,7 @@ async def _keep_up(service: Service, failed_logins: FailedLogins) -> None:
             await service.key_rotation.tend(service.keys.known, now())
             await failed_logins.write()
             service.metrics.look()
+            await hash_parameters.tend(generation)
         except GatebookError as error:
             _logger.warning("upkeep_failed", detail=error.detail)
         except Exception:
