@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from app.http.problem import BY_CODE
+from domain.permission import FORM, MAX_PERMISSIONS
 
 Json = dict[str, Any]
 
-PERMISSION: Final = "^[a-z][a-z0-9_.:-]{0,63}$"
+PERMISSION: Final = f"^{FORM}$"
 REQUEST_ID: Final[Json] = {
     "type": "string",
     "pattern": "^[0-9a-f]{32}$",
@@ -20,7 +21,6 @@ REQUEST_ID: Final[Json] = {
 
 _DIGITS: Final = "0-9a-hjkmnp-tv-z"
 _EXAMPLE_KEY: Final = "uk_4zrk5n3m7x8q9w2c6d1f0g5h7j"
-_MAX_PERMISSIONS: Final = 64
 
 
 def _time(meaning: str) -> Json:
@@ -41,7 +41,7 @@ def _permissions(meaning: str) -> Json:
     return {
         "type": "array",
         "items": {"type": "string", "pattern": PERMISSION},
-        "maxItems": _MAX_PERMISSIONS,
+        "maxItems": MAX_PERMISSIONS,
         "description": meaning,
     }
 
@@ -318,6 +318,7 @@ FORMS: Final[dict[str, Json]] = {
 
 PARAMETERS: Final[dict[str, Json]] = {
     "code": {"enum": sorted(BY_CODE)},
+    "keep": {"enum": ["current"]},
     "user_key": USER_KEY,
     "session_id": SESSION_ID,
 }

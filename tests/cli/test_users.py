@@ -116,8 +116,15 @@ def test_only_the_last_line_end_is_not_the_secret_s(gatebook: Gatebook) -> None:
 
 def test_a_permission_that_can_t_be_one_is_a_fault_of_usage(gatebook: Gatebook) -> None:
     create(gatebook, "ada")
-    result = gatebook("users", "grant", "ada", "Not:One")
-    assert (result.exit_code, "a letter a to z" in result.stderr) == (2, True)
+    wrong = ["Not:One", "é\x1b[2J", "x" * 41 + " y"]
+    result = gatebook("users", "grant", "ada", wrong[0], "users:read", *wrong[1:])
+    assert (result.exit_code, result.stdout) == (2, "")
+    lines = result.stderr.splitlines()
+    named = ["'Not:One'", r"'\xe9\x1b[2J'", f"'{'x' * 40}'…"]
+    assert [line.partition(" is no permission: ")[0] for line in lines[1:]] == named
+    assert all("a letter a to z" in line for line in lines[1:])
+    (ada,) = items(gatebook("users", "list", "--json"))
+    assert ada["permissions"] == []
 
 
 def test_an_ill_named_user_can_t_steer_the_terminal(gatebook: Gatebook) -> None:
