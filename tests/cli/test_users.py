@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.cli.access import closing_storage
 from tests.cli.conftest import SECRET, Gatebook, items
 from tests.store.intruding import dump
 
@@ -112,6 +113,23 @@ def test_only_the_last_line_end_is_not_the_secret_s(gatebook: Gatebook) -> None:
         assert gatebook("users", "create", name, "--secret-stdin", stdin=secret).exit_code == 0
     result = gatebook("users", "create", "two", "--secret-stdin", stdin=f"{SECRET}\n\n")
     assert (result.exit_code, "control character" in result.stderr) == (2, True)
+
+
+def test_whoever_makes_a_hash_leaves_its_parameters(gatebook: Gatebook, database_url: str) -> None:
+    """Security rule 9: a service learns of them before it meets one. Who makes none leaves none."""
+
+    def parameters() -> list[tuple[object, ...]]:
+        with closing_storage(database_url) as storage, storage.snapshot() as rows:
+            return sorted(rows.fetch("SELECT memory_kib, time_cost FROM hash_parameters"))
+
+    create(gatebook, "ada")
+    known = parameters()
+    assert len(known) == 1
+    secret = {"HASH_MEMORY_KIB": "24", "HASH_TIME": "3", "stdin": f"{SECRET} anew"}
+    gatebook("users", "disable", "ada", HASH_MEMORY_KIB="40")
+    assert parameters() == known
+    assert gatebook("users", "set-secret", "ada", "--secret-stdin", **secret).exit_code == 0
+    assert parameters() == sorted([*known, (24, 3)])
 
 
 def test_a_permission_that_can_t_be_one_is_a_fault_of_usage(gatebook: Gatebook) -> None:
