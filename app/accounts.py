@@ -137,6 +137,6 @@ class Accounts:
             self._opener.user_id(row.user_key, key, row.user_id or b""),
             session_id,
             started_at,
-            started_at + min(self._policy.session_idle, self._policy.session_max),
+            self._policy.ends_at(started_at + self._policy.session_max, started_at),
             row.permissions,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from app import buckets_postgres, known_networks, probe, traces
+from app import buckets_postgres, hash_parameters, known_networks, probe, traces
 from projections import live, rebuild_state, runner, token_lookup, user_directory
 from projections.storage import Kind, Transaction
 
@@ -44,6 +44,7 @@ ADDITIONS: Final = (
         ),
     ),
     Addition("unfinished_erasures", (traces.CREATE,)),
+    Addition("hash_parameters", (hash_parameters.CREATE,)),
 )
 
 

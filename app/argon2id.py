@@ -14,7 +14,7 @@ import secrets
 import sys
 import threading
 from base64 import b64decode, b64encode
-from typing import Final
+from typing import Final, NamedTuple
 
 from argon2.exceptions import HashingError
 from argon2.low_level import ARGON2_VERSION, Type, core, error_to_str, ffi
@@ -34,6 +34,13 @@ _FORM: Final = re.compile(
 )
 
 
+class Parameters(NamedTuple):
+    """What a hash costs: RFC 9106's m, in KiB, and t (§3.1)."""
+
+    memory_kib: int
+    time_cost: int
+
+
 class Hash(Hidden, frozen=True):
     """What is stored of a secret; `memory_kib` and `time_cost` are RFC 9106's m and t (§3.1)."""
 
@@ -41,6 +48,11 @@ class Hash(Hidden, frozen=True):
     time_cost: int
     salt: bytes
     digest: bytes
+
+    @property
+    def parameters(self) -> Parameters:
+        """What it cost, and what comparing costs."""
+        return Parameters(self.memory_kib, self.time_cost)
 
     @property
     def encoded(self) -> str:

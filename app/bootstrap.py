@@ -29,6 +29,7 @@ from app.event_pages import EventPages
 from app.failed_logins import FailedLogins
 from app.following import Following
 from app.grants import Grants
+from app.hash_parameters import HashParameters
 from app.introspection import Introspection
 from app.issuing import Issuer
 from app.lookup import Lookup, lookup_of
@@ -204,6 +205,8 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         keys = KeyRing(store)
         erasing = Erasing(store.storage)
         ending.callback(erasing.close)
+        hash_parameters = HashParameters(store.storage, pool)
+        await _first(hash_parameters, keys.generation)
         readiness = Readiness(store, keys, stopping, now)
         ending.callback(readiness.close)
         revocations = RevocationFeed(looking, paging, stopping, now)
@@ -290,7 +293,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             stopping=stopping,
         )
         dispatcher.start()
-        upkeep = asyncio.create_task(_keep_up(service, failed_logins))
+        upkeep = asyncio.create_task(_keep_up(service, failed_logins, hash_parameters))
         ending.push_async_callback(_stopped, upkeep)
         yield service
 
@@ -310,7 +313,17 @@ async def _stopped(task: asyncio.Task[None]) -> None:
         await task
 
 
-async def _keep_up(service: Service, failed_logins: FailedLogins) -> None:
+async def _first(hash_parameters: HashParameters, generation: int) -> None:
+    """Before the first login; a store that can't be written is no reason not to serve."""
+    try:
+        await hash_parameters.tend(generation)
+    except GatebookError as error:
+        _logger.warning("hash_parameters_not_stored", detail=error.detail)
+
+
+async def _keep_up(
+    service: Service, failed_logins: FailedLogins, hash_parameters: HashParameters
+) -> None:
     """What goes on beside the requests; a fault of the store is met again next time."""
     while True:
         await asyncio.sleep(LOOK_ROUND)
@@ -324,6 +337,7 @@ async def _keep_up(service: Service, failed_logins: FailedLogins) -> None:
             await failed_logins.write()
             await service.erasing.go_on()
             service.metrics.look()
+            await hash_parameters.tend(head.generation)
         except GatebookError as error:
             _logger.warning("upkeep_failed", detail=error.detail)
         except Exception:

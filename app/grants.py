@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from app.hidden import Hidden
 from app.issuing import Issuer, Session
-from app.live import ends_at
 from app.opening import Opener, wrapped_key
 from app.scope import narrowed
 from domain.policy import Policy
@@ -47,7 +46,7 @@ class Grants:
             self._opener.user_id(row.user_key, key, row.user_id or b""),
             row.session_id,
             row.started_at,
-            ends_at(row, self._policy),
+            self._policy.ends_at(row.expires_at, row.last_used_at),
             narrowed(row.permissions, scope),
         )
         now = self._clock()

@@ -10,14 +10,10 @@ from domain.policy import Policy
 from projections.token_lookup import TokenRow
 
 
-def ends_at(row: TokenRow, policy: Policy) -> int:
-    """The earlier of a session's two limits, in µs."""
-    return min(row.expires_at, row.last_used_at + policy.session_idle)
-
-
 def is_live(row: TokenRow, policy: Policy, now: int) -> bool:
     """Whether the session isn't over, nor its user kept out."""
-    return row.status == "active" and row.ended_at is None and now < ends_at(row, policy)
+    ends_at = policy.ends_at(row.expires_at, row.last_used_at)
+    return row.status == "active" and row.ended_at is None and now < ends_at
 
 
 def check_live(row: TokenRow, policy: Policy, now: int) -> None:

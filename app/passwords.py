@@ -13,12 +13,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, TypeVar
 
 from app import argon2id
+from app.argon2id import Parameters
 from domain.errors import Overloaded
 
 T = TypeVar("T")
@@ -39,6 +41,9 @@ class HashPool:
     how many seconds a job may be expected to wait before it starts. `observe` hears the seconds
     of every hash, from the pool's threads. `clock` and `waiting_clock`, which time hashes and
     waiting, return seconds and never go back.
+
+    Stored hashes may have other parameters than the pool's. So that a refusal tells nobody whose
+    they are, or that there is no hash at all, it costs one of each that is known to be in use.
     """
 
     def __init__(
@@ -57,15 +62,15 @@ class HashPool:
         self._observe = observe
         self._clock = clock
         self._waiting_clock = waiting_clock
-        self._parameters = (memory_kib, time_cost)
-        self._nobody = argon2id.of_nothing(memory_kib, time_cost)
+        self._parameters = Parameters(memory_kib, time_cost)
         self._argon2id = argon2id.Argon2id()
         self._executor = ThreadPoolExecutor(threads, "hash", initializer=_step_back)
-        # Guards the three below: the loop's thread and the pool's write them.
+        # Guards the four below: the loop's thread and the pool's write them.
         self._lock = threading.Lock()
+        self._in_use: tuple[Parameters, ...] = (self._parameters,)
         self._outstanding = 0
         self._busy = 0
-        self._seconds_per_hash = _FIRST_GUESS * memory_kib * time_cost
+        self._seconds_per_job = _FIRST_GUESS * memory_kib * time_cost
 
     @property
     def busy(self) -> int:
@@ -79,32 +84,43 @@ class HashPool:
             return self._outstanding - self._busy
 
     @property
-    def seconds_per_hash(self) -> float:
+    def seconds_per_job(self) -> float:
         """The moving estimate that waiting is reckoned with."""
-        return self._seconds_per_hash
+        return self._seconds_per_job
+
+    @property
+    def in_use(self) -> tuple[Parameters, ...]:
+        """The pool's parameters, and all others that were met or told of, in their order."""
+        return self._in_use
+
+    def use(self, parameters: Iterable[Parameters]) -> None:
+        """Learn which parameters stored hashes have; from any thread."""
+        with self._lock:
+            self._in_use = tuple(sorted({*self._in_use, *parameters}))
 
     async def hash(self, secret: str) -> str:
         """The encoded argon2id hash of a prepared secret; raises `Overloaded`."""
         return await self._run(partial(self._make_hash, secret))
 
-    async def verify(self, secret_hash: str | None, secret: str) -> bool:
+    async def verify(self, secret_hash: str | None, secret: str, *, admitted: bool = True) -> bool:
         """Whether the prepared secret is the one that was hashed, compared in constant time.
 
-        None, for a user that there isn't, costs a hash of the pool's parameters and is False.
-        Raises `Overloaded`, and `Damage` when the stored hash is malformed.
+        A right one costs its own hash. A refusal costs a hash of each parameters in use, whoever
+        it is about: a wrong secret, one of a user who isn't `admitted` whatever it is, and None,
+        for a user that there isn't. Raises `Overloaded`, and `Damage` when the stored hash is
+        malformed.
         """
-        return await self._run(partial(self._compare, secret_hash, secret))
+        return await self._run(partial(self._compare, secret_hash, secret, admitted=admitted))
 
     def needs_rehash(self, secret_hash: str) -> bool:
         """Whether it was made with other parameters than the pool's; raises `Damage`."""
-        stored = argon2id.parse(secret_hash)
-        return (stored.memory_kib, stored.time_cost) != self._parameters
+        return argon2id.parse(secret_hash).parameters != self._parameters
 
     def close(self) -> None:
         """End the threads: what runs is finished, what waits hears `Overloaded`."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _run(self, work: Callable[[_Watch], T]) -> T:
         job = self._submit(work)
         try:
             # Cancelling the waiter cancels the job, which then never starts; one that runs
@@ -116,11 +132,11 @@ class HashPool:
                 raise
             raise Overloaded from None  # `close` cancelled the job, nobody the waiter
 
-    def _submit(self, work: Callable[[], T]) -> Future[T]:
+    def _submit(self, work: Callable[[_Watch], T]) -> Future[T]:
         with self._lock:
             # A job starts when so many others have ended that a thread is free.
             ahead = max(0, self._outstanding - self._threads + 1)
-            wait = ahead * self._seconds_per_hash / self._threads
+            wait = ahead * self._seconds_per_job / self._threads
             if wait > self._max_wait:
                 raise Overloaded(retry_after=max(1, math.ceil(wait - self._max_wait)))
             self._outstanding += 1
@@ -137,31 +153,64 @@ class HashPool:
         with self._lock:
             self._outstanding -= 1
 
-    def _timed(self, work: Callable[[], T], asked: float) -> T:
+    def _timed(self, work: Callable[[_Watch], T], asked: float) -> T:
         if self._waiting_clock() - asked > TOO_LATE * max(1.0, self._max_wait):
             # The estimate was far too low, and whoever asked has waited long enough.
             self._drop()
             raise Overloaded
         with self._lock:
             self._busy += 1
-        began = self._clock()
+        watch = _Watch(self._clock)
         try:
-            return work()
+            return work(watch)
         finally:
-            seconds = self._clock() - began
             with self._lock:
                 self._busy -= 1
                 self._outstanding -= 1
-                self._seconds_per_hash += _WEIGHT * (seconds - self._seconds_per_hash)
+                if watch.hashes:
+                    off = sum(watch.hashes) - self._seconds_per_job
+                    self._seconds_per_job += _WEIGHT * off
             if self._observe is not None:
-                self._observe(seconds)
+                for seconds in watch.hashes:
+                    self._observe(seconds)
 
-    def _make_hash(self, secret: str) -> str:
-        return self._argon2id.hash(secret, *self._parameters).encoded
+    def _make_hash(self, secret: str, watch: _Watch) -> str:
+        with watch.one():
+            return self._argon2id.hash(secret, *self._parameters).encoded
 
-    def _compare(self, secret_hash: str | None, secret: str) -> bool:
-        stored = self._nobody if secret_hash is None else argon2id.parse(secret_hash)
-        return self._argon2id.verify(stored, secret) and secret_hash is not None
+    def _compare(
+        self, secret_hash: str | None, secret: str, watch: _Watch, *, admitted: bool
+    ) -> bool:
+        stored = None if secret_hash is None else argon2id.parse(secret_hash)
+        right = False
+        if stored is not None:
+            with watch.one():
+                right = self._argon2id.verify(stored, secret)
+            if stored.parameters not in self._in_use:
+                self.use([stored.parameters])
+        if right and admitted:
+            return True
+        for each in self._in_use:
+            if stored is None or each != stored.parameters:
+                with watch.one():
+                    self._argon2id.verify(argon2id.of_nothing(*each), secret)
+        return right
+
+
+class _Watch:
+    """The seconds of each hash of one job."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.hashes: list[float] = []
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self.hashes.append(self._clock() - began)
 
 
 def _step_back() -> None:

@@ -1,4 +1,4 @@
-"""Whether somebody knows a user's secret: budgets first, then one hash, and then the answer.
+"""Whether somebody knows a user's secret: budgets first, then hashes, and then the answer.
 
 An unknown user, a disabled one and a wrong secret cost the same and get the same answer; what
 can't be a secret is a wrong one. Knows no HTTP, and nothing of what a right secret is good for.
@@ -115,15 +115,16 @@ class Proving:
         return find
 
     async def _right(self, row: CredentialRow | None, secret: str) -> CredentialRow:
-        """The row, when it is an active user's and the secret is right; one hash in any case."""
+        """The row, when it is an active user's and the secret is right; else the same hashes."""
         secret_hash = self._hash_of(row)
-        right = await self._pool.verify(secret_hash, secret)
+        active = row is not None and row.status == "active"
+        right = await self._pool.verify(secret_hash, secret, admitted=active)
         if row is None or secret_hash is None:
             raise InvalidCredentials
         if not right:
             self._failed_logins.count(row.user_key)
             raise InvalidCredentials
-        if row.status != "active":
+        if not active:
             raise InvalidCredentials
         self._rehashing.consider(row, secret_hash, secret)
         return row

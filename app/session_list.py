@@ -65,7 +65,7 @@ class SessionList:
         )
 
     def _item(self, row: SessionRow, current: str | None) -> SessionItem:
-        ends_at = min(row.expires_at, row.last_used_at + self._policy.session_idle)
+        ends_at = self._policy.ends_at(row.expires_at, row.last_used_at)
         blob = row.origin if row.used_origin is None else row.used_origin
         origin = Origin()
         if blob is not None:

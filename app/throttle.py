@@ -16,16 +16,18 @@ from app.buckets import Claim, Hold, Keeper, Limit
 from domain.errors import GatebookError, TooManyAttempts, TryLater, Unavailable
 
 FAILURES: Final = 100
-"""By one address, or at one account, at once."""
+"""By one address, or by one network known to an account, at once."""
 FAILURES_PER_MINUTE: Final = 20
 """That an address gets back."""
 FAILURES_PER_HOUR: Final = 20
 """That a network known to an account gets back."""
+STRANGERS: Final = 50
+"""Failures at one account by strangers together, at once; and as many come back in a day."""
 
 _NETWORK: Final = 4  # times an address, for a /24 (IPv4) or a /64 (IPv6)
 _SITE: Final = 16  # times an address, for a /48 (IPv6)
 
-_STRANGERS: Final = Limit("failures by strangers", FAILURES, FAILURES / 86_400)
+_STRANGERS: Final = Limit("failures by strangers", STRANGERS, STRANGERS / 86_400)
 _KNOWN: Final = Limit("failures by known network", FAILURES, FAILURES_PER_HOUR / 3600)
 
 
@@ -54,11 +56,10 @@ class SourceBudget:
 class AccountBudget:
     """Failures at one account: by strangers together, and by each network that it knows.
 
-    Strangers have 100 and get 100 a day back, so that in n days no more than 100 · (n + 1) guesses
-    of theirs are looked at: up to 200 on the first day, and 100 on each day after. No success
-    gives them more. A network known to the account has 100 of its own and gets 20 an hour back;
-    a right secret makes its bucket as new. Neither draws on the other, so that no stranger locks
-    out an owner who comes from where he came from before.
+    Strangers have 50 and get 50 a day back, so that in any 24 hours no more than 100 guesses of
+    theirs are looked at. No success gives them more. A network known to the account has 100 of
+    its own and gets 20 an hour back; a right secret makes its bucket as new. Neither draws on the
+    other, so that no stranger locks out an owner who comes from where he came from before.
     """
 
     def __init__(self, keeper: Keeper) -> None:
@@ -141,12 +142,12 @@ class RegistrationBudget:
         self._keeper = keeper
         self._limits = _limits("registrations", per_hour, per_hour / 3600) if per_hour else ()
 
-    async def reserve(self, source: str) -> Registration:
+    async def reserve(self, source: str) -> Enrolment:
         """A place for one registration; waits and raises as `SourceBudget.reserve` does."""
-        return Registration(await self._keeper.reserve(_claims(source, self._limits)))
+        return Enrolment(await self._keeper.reserve(_claims(source, self._limits)))
 
 
-class Registration(_Place):
+class Enrolment(_Place):
     """A place held while a user is registered; the other way round: success spends it.
 
     As a context it gives the place back when the registration was refused, and spends it when

@@ -30,9 +30,20 @@ Knows nothing of HTTP: a status belongs to `app.http.problems`, an exit code to 
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Final, Literal, NamedTuple
 
 TokenRefusal = Literal["expired", "revoked", "reused", "retired", "user_disabled"]
+
+_REFUSED: Final[dict[TokenRefusal | None, str]] = {
+    None: "The token is not valid. Authenticate to get a new one.",
+    "expired": "The session of this token has run out. Authenticate to begin a new one.",
+    "revoked": "The session of this token was ended. Authenticate to begin a new one.",
+    "reused": "A refresh token that had been replaced was shown again, which ended its session: "
+    "find out who else has it, and authenticate to begin a new one.",
+    "retired": "This refresh token was replaced a moment ago. Use the newer one, which still "
+    "works.",
+    "user_disabled": "The user of this token is disabled. Ask an administrator.",
+}
 
 
 class Fault(NamedTuple):
@@ -93,12 +104,12 @@ class InvalidToken(GatebookError):
 
     def __init__(
         self,
-        detail: str = "The token is not valid. Authenticate to get a new one.",
+        detail: str = "",
         *,
         reason: TokenRefusal | None = None,
         shown: bool = True,
     ) -> None:
-        super().__init__(detail)
+        super().__init__(detail or _REFUSED[reason])
         self.reason = reason
         self.shown = shown
 

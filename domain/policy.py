@@ -38,3 +38,7 @@ class Policy(msgspec.Struct, frozen=True):
     def use_interval(self) -> int:
         """A use this long after the last recorded one is recorded again."""
         return min(DAY, self.session_idle // 10)
+
+    def ends_at(self, expires_at: int, last_used_at: int) -> int:
+        """When a session is over that isn't used again: the earlier of its two limits."""
+        return min(expires_at, last_used_at + self.session_idle)

@@ -16,7 +16,7 @@ Events = tuple[events.Event, ...]
 
 def is_live(session: Session, policy: Policy, now: int) -> bool:
     """Whether a session that hasn't been ended is within its idle and its absolute limit."""
-    return now < min(session.expires_at, session.last_used_at + policy.session_idle)
+    return now < policy.ends_at(session.expires_at, session.last_used_at)
 
 
 def start(user: User, command: commands.StartSession, policy: Policy, now: int) -> Events:

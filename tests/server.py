@@ -8,6 +8,8 @@
   is rotated again;
 - `GATEBOOK_TEST_UNCHECKED_LOGIN` when set, a login isn't looked at again when it is stored,
   whatever became of the user since the secret was checked;
+- `GATEBOOK_TEST_OWN_HASH` when set, a refusal costs a hash of the user's own parameters alone, and
+  the service's where there is no user;
 - `GATEBOOK_TEST_LATE_RECORD` seconds after which a reuse is recorded, with its refusal given at
   once;
 - `GATEBOOK_TEST_NO_LEAD` when set, a new signing key signs as soon as it is published;
@@ -42,7 +44,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from app import revocation_feed, server
+from app import argon2id, revocation_feed, server
 from app.http.application import application
 from app.http.form import FormRequest
 from app.readiness import Check
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from app.bootstrap import Service
     from app.caller import Caller
     from app.lookup import Lookup
+    from app.passwords import _Watch
     from app.sessions import Bearer
     from domain.policy import Policy
     from domain.refresh_token import RefreshToken
@@ -173,6 +176,20 @@ def _start_anyway(
     return rule(as_it_was, command, policy, now)
 
 
+def _spend_own_hash_alone(service: Service, value: str) -> None:
+    pool = service.pool
+
+    def compare(secret_hash: str | None, secret: str, watch: _Watch, *, admitted: bool) -> bool:
+        del admitted
+        nobodys = argon2id.of_nothing(*pool._parameters)
+        stored = nobodys if secret_hash is None else argon2id.parse(secret_hash)
+        with watch.one():
+            return pool._argon2id.verify(stored, secret) and secret_hash is not None
+
+    del value
+    pool._compare = compare  # type: ignore[method-assign]
+
+
 def _record_late(service: Service, seconds: str) -> None:
     tokens, later = service.refresh_tokens, set[asyncio.Task[object]]()
     record = tokens._recorded
@@ -255,6 +272,7 @@ def _answer_as_undescribed(service: Service, value: str) -> None:
 
 _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "LOOKUP_CACHE": _remember,
+    "OWN_HASH": _spend_own_hash_alone,
     "LATE_RECORD": _record_late,
     "UNCHECKED_ROTATION": _leave_rotations_unchecked,
     "UNCHECKED_LOGIN": _leave_logins_unchecked,

@@ -13,11 +13,13 @@ import msgspec
 from app import bootstrap
 from app.administration import Administration, Directory, UserItem
 from app.clock import now
+from app.hash_parameters import exchange
 from app.opening import Opener
 from app.passwords import HashPool
 from app.registration import Registration
 from app.signing_keys import DispatchRows
 from app.writer import Wish
+from domain.commands import RegisterUser, ResetSecret
 from domain.events import RefreshTokenRevoked
 from projections.storage import Statement
 
@@ -69,6 +71,8 @@ def administration(access: Access) -> Iterator[Administering]:
     async def dispatch(
         command: Command, meta: Meta, rows: tuple[Statement, ...] = ()
     ) -> tuple[Recorded, ...]:
+        if isinstance(command, RegisterUser | ResetSecret):
+            exchange(access.store.storage, pool)
         (answer,) = writer.commit([Wish(command, meta, rows)])
         if isinstance(answer, Exception):
             raise answer

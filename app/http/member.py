@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from app.http.problem import BY_CODE
 from domain.catalogue import EVENTS
+from domain.permission import FORM, MAX_PERMISSIONS
 
 Json = dict[str, Any]
 
-PERMISSION: Final = "^[a-z][a-z0-9_.:-]{0,63}$"
+PERMISSION: Final = f"^{FORM}$"
 REQUEST_ID: Final[Json] = {
     "type": "string",
     "pattern": "^[0-9a-f]{32}$",
@@ -21,7 +22,6 @@ REQUEST_ID: Final[Json] = {
 
 _DIGITS: Final = "0-9a-hjkmnp-tv-z"
 _EXAMPLE_KEY: Final = "uk_4zrk5n3m7x8q9w2c6d1f0g5h7j"
-_MAX_PERMISSIONS: Final = 64
 
 
 def _time(meaning: str) -> Json:
@@ -42,7 +42,7 @@ def _permissions(meaning: str) -> Json:
     return {
         "type": "array",
         "items": {"type": "string", "pattern": PERMISSION},
-        "maxItems": _MAX_PERMISSIONS,
+        "maxItems": MAX_PERMISSIONS,
         "description": meaning,
     }
 
@@ -370,6 +370,7 @@ _MOMENT: Final[Json] = {
 
 PARAMETERS: Final[dict[str, Json]] = {
     "code": {"enum": sorted(BY_CODE)},
+    "keep": {"enum": ["current"]},
     "user_key": USER_KEY,
     "session_id": SESSION_ID,
     "at": _MOMENT,

@@ -94,8 +94,9 @@ class Observed:
                 started_answer = True
                 status = message["status"]
                 said = {name for name, _ in message["headers"]}
+                answered = message["headers"]
                 message["headers"] = [
-                    *message["headers"],
+                    *(map(_with_head, answered) if b"allow" in said else answered),
                     *self._headers,
                     (b"x-request-id", request_id.encode()),
                     *(each for each in _UNLESS_SAID if each[0] not in said),
@@ -135,6 +136,15 @@ class Observed:
             }
         )
         await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _with_head(header: Header) -> Header:
+    """`Allow` sorted; where it names GET, HEAD too, which is answered here and not by the app."""
+    name, value = header
+    if name != b"allow":
+        return header
+    methods = set(value.split(b", "))
+    return name, b", ".join(sorted(methods | {b"HEAD"} if b"GET" in methods else methods))
 
 
 def _always(issuer: str) -> tuple[Header, ...]:

@@ -64,7 +64,7 @@ def answer(request: AnyRequest, error: Exception) -> Response[Problem]:
 def allow_of(error: Exception) -> dict[str, str]:
     """The header `Allow`, where the framework names a path's methods."""
     named = (error.headers or {}) if isinstance(error, HTTPException) else {}
-    return {name: _with_head(each) for name, each in named.items() if name.lower() == "allow"}
+    return {name: each for name, each in named.items() if name.lower() == "allow"}
 
 
 def refusal_of(request: AnyRequest, error: Exception) -> GatebookError:
@@ -87,12 +87,6 @@ def _refusal(error: Exception) -> GatebookError:
         cls: type[GatebookError] = _OF_STATUS.get(error.status_code, errors.InvalidRequest)
         return cls(_DETAIL.get(error.status_code, ""))
     return errors.InternalError()
-
-
-def _with_head(methods: str) -> str:
-    """HEAD is answered wherever GET is."""
-    named = methods.split(", ")
-    return ", ".join(sorted({*named, "HEAD"} if "GET" in named else named))
 
 
 def _faults(error: ValidationException) -> tuple[Fault, ...]:

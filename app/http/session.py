@@ -13,10 +13,11 @@ from app.http.auth import bearer_of, caller_of, note_user, service_of
 from app.http.body import StrictRequest
 from app.http.controller import Controller
 from app.http.page import LIMIT, START, After, InOrder, Limit, paged
-from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, refusals
+from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, AnyRequest, refusals
 from app.http.query import only_known
 from app.paging import Part
 from app.session_list import SessionItem
+from domain.errors import Fault, InvalidRequest
 
 
 class KeyAndSecret(Hidden, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +55,14 @@ class SessionPage(msgspec.Struct, frozen=True):
 
     items: list[SessionItem]
     next: str | None
+
+
+async def _only_current(request: AnyRequest) -> None:
+    """An empty `keep` is a mistake: whoever sends it wants to keep something."""
+    await only_known(request)
+    if request.query_params.get("keep") == "":
+        fault = Fault("/keep", "Send `current`, or leave it out to end this session too.")
+        raise InvalidRequest("A parameter is not acceptable.", (fault,))
 
 
 class SessionController(Controller):
@@ -152,7 +161,7 @@ class SessionController(Controller):
     @delete(
         "/sessions",
         operation_id="endMySessions",
-        before_request=only_known,
+        before_request=_only_current,
         summary="End all own sessions",
         security=BEARER,
         responses=refusals("invalid_request", "invalid_token", *OF_THE_STORE),

@@ -570,6 +570,19 @@ def test_an_administrator_whom_the_batch_doesn_t_touch_counts(
     assert administrators(store, directory) == []
 
 
+@KINDS
+def test_an_administrator_whom_a_whole_batch_doesn_t_touch_counts(
+    store: Store, writer: Writer, directory: Directory, kind: str
+) -> None:
+    """Wherever a look at the administrators finds it: here behind all whom the batch unmakes."""
+    *first, last = sorted((f"admin-{number}" for number in range(8)), key=user_key)
+    for each in (*first, last):
+        operate(writer, register(each), permit(each, "admin"))
+    asked = [by(key, unmaking(kind, key)) for key in map(user_key, first)]
+    assert kinds(writer.commit(asked)) == [1] * len(first)
+    assert administrators(store, directory) == [last]
+
+
 @pytest.mark.usefixtures("two")
 def test_the_last_administrator_may_be_changed_in_other_ways(
     writer: Writer, administration: Administration

@@ -240,7 +240,7 @@ def test_as_many_wait_as_the_longest_wait_allows(make_pool: Pool) -> None:
 
     async def work() -> None:
         with gate() as clock:
-            one_hash = make_pool().seconds_per_hash
+            one_hash = make_pool().seconds_per_job
             pool = make_pool(threads=2, max_wait=2 * one_hash, clock=clock)
             jobs = [asyncio.create_task(pool.hash("secret")) for _ in range(5)]
             await clock.reached()
@@ -265,7 +265,7 @@ def test_a_refusal_says_when_there_will_be_room(make_pool: Pool) -> None:
             pool = make_pool(max_wait=2.0, clock=clock)
             clock.open()
             await pool.hash("slow")
-            assert pool.seconds_per_hash == pytest.approx(10.0, rel=0.01)
+            assert pool.seconds_per_job == pytest.approx(10.0, rel=0.01)
             clock.shut()
             first = asyncio.create_task(pool.hash("first"))
             await clock.reached()
@@ -289,7 +289,7 @@ def test_the_estimate_follows_what_hashes_take(make_pool: Pool) -> None:
 
     run(work)
     assert seconds == [5.0] * 60
-    assert pool.seconds_per_hash == pytest.approx(5.0, rel=0.01)
+    assert pool.seconds_per_job == pytest.approx(5.0, rel=0.01)
 
 
 def test_a_waiter_that_went_away_spends_no_hash(make_pool: Pool) -> None:

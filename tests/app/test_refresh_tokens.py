@@ -25,6 +25,7 @@ from tests.running import settings
 SECRET = "a quiet rope of seven"
 HERE = Caller("0" * 32, "192.0.2.1", "one")
 THERE = Caller("1" * 32, "192.0.2.2", "two")
+ELSEWHERE = Caller("2" * 32, "192.0.2.3", "three")
 
 
 class HeldBack:
@@ -161,6 +162,22 @@ def test_a_token_that_is_rotated_and_used_meanwhile_is_a_late_duplicate(play) ->
     play(acts)
 
 
+class Restless:
+    """Every look-up is old by the time that it is told; those of who makes it so are not."""
+
+    def __init__(self, scene: Scene, happens: Callable[[], Awaitable[object]]) -> None:
+        self._scene = scene
+        self._real = scene.service.lookup
+        self._happens = happens
+
+    async def session(self, session_id: str) -> TokenRow | None:
+        row = await self._real.session(session_id)
+        self._scene.tokens._lookup = self._real
+        await self._happens()
+        self._scene.tokens._lookup = self  # type: ignore[assignment]
+        return row
+
+
 def test_a_session_that_never_comes_to_rest_refuses_nobody(play) -> None:
     async def acts(scene: Scene) -> None:
         use, callers = scene.tokens.refresh, [HERE, THERE]
@@ -170,22 +187,52 @@ def test_a_session_that_never_comes_to_rest_refuses_nobody(play) -> None:
             callers.reverse()
             await use(scene.token, callers[0])
 
-        elsewhere = Caller("2" * 32, "192.0.2.3", "three")
-        real = scene.service.lookup
-
-        class Restless:
-            """Every look-up is old by the time that it is told; the others' are not."""
-
-            async def session(self, session_id: str) -> TokenRow | None:
-                row = await real.session(session_id)
-                scene.tokens._lookup = real
-                await other()
-                scene.tokens._lookup = self  # type: ignore[assignment]
-                return row
-
-        scene.tokens._lookup = Restless()  # type: ignore[assignment]
-        assert (await use(scene.token, elsewhere)).access_token
+        scene.tokens._lookup = Restless(scene, other)  # type: ignore[assignment]
+        assert (await use(scene.token, ELSEWHERE)).access_token
         assert scene.recorded() == ["used"] * (1 + MAX_TRIES + 1)  # the last try's own, too
+
+    play(acts)
+
+
+@pytest.mark.parametrize("rotate", [True, False])
+def test_a_repeat_from_elsewhere_is_recorded_though_another_came_between(play, rotate) -> None:
+    async def acts(scene: Scene) -> None:
+        use = scene.tokens.refresh
+        first = await use(scene.token, HERE, rotate=True)
+        scene.hold_back(lambda: use(scene.token, THERE, rotate=rotate))
+        again = await use(scene.token, ELSEWHERE, rotate=rotate)
+        assert again.refresh_token == (first.refresh_token if rotate else None)
+        assert scene.recorded() == ["rotated", "repeated", "repeated"]
+
+    play(acts)
+
+
+def test_a_repeat_of_who_repeated_meanwhile_is_not_recorded_twice(play) -> None:
+    async def acts(scene: Scene) -> None:
+        use = scene.tokens.refresh
+        await use(scene.token, HERE, rotate=True)
+        scene.hold_back(lambda: use(scene.token, THERE))
+        await use(scene.token, THERE)
+        assert scene.recorded() == ["rotated", "repeated"]
+
+    play(acts)
+
+
+def test_a_retired_token_that_never_comes_to_rest_refuses_nobody(play) -> None:
+    """Its successor's answer was lost, and it is repeated from two places all the time."""
+
+    async def acts(scene: Scene) -> None:
+        use, callers = scene.tokens.refresh, [HERE, THERE]
+        await use(scene.token, HERE)
+        await use(scene.token, HERE, rotate=True)
+
+        async def other() -> None:
+            callers.reverse()
+            await use(scene.token, callers[0], rotate=True)
+
+        scene.tokens._lookup = Restless(scene, other)  # type: ignore[assignment]
+        assert (await use(scene.token, ELSEWHERE, rotate=True)).refresh_token
+        assert scene.recorded() == ["used", "rotated"] + ["repeated"] * (MAX_TRIES + 1)
 
     play(acts)
 

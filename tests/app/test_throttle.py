@@ -9,7 +9,7 @@ from ipaddress import IPv6Address
 import pytest
 
 from app.buckets_memory import MemoryKeeper
-from app.throttle import Attempt, Registration, RegistrationBudget, SourceBudget, places
+from app.throttle import Attempt, Enrolment, RegistrationBudget, SourceBudget, places
 from domain.errors import (
     InvalidCredentials,
     Overloaded,
@@ -199,7 +199,7 @@ def test_a_right_attempt_does_not_reset_the_budget() -> None:
     run(work)
 
 
-def end_with(attempt: Attempt | Registration, error: BaseException | None) -> None:
+def end_with(attempt: Attempt | Enrolment, error: BaseException | None) -> None:
     """Leave the context with this error, without having said how it went."""
     if error is None:
         with attempt:

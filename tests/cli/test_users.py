@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.cli.access import closing_storage
 from tests.cli.conftest import SECRET, Gatebook, items
 from tests.store.intruding import dump
 
@@ -114,10 +115,34 @@ def test_only_the_last_line_end_is_not_the_secret_s(gatebook: Gatebook) -> None:
     assert (result.exit_code, "control character" in result.stderr) == (2, True)
 
 
+def test_whoever_makes_a_hash_leaves_its_parameters(gatebook: Gatebook, database_url: str) -> None:
+    """Security rule 9: a service learns of them before it meets one. Who makes none leaves none."""
+
+    def parameters() -> list[tuple[object, ...]]:
+        with closing_storage(database_url) as storage, storage.snapshot() as rows:
+            return sorted(rows.fetch("SELECT memory_kib, time_cost FROM hash_parameters"))
+
+    create(gatebook, "ada")
+    known = parameters()
+    assert len(known) == 1
+    secret = {"HASH_MEMORY_KIB": "24", "HASH_TIME": "3", "stdin": f"{SECRET} anew"}
+    gatebook("users", "disable", "ada", HASH_MEMORY_KIB="40")
+    assert parameters() == known
+    assert gatebook("users", "set-secret", "ada", "--secret-stdin", **secret).exit_code == 0
+    assert parameters() == sorted([*known, (24, 3)])
+
+
 def test_a_permission_that_can_t_be_one_is_a_fault_of_usage(gatebook: Gatebook) -> None:
     create(gatebook, "ada")
-    result = gatebook("users", "grant", "ada", "Not:One")
-    assert (result.exit_code, "a letter a to z" in result.stderr) == (2, True)
+    wrong = ["Not:One", "é\x1b[2J", "x" * 41 + " y"]
+    result = gatebook("users", "grant", "ada", wrong[0], "users:read", *wrong[1:])
+    assert (result.exit_code, result.stdout) == (2, "")
+    lines = result.stderr.splitlines()
+    named = ["'Not:One'", r"'\xe9\x1b[2J'", f"'{'x' * 40}'…"]
+    assert [line.partition(" is no permission: ")[0] for line in lines[1:]] == named
+    assert all("a letter a to z" in line for line in lines[1:])
+    (ada,) = items(gatebook("users", "list", "--json"))
+    assert ada["permissions"] == []
 
 
 def test_an_ill_named_user_can_t_steer_the_terminal(gatebook: Gatebook) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 
@@ -31,6 +32,7 @@ CODES = {
     "internal_error",
 }
 """What clients may rely on: a code never changes."""
+REASONS = get_args(errors.TokenRefusal)
 
 
 def below(cls: type[GatebookError], indent: str = "") -> Iterator[tuple[str, type[GatebookError]]]:
@@ -101,6 +103,17 @@ def test_a_refusal_carries_what_its_answer_needs() -> None:
     assert "17 seconds" in errors.TooManyAttempts(17).detail
     assert errors.Overloaded(3).retry_after == 3
     assert errors.Unavailable().retry_after == 1
+
+
+def test_a_refused_token_says_what_to_do_for_its_reason() -> None:
+    details = {reason: errors.InvalidToken(reason=reason).detail for reason in (*REASONS, None)}
+    assert len(set(details.values())) == len(details)
+    advice = {reason: "Authenticate" in detail for reason, detail in details.items()}
+    assert [each for each in advice if not advice[each]] == ["reused", "retired", "user_disabled"]
+    assert "authenticate" in details["reused"]
+    assert "newer one, which still works" in details["retired"]
+    assert "Ask an administrator" in details["user_disabled"]
+    assert errors.InvalidToken("Say this.", reason="revoked").detail == "Say this."
 
 
 def test_wrong_user_and_wrong_secret_read_the_same() -> None:

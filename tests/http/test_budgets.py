@@ -12,6 +12,7 @@ from tests.http.asking import JSON, Answer, Asking
 from tests.running import running, running_all, settings
 
 FAILURES = 100
+STRANGERS = 50
 SECRET = "a quiet rope of seven"
 WRONG = "a loud rope of seven"
 HOME = "203.0.113.7"
@@ -88,8 +89,8 @@ def test_strangers_spend_one_budget_and_the_owner_gets_in_from_where_he_was(serv
     """Security rule 18: nor do logins from there lock one another out, or give strangers more."""
     user_key = register(served, "ada")
     assert log_in(served, user_key, HOME, SECRET).status == 200
-    found = [answer.status for answer in guess(served, user_key, FAILURES + 5)]
-    assert found == [401] * FAILURES + [429] * 5
+    found = [answer.status for answer in guess(served, user_key, STRANGERS + 5)]
+    assert found == [401] * STRANGERS + [429] * 5
     for _ in range(5):
         assert log_in(served, user_key, HOME, SECRET).status == 200
         assert log_in(served, "ada", HOME, SECRET, "/userkey").status == 200
@@ -98,7 +99,7 @@ def test_strangers_spend_one_budget_and_the_owner_gets_in_from_where_he_was(serv
     assert log_in(served, user_key, neighbour, SECRET).status == 200
     refused = log_in(served, user_key, from_afar(), SECRET)
     assert refused.status == 429
-    assert 0 < int(refused.headers["retry-after"]) <= 864
+    assert 0 < int(refused.headers["retry-after"]) <= 1_728
 
 
 def test_the_owner_s_own_mistakes_at_home_leave_strangers_theirs(behind_proxy) -> None:
@@ -120,19 +121,19 @@ def test_an_unknown_account_is_refused_as_a_known_one_is(served, path: str) -> N
     user_key = register(served, name, from_afar())
     known = user_key if path == "/authenticate" else name
     nobody = unknown() if path == "/authenticate" else f"nobody-{next(numbers)}"
-    answers = [guess(served, who, FAILURES + 2, path) for who in (known, nobody)]
+    answers = [guess(served, who, STRANGERS + 2, path) for who in (known, nobody)]
     for one, other in zip(*answers, strict=True):
         assert (one.status, one.headers.keys()) == (other.status, other.headers.keys())
         assert one.json.keys() == other.json.keys()
         assert one.json["code"] == other.json["code"]
-    assert [each.status for each in answers[0]] == [401] * FAILURES + [429] * 2
+    assert [each.status for each in answers[0]] == [401] * STRANGERS + [429] * 2
 
 
 def test_both_ways_in_draw_on_one_budget(behind_proxy) -> None:
     user_key = register(behind_proxy, "chloe", from_afar())
-    found = [each.status for each in guess(behind_proxy, user_key, 60)]
-    found += [each.status for each in guess(behind_proxy, "chloe", 60, "/userkey")]
-    assert found == [401] * FAILURES + [429] * 20
+    found = [each.status for each in guess(behind_proxy, user_key, 30)]
+    found += [each.status for each in guess(behind_proxy, "chloe", 40, "/userkey")]
+    assert found == [401] * STRANGERS + [429] * 20
 
 
 def test_processes_share_budgets(postgres_url) -> None:
@@ -141,8 +142,8 @@ def test_processes_share_budgets(postgres_url) -> None:
         one, other = (Asking(each.port, Path()) for each in processes)
         user_key = register(one, "ada")
         assert log_in(one, user_key, HOME, SECRET).status == 200
-        found = [each.status for each in guess(one, user_key, 60) + guess(other, user_key, 60)]
-        assert found == [401] * FAILURES + [429] * 20
+        found = [each.status for each in guess(one, user_key, 30) + guess(other, user_key, 40)]
+        assert found == [401] * STRANGERS + [429] * 20
         assert log_in(other, user_key, HOME, SECRET).status == 200
         same = [from_afar()] * 60
         found = statuses(one, same) + statuses(other, same)

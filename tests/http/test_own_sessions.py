@@ -196,7 +196,9 @@ def test_all_other_sessions_end(ada) -> None:
     assert recorded == []
 
 
-@pytest.mark.parametrize("keep", ["x", "Current", "null", "current,", "true"])
+@pytest.mark.parametrize(
+    "keep", ["", "x", "Current", "null", "current%0A", "curren", "current,", "true"]
+)
 def test_what_is_to_be_kept_has_one_name(ada, keep) -> None:
     """A mistyped wish ends nothing."""
     with ada.recording() as recorded:

@@ -300,7 +300,7 @@ def test_a_full_hash_queue_refuses_at_once(start) -> None:
     api = start(on_start=services.append)
     user_key = register(api)
     pool = services[0].pool
-    pool._seconds_per_hash = 100.0
+    pool._seconds_per_job = 100.0
     pool._outstanding += pool._threads  # as if every thread were busy
     answer = api.post("/authenticate", json={"user_key": user_key, "user_secret": SECRET})
     problem(answer, 503, "overloaded")

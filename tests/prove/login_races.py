@@ -34,11 +34,13 @@ LOGINS: Final = 3
 A_USER: Final = 12
 """Races."""
 WITHIN_S: Final = 0.01
-"""The logins begin within so much of the end."""
+"""By so much at most one waits for the other, besides what the other takes longer of late."""
 BREACHES: Final = 24
 
 ENDS: Final = ("end_all", "disabled", "secret_reset", "secret_changed", "erased", "erased_by_other")
 OF_NOBODY: Final = ("erased", "erased_by_other")
+BEFORE: Final = "logins before {}"
+AFTER: Final = "logins after {}, with those that were refused"
 
 
 class Race(NamedTuple):
@@ -64,6 +66,7 @@ def prove(url: str, count: int) -> Tally:
     log = check_log(url, tally)
     judge(log, races, tally)
     judge(log, doubted, second)
+    _expect_both_orders(tally, each=count >= STEP)
     noticed = any(each.startswith("survived") for each in second.first)
     tally.control("a login that isn't looked at again", noticed=noticed)
     return tally
@@ -77,8 +80,10 @@ async def _races(url: str, ports: Sequence[int], count: int, tally: Tally) -> li
         await asyncio.to_thread(grant, url, administrator, "admin")
         admin = await start(client, administrator)
 
+    took: dict[str, float] = {}
+
     async def act() -> None:
-        arena = Arena(ports, admin)
+        arena = Arena(ports, admin, took)
         for number in numbers:
             race = await arena.race(ENDS[number % len(ENDS)], tally)
             races.append(race)
@@ -91,12 +96,15 @@ async def _races(url: str, ports: Sequence[int], count: int, tally: Tally) -> li
 class Arena:
     """A user at a time, and connections to race over."""
 
-    def __init__(self, ports: Sequence[int], admin: Begun) -> None:
+    def __init__(self, ports: Sequence[int], admin: Begun, took: dict[str, float]) -> None:
+        """`took` is how many seconds a login and each end took of late, in any arena."""
         source = a_source()
+        self._took = took
         self._admin = admin
         self._enders = [Client(port, source) for port in ports]
         self._logins = [Client(ports[each % len(ports)], source) for each in range(LOGINS)]
         self._races = 0
+        self._lead = 0.0
         self._user_key = ""
         self._secret = SECRET
 
@@ -111,10 +119,12 @@ class Arena:
             self._user_key, self._secret = await register(ender, Ledger()) or "", SECRET
         self._races += 1
         held = await start(ender, self._user_key, self._secret)
+        self._lead = self._took.get("login", 0.0) - self._took.get(how, 0.0)
         logins = [self._log_in(each, self._secret) for each in self._logins]
         ended, *answers = await asyncio.gather(self._end(ender, how, held), *logins)
         if ended.status not in {200, 202, 204}:
             raise Refused(f"{how}: {ended.status} {ended.body!r}")
+        self._took |= {how: ended.seconds, "login": sorted(e.seconds for e in answers)[1]}
         tally.tried += 1
         begun = [Begun(**each.json) for each in answers if each.status == 200]
         for answer in answers:
@@ -130,13 +140,17 @@ class Arena:
         tally.count("logins that were refused", LOGINS - len(begun))
         return Race(self._user_key, how, held, begun, alive)
 
+    async def _wait(self, lead: float) -> None:
+        """Long enough for both orders: on average until what the other does is as far."""
+        await asyncio.sleep(random.uniform(0, 2 * max(0.0, lead) + WITHIN_S))
+
     async def _log_in(self, client: Client, secret: str) -> Answer:
-        await asyncio.sleep(random.uniform(0, WITHIN_S))
+        await self._wait(-self._lead)
         return await client.post("/authenticate", user_key=self._user_key, user_secret=secret)
 
     async def _end(self, client: Client, how: str, held: Begun) -> Answer:
         before, after = self._secret, f"{SECRET} {random.randrange(10**9)}"
-        await asyncio.sleep(random.uniform(0, WITHIN_S))
+        await self._wait(self._lead)
         match how:
             case "end_all":
                 return await client.call("DELETE", "/sessions", held.access_token)
@@ -219,6 +233,14 @@ def same_request(one: Recorded, other: Recorded) -> bool:
     return one.meta.request_id == other.meta.request_id
 
 
+def _expect_both_orders(tally: Tally, *, each: bool) -> None:
+    """Logins came before ends and after them; with `each`, of every way to end: else no race."""
+    for when in (BEFORE, AFTER):
+        found = [tally.counts.get(when.format(how), 0) for how in ENDS]
+        right = all(found) if each else any(found)
+        tally.expect(right, f"{when.format('an end')}: {found} of {ENDS}, nothing shown")
+
+
 def judge(log: Iterable[Recorded], races: Iterable[Race], tally: Tally) -> None:
     """Where the log has a login before the end, it is over; after it, it lives."""
     story = Story(log)
@@ -241,17 +263,18 @@ def judge(log: Iterable[Recorded], races: Iterable[Race], tally: Tally) -> None:
                 tally.expect(right, f"survived: a session that began before {race.how}")
                 tally.expect(session_id not in race.alive, f"survived: a token, {race.how}")
         tally.expect(kept <= race.alive, f"over: the session that {race.how} keeps")
-        for each in race.begun:
-            _judge_login(race, story.began.get(each.session_id), end, tally)
+        logins = [story.began.get(each.session_id) for each in race.begun]
+        for each in logins:
+            _judge_login(race, each, end, tally)
+        before = sum(each is not None and each.position < end.position for each in logins)
+        tally.count(BEFORE.format(race.how), before)
+        tally.count(AFTER.format(race.how), LOGINS - before)
 
 
 def _judge_login(race: Race, login: Recorded | None, end: Recorded, tally: Tally) -> None:
     if login is None:
         tally.wrong("a login that was answered with success is not in the log")
-    elif login.position < end.position:
-        tally.count("logins before the end")
-    else:
-        tally.count("logins after the end")
+    elif login.position > end.position:
         right = race.how == "end_all"
         tally.expect(right, f"survived: a login with what {race.how} had ended")
         alive = (

@@ -124,13 +124,13 @@ def judge(log: Iterable[Recorded], raced: Sequence[Raced], tally: Tally) -> None
     """Of each session: its beginning, one rotation a race, and repeats when they are due."""
     happened = by_session(log)
     for session_id, races, scattered in raced:
-        rotated, repeated, used, others = [], 0, 0, []
+        rotated, repeated, used, others = [], Counter[int](), 0, []
         for recorded in happened.get(session_id, ()):
             match recorded.event:
                 case events.RefreshTokenRotated(_, generation):
                     rotated.append(generation)
-                case events.RefreshTokenRepeated():
-                    repeated += 1
+                case events.RefreshTokenRepeated(_, generation):
+                    repeated[generation] += 1
                 case events.RefreshTokenUsed():
                     used += 1
                 case other:
@@ -139,8 +139,13 @@ def judge(log: Iterable[Recorded], raced: Sequence[Raced], tally: Tally) -> None
         tally.expect(rotated == right, f"rotated {races} times, recorded as {rotated}")
         begun = [events.UserLoggedIn, events.RefreshTokenIssued]
         tally.expect(others == begun, f"the session {session_id} has {others}")
-        most = races * (RACERS - 1) if scattered else 0
-        tally.expect(repeated <= most, f"{repeated} repeats recorded, {most} at most were due")
-        due = 0 < used <= RACERS if scattered else not used
-        tally.expect(due, f"{used} uses recorded, from many places: {scattered}")
-        tally.count("uses and repeats from elsewhere", used + repeated)
+        # In each race all but one repeat, each of them from elsewhere: one at least is news.
+        due = (
+            scattered
+            and sorted(repeated) == [*range(1, races + 1)]
+            and max(repeated.values()) < RACERS
+        )
+        tally.expect(due or not (scattered or repeated), f"repeats recorded: {repeated}")
+        fit = 0 < used <= RACERS if scattered else not used
+        tally.expect(fit, f"{used} uses recorded, from many places: {scattered}")
+        tally.count("uses and repeats from elsewhere", used + repeated.total())

@@ -38,6 +38,10 @@ PROCESSES: Final = 4
 SHORT_PROCESSES: Final = 2
 USERS: Final = 24
 SHORT_USERS: Final = 6
+AMONG: Final = 10
+"""Requests for each revocation, at least; and for each one that is let in of both kinds below."""
+REFRESHES: Final = "refreshes"
+CHECKS: Final = "bearer checks"
 BREACHES: Final = 16
 PATIENCE_S: Final = 1_200
 
@@ -56,7 +60,7 @@ def prove(url: str, count: int) -> Tally:
     with running_all(*[given] * (2 if url.startswith("postgresql") else 1)) as servers:
         ports = [each.port for each in servers]
         history = history_of(url, ports, users, processes, count, ENDS)
-    _judge(history, tally)
+    _judge(history, count, tally)
     tally.tried += count
     with running(settings(url, TRUSTED_PROXIES=proxied, TEST_LOOKUP_CACHE="1")) as breach:
         doubted = history_of(url, [breach.port], SHORT_USERS, SHORT_PROCESSES, BREACHES, _FOUND_OUT)
@@ -67,12 +71,17 @@ def prove(url: str, count: int) -> Tally:
     return tally
 
 
-def _judge(history: Sequence[Op], tally: Tally) -> None:
+def _judge(history: Sequence[Op], count: int, tally: Tally) -> None:
     for wrong in check(history):
         tally.wrong(f"{wrong}")
+    found = Counter(map(_kind, history))
     tally.count("requests", len(history))
-    for what, number in Counter(map(_kind, history)).items():
+    for what, number in found.items():
         tally.count(what, number)
+    least = AMONG * count
+    tally.expect(len(history) >= least, f"{len(history)} requests, at least {least} are wanted")
+    for what in (REFRESHES, CHECKS):
+        tally.expect(found[what] >= count, f"{found[what]} {what}, at least {count} are wanted")
 
 
 def _kind(op: Op) -> str:
@@ -81,7 +90,9 @@ def _kind(op: Op) -> str:
         return "tokens refused" if op.refused else f"other answers of {op.status}"
     match op.did:
         case "":
-            return "introspections" if op.what.endswith(INTROSPECT) else "uses"
+            if op.what.endswith(INTROSPECT):
+                return "introspections"
+            return REFRESHES if op.what.endswith("/refresh") else CHECKS
         case "begin":
             return "logins"
         case "grant":
