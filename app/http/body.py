@@ -36,6 +36,8 @@ class StrictRequest(Request[Any, Any, State]):
 
     media_type: ClassVar = _JSON
     asked_for: ClassVar = "application/json"
+    takes_parameters: ClassVar = False
+    """Beside the body: what stands there by mistake would count for nothing."""
 
     async def body(self) -> bytes:
         """The bytes, when they are declared to be of the media type and there are any."""
@@ -68,6 +70,9 @@ class StrictRequest(Request[Any, Any, State]):
         return read_json(await self.body(), wanted)
 
     def _check_headers(self) -> None:
+        if self.scope["query_string"] and not self.takes_parameters:
+            msg = "What is asked for stands in the body: this path takes no parameters."
+            raise InvalidRequest(msg)
         declared = False
         for name, value in self.scope["headers"]:
             if name == b"content-type":

@@ -49,11 +49,11 @@ class EventController(Controller):
 
     path = "/events"
     tags = ("Events",)
+    before_request = staticmethod(only_known)
     security = BEARER
 
     @get(
         operation_id="listEvents",
-        before_request=only_known,
         summary="The log, by user, type and time [events:read]",
         responses=refusals(*_REFUSALS),
     )
@@ -90,7 +90,6 @@ class EventController(Controller):
     @get(
         "/stream",
         operation_id="followEvents",
-        before_request=only_known,
         summary="The same as it happens, by server-sent events [events:read]",
         responses=refusals("too_many_attempts", *_REFUSALS),
         media_type="text/event-stream",

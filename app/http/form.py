@@ -24,6 +24,8 @@ class FormRequest(StrictRequest):
 
     media_type: ClassVar = _FORM
     asked_for: ClassVar = "application/x-www-form-urlencoded"
+    takes_parameters: ClassVar = True
+    """The address of an endpoint may have some (RFC 6749 §3.2), which nobody reads."""
 
     async def parameters(self) -> dict[str, str]:
         """Every parameter that has a value: one without counts as not sent (RFC 6749 §3.2).

@@ -14,6 +14,7 @@ from app.http.body import StrictRequest
 from app.http.caching import etag_of, unchanged
 from app.http.controller import Controller
 from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, AnyRequest, refusals
+from app.http.query import only_known
 from app.signing_keys import KeyItem, items
 from domain.errors import TryLater
 from domain.stream import actor_of
@@ -66,9 +67,12 @@ class KeyController(Controller):
     @get(
         "/keys",
         operation_id="listKeys",
+        before_request=only_known,
         summary="The signing keys [keys:read]",
         security=BEARER,
-        responses=refusals("invalid_token", "insufficient_permission", *OF_THE_STORE),
+        responses=refusals(
+            "invalid_request", "invalid_token", "insufficient_permission", *OF_THE_STORE
+        ),
     )
     async def list_keys(self, request: StrictRequest) -> KeyPage:
         """Every key since the log began, and what has become of it."""

@@ -55,12 +55,13 @@ class MeController(Controller):
 
     path = "/me"
     tags = ("Me",)
+    before_request = staticmethod(only_known)
     security = BEARER
 
     @get(
         operation_id="showMe",
         summary="The holder of the access token",
-        responses=refusals("invalid_token", *OF_THE_STORE),
+        responses=refusals("invalid_request", "invalid_token", *OF_THE_STORE),
     )
     async def show_me(self, request: StrictRequest) -> Me:
         """Who the bearer is, and what this token may do now."""
@@ -128,7 +129,6 @@ class MeController(Controller):
     @get(
         "/events",
         operation_id="listMyEvents",
-        before_request=only_known,
         summary="The own history, newest first",
         responses=refusals("invalid_request", "invalid_token", "log_changed", *OF_THE_STORE),
     )

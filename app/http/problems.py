@@ -108,7 +108,7 @@ class Refusals(ResponseSpec):
 def refusals(*codes: str) -> dict[int, ResponseSpec]:
     """What the OpenAPI description says of the problems that a handler may answer."""
     found: dict[int, list[str]] = {}
-    for code in (*codes, "internal_error"):
+    for code in dict.fromkeys((*codes, "internal_error")):
         found.setdefault(STATUS[BY_CODE[code]], []).append(code)
     return {
         status: Refusals(

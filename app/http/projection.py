@@ -9,12 +9,15 @@ from app.http.auth import allowed, service_of
 from app.http.body import StrictRequest
 from app.http.controller import Controller
 from app.http.problems import BEARER, OF_A_BODY, OF_THE_STORE, refusals
+from app.http.query import only_known
 from app.projection_list import ProjectionItem, item, items
 
 READ = "projections:read"
 WRITE = "projections:write"
 
-_OF_A_CHANGE = ("invalid_token", "insufficient_permission", "not_found", *OF_THE_STORE)
+_OF_A_CHANGE = (
+    "invalid_request", "invalid_token", "insufficient_permission", "not_found", *OF_THE_STORE,
+)  # fmt: skip
 
 
 class ProjectionPage(msgspec.Struct, frozen=True):
@@ -35,12 +38,15 @@ class ProjectionController(Controller):
 
     path = "/projections"
     tags = ("Projections",)
+    before_request = staticmethod(only_known)
     security = BEARER
 
     @get(
         operation_id="listProjections",
         summary="The projections, and how far each is [projections:read]",
-        responses=refusals("invalid_token", "insufficient_permission", *OF_THE_STORE),
+        responses=refusals(
+            "invalid_request", "invalid_token", "insufficient_permission", *OF_THE_STORE
+        ),
     )
     async def list_projections(self, request: StrictRequest) -> ProjectionPage:
         """Inline ones are written with the events, following ones soon after."""

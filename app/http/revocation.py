@@ -24,10 +24,10 @@ class RevocationController(Controller):
 
     path = "/revocations"
     tags = ("Revocations",)
+    before_request = staticmethod(only_known)
 
     @get(
         operation_id="listRevocations",
-        before_request=only_known,
         summary="Ended sessions and withdrawn keys",
         responses=refusals(*_OF_A_PLACE),
     )
@@ -41,7 +41,6 @@ class RevocationController(Controller):
     @get(
         "/stream",
         operation_id="followRevocations",
-        before_request=only_known,
         summary="The same as it happens, by server-sent events",
         responses=refusals("too_many_attempts", *_OF_A_PLACE),
         media_type="text/event-stream",

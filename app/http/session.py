@@ -149,9 +149,10 @@ class SessionController(Controller):
     @delete(
         "/sessions/{session_id:str}",
         operation_id="endMySession",
+        before_request=only_known,
         summary="End one of the own sessions",
         security=BEARER,
-        responses=refusals("invalid_token", "not_found", *OF_THE_STORE),
+        responses=refusals("invalid_request", "invalid_token", "not_found", *OF_THE_STORE),
     )
     async def end_my_session(self, session_id: FromPath[str], request: StrictRequest) -> None:
         """Its tokens are refused from now on. Ending it again changes nothing."""

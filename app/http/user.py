@@ -27,7 +27,7 @@ READ = "users:read"
 WRITE = "users:write"
 
 _OF_A_CHANGE = (
-    "invalid_token", "insufficient_permission", "not_found", *OF_THE_STORE,
+    "invalid_request", "invalid_token", "insufficient_permission", "not_found", *OF_THE_STORE,
 )  # fmt: skip
 
 
@@ -55,6 +55,7 @@ class UserController(Controller):
 
     path = "/users"
     tags = ("Users",)
+    before_request = staticmethod(only_known)
     security = BEARER
 
     @post(
@@ -74,7 +75,6 @@ class UserController(Controller):
 
     @get(
         operation_id="listUsers",
-        before_request=only_known,
         summary="All users [users:read]",
         responses=refusals(
             "invalid_request", "invalid_token", "insufficient_permission", *OF_THE_STORE
@@ -105,9 +105,8 @@ class UserController(Controller):
     @get(
         "/{user_key:str}",
         operation_id="showUser",
-        before_request=only_known,
         summary="One user, now or as of then [users:read]",
-        responses=refusals("invalid_request", "log_changed", *_OF_A_CHANGE),
+        responses=refusals("log_changed", *_OF_A_CHANGE),
     )
     async def show_user(
         self,
@@ -135,9 +134,8 @@ class UserController(Controller):
     @get(
         "/{user_key:str}/sessions",
         operation_id="listSessionsOfUser",
-        before_request=only_known,
         summary="The live sessions of a user [users:read]",
-        responses=refusals("invalid_request", *_OF_A_CHANGE),
+        responses=refusals(*_OF_A_CHANGE),
     )
     async def list_sessions_of_user(
         self,
