@@ -56,6 +56,6 @@ def test_beside_a_body_there_is_none(
     admin = people.new("admin")
     whole = path.format(user_key=admin.user_key)
     answer = admin.ask(method, f"{whole}?rotate=true", body)
-    assert answer.status_code == 400, answer.text
-    assert "takes no parameters" in answer.json()["detail"]
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request"), answer.text
+    assert "parameter" in answer.json()["detail"]
     assert admin.get("/me").status_code == 200
