@@ -80,7 +80,7 @@ class EventController(Controller):
         event that came, to go on or to hear why.
         """
         standing = await _standing(request)
-        wanted = _wanted(user_key, type, since, until)
+        wanted = _wanted(request, user_key, type, since, until)
         pages = service_of(request).event_pages
         if _asks_for_lines(request):
             return LineStream(pages.lines(wanted, after or None, order), standing)
@@ -109,7 +109,7 @@ class EventController(Controller):
         permission does, and with the service; whoever resumes misses nothing.
         """
         standing = await _standing(request)
-        wanted = _wanted(user_key, type, ANY, ANY)
+        wanted = _wanted(request, user_key, type)
         resumed = header(request, b"last-event-id")
         place = (resumed or b"").decode("latin-1") or after or None
         source = caller_of(request).source
@@ -132,21 +132,24 @@ def _asks_for_lines(request: StrictRequest) -> bool:
     return True
 
 
-def _wanted(user_key: str, kind: str, since: str, until: str) -> Wanted:
-    """Raises `InvalidRequest` for what names no user, no type or no moment."""
-    if user_key and not is_user_key(user_key):
+def _wanted(
+    request: StrictRequest, user_key: str, kind: str, since: str = ANY, until: str = ANY
+) -> Wanted:
+    """Raises `InvalidRequest` for what names no user, no type or no moment, an empty text too."""
+    given = request.query_params
+    if "user_key" in given and not is_user_key(user_key):
         raise _wrong("user_key", "A user_key is uk_ and 26 characters, as /users has it.")
     return Wanted(
-        user_key or None,
-        check_type(kind) if kind else None,
-        _moment("since", since),
-        _moment("until", until),
+        user_key if "user_key" in given else None,
+        check_type(kind) if "type" in given else None,
+        _moment("since", since) if "since" in given else None,
+        _moment("until", until) if "until" in given else None,
     )
 
 
-def _moment(name: str, text: str) -> int | None:
+def _moment(name: str, text: str) -> int:
     try:
-        return parse_rfc3339(text) if text else None
+        return parse_rfc3339(text)
     except (ValueError, OverflowError):
         why = "Give a time such as 2026-11-23T17:08:32Z, or a date; the + of an offset as %2B."
         raise _wrong(name, why) from None
