@@ -18,26 +18,38 @@ from typing import Final, get_args
 import msgspec
 
 from app.tokens.signing import Algorithm
-from tests.benchmarks import bench_authenticate, bench_refresh, bench_tokens, client, machine, wrk
+from tests.benchmarks import (
+    bench_authenticate,
+    bench_refresh,
+    bench_tokens,
+    bench_verify,
+    client,
+    machine,
+    wrk,
+)
 from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.load import Generator, LoadError
 from tests.benchmarks.machine import Machine
 
-NAMES: Final = ("refresh", "authenticate", "tokens")
+NAMES: Final = ("refresh", "authenticate", "tokens", "verify")
 
 _TOKEN_ROUNDS: Final = 25
 _TOKEN_ROUNDS_QUICK: Final = 6
 
 
 class Report(msgspec.Struct):
-    """All that was measured; `tokens` are µs of CPU a call, by what is done and by whom."""
+    """All that was measured; `tokens` are µs of CPU a call, by what is done and by whom.
+
+    `verify` are events a second.
+    """
 
     machine: Machine
     load_from: str
     quick: bool
     comparisons: list[Comparison] = msgspec.field(default_factory=list)
     tokens: dict[str, dict[str, Summary]] = msgspec.field(default_factory=dict)
+    verify: dict[str, Summary] = msgspec.field(default_factory=dict)
     failures: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -78,6 +90,11 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
     if name == "tokens":
         rounds = _TOKEN_ROUNDS_QUICK if report.quick else _TOKEN_ROUNDS
         report.tokens.update(measure_tokens(rounds))
+        return
+    if name == "verify":
+        events = bench_verify.EVENTS_QUICK if report.quick else bench_verify.EVENTS
+        report.verify.update(bench_verify.run(events))
+        _say(bench_verify.lines(events, report.verify))
         return
     runs = {"refresh": bench_refresh.run, "authenticate": bench_authenticate.run}
     comparisons: Iterator[Comparison] = runs[name](generator, quick=report.quick)
