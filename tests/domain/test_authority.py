@@ -53,7 +53,8 @@ DISABLE, ENABLE = commands.DisableUser(ADA), commands.EnableUser(ADA)
 STRIP = commands.SetPermissions(ADA, ())
 RESET = commands.ResetSecret(ADA, Clear("$argon2id$new"))
 END_ALL = commands.EndSessions(ADA, "admin")
-COMMANDS: tuple[AdministrativeCommand, ...] = (STRIP, RESET, DISABLE, ENABLE, END_ALL)
+ERASE = commands.EraseUser(ADA)
+COMMANDS: tuple[AdministrativeCommand, ...] = (STRIP, RESET, DISABLE, ENABLE, END_ALL, ERASE)
 EACH = pytest.mark.parametrize("command", COMMANDS, ids=lambda each: type(each).__name__)
 """Each changes something of a user to whom `prepared` happened."""
 
