@@ -19,7 +19,15 @@ import msgspec
 import pytest
 from litestar.testing import TestClient
 
-from tests.benchmarks import bench_authenticate, bench_refresh, client, empty, machine, wrk
+from tests.benchmarks import (
+    bench_authenticate,
+    bench_refresh,
+    bench_verify,
+    client,
+    empty,
+    machine,
+    wrk,
+)
 from tests.benchmarks.__main__ import Report, main, measure_tokens, write
 from tests.benchmarks.asking import ask, compact, count_events
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
@@ -322,6 +330,13 @@ def test_tokens_are_measured_for_each_algorithm(
     assert len(costs) == 6
     assert costs["ES256 sign"]["bare cryptography"].n == 2
     assert "gatebook, whole token" in capsys.readouterr().out
+
+
+def test_verifying_is_measured_from_end_to_end() -> None:
+    found = bench_verify.run(300, 2)
+    assert [(name, each.n) for name, each in found.items()] == [("log only", 2), ("whole", 2)]
+    assert all(each.least > 0 for each in found.values())
+    assert len(bench_verify.lines(300, found)) == 3
 
 
 def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""A long log: how fast a view is rebuilt from it, and how soon a first page of it is there.
+"""A long log: how fast a view is rebuilt from it, and it is proved; how soon a first page is there.
 
 On SQLite. The `eventsourcing` library's own runner fills the same view from the same log beside it,
 event by event, in turns. Run as `python -m tests.benchmarks log`.
@@ -20,6 +20,7 @@ from app.eventstore.log import read_head
 from app.rebuilding import rebuild_of
 from app.store import Store, open_store, storage_of
 from app.vault import Vault
+from app.verifying.store import Report, verify_log, verify_store
 from app.writer import Writer
 from domain.policy import Policy
 from projections.rebuild import Swapped
@@ -30,6 +31,8 @@ from tests.store.wishing import commit, end, fail, log_in, register, rotate, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from projections.storage import Rows
 
 EVENTS: Final = 1_000_000
 EVENTS_QUICK: Final = 20_000
@@ -42,6 +45,8 @@ PAGE: Final = 100
 PEOPLE: Final = 2_000
 REBUILD_A_SECOND: Final = 30_000
 FIRST_PAGE_MS: Final = 20.0
+LOG_ONLY_A_SECOND: Final = 50_000
+WHOLE_A_SECOND: Final = 10_000
 
 
 class LogFigures(msgspec.Struct, frozen=True):
@@ -51,6 +56,8 @@ class LogFigures(msgspec.Struct, frozen=True):
     rebuild: Summary
     stock: Summary
     to_stock: Summary
+    log_only: Summary
+    whole: Summary
     by_user_ms: Summary
     by_time_ms: Summary
 
@@ -62,6 +69,8 @@ class LogFigures(msgspec.Struct, frozen=True):
             _row("token look-up rebuilt, events/s", self.rebuild, REBUILD_A_SECOND, least=True),
             _row(f"  by the library's runner ({STOCK:,} events)", self.stock),
             _row("  ratio", self.to_stock, digits=1),
+            _row("audit verify --log-only, events/s", self.log_only, LOG_ONLY_A_SECOND, least=True),
+            _row("audit verify, events/s", self.whole, WHOLE_A_SECOND, least=True),
             _row("first page of a user's events, ms", self.by_user_ms, FIRST_PAGE_MS, digits=2),
             _row("first page from a time on, ms", self.by_time_ms, FIRST_PAGE_MS, digits=2),
         ]
@@ -72,17 +81,21 @@ def run(*, quick: bool) -> LogFigures:
     events, turns = (EVENTS_QUICK, TURNS_QUICK) if quick else (EVENTS, TURNS)
     with made(events) as (store, directory):
         last = min(STOCK, events)
-        ours, theirs = [], []
+        ours, theirs, log_only, whole = [], [], [], []
         for turn in range(turns):
-            ours.append(events / _timed(lambda: _rebuild(store)))
+            ours.append(_head(store) / _timed(lambda: _rebuild(store)))
             folder = directory / str(turn)
             folder.mkdir()
             theirs.append(last / _timed(partial(stock_runner.run, store.log, last, folder)))
+            log_only.append(_head(store) / _timed(partial(_verify, store, verify_log)))
+            whole.append(_head(store) / _timed(partial(_verify, store, verify_store)))
         return LogFigures(
             events,
             summary(ours),
             summary(theirs),
             ratios(ours, theirs),
+            summary(log_only),
+            summary(whole),
             summary([_first_page(store, by_user=number) for number in range(PAGES)]),
             summary([_first_page(store, by_time=number / PAGES) for number in range(PAGES)]),
         )
@@ -131,6 +144,15 @@ def _rebuild(store: Store) -> None:
     outcome = rebuild.run(rebuild.begin("token_lookup"))
     if not isinstance(outcome, Swapped) or outcome.differed:
         raise RuntimeError(f"the view was not rebuilt: {outcome}")
+
+
+def _verify(
+    store: Store, work: Callable[[Rows, Vault, None, Callable[[int], None]], Report]
+) -> None:
+    with store.storage.snapshot() as rows:
+        found = work(rows, store.vault, None, lambda _: None)
+    if not found.ok:
+        raise RuntimeError(f"an honest log isn't: {found.findings[:3]}")
 
 
 def _first_page(store: Store, *, by_user: int = -1, by_time: float = 0.0) -> float:

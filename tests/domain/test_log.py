@@ -23,6 +23,15 @@ def test_a_restored_log_goes_on_under_its_new_id() -> None:
     given(*told).when(commands.OpenLog("third")).nothing()
 
 
+def test_restoring_a_log_gives_it_its_new_id_each_time() -> None:
+    restored = events.LogRestored("second", 7)
+    opened = given(events.LogOpened("first"))
+    opened.when(commands.RestoreLog("second", 7)).then(restored)
+    given(events.LogOpened("first"), restored).when(commands.RestoreLog("third", 9)).then(
+        events.LogRestored("third", 9)
+    )
+
+
 def test_another_event_keeps_the_id() -> None:
     assert OF_LOG.fold(number(LOG, (events.LogOpened("first"), DISABLED))) == Log(2, "first")
 
