@@ -9,7 +9,14 @@ from ipaddress import IPv6Address
 import pytest
 
 from app.buckets_memory import MemoryKeeper
-from app.throttle import Attempt, Enrolment, RegistrationBudget, SourceBudget, places
+from app.throttle import (
+    Attempt,
+    Enrolment,
+    RegistrationBudget,
+    SourceBudget,
+    account_claims,
+    places,
+)
 from domain.errors import (
     InvalidCredentials,
     Overloaded,
@@ -17,6 +24,7 @@ from domain.errors import (
     Unavailable,
     UserIdTaken,
 )
+from tests.docs.pages import DOCS
 
 ADA = "192.0.2.7"
 
@@ -317,3 +325,24 @@ def test_failures_and_registrations_are_counted_apart_in_one_keeper() -> None:
         assert await failures(attempts, ADA) == 100
 
     run(work)
+
+
+def test_the_page_for_operators_has_the_figures_of_every_budget() -> None:
+    address, network, site = SourceBudget(MemoryKeeper(Clock()))._limits
+    known, strangers = (claim.limit for claim in account_claims("", [""])[::-1])
+    rows = (
+        (address, 60, "a minute"),
+        (network, 60, "a minute"),
+        (site, 60, "a minute"),
+        (strangers, 86_400, "a day"),
+        (known, 3_600, "an hour"),
+    )
+    page = (DOCS / "how-to" / "limit-guessing.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith(("| a", "| its"))]
+    table = [line.split(" | ")[1:3] for line in lines]
+    told = [(at_once.removesuffix(" failures"), back) for at_once, back in table]
+    for limit, seconds, each in rows:
+        back = f"{round(limit.per_second * seconds)} {each}"
+        assert any(
+            at_once == f"{limit.capacity:,}" and said.startswith(back) for at_once, said in told
+        ), (limit, told)

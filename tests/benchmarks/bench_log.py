@@ -78,7 +78,11 @@ class LogFigures(msgspec.Struct, frozen=True):
 
 def run(*, quick: bool) -> LogFigures:
     """Make a log, and measure."""
-    events, turns = (EVENTS_QUICK, TURNS_QUICK) if quick else (EVENTS, TURNS)
+    return measure(EVENTS_QUICK, TURNS_QUICK) if quick else measure(EVENTS, TURNS)
+
+
+def measure(events: int, turns: int) -> LogFigures:
+    """On a log of so many events."""
     with made(events) as (store, directory):
         last = min(STOCK, events)
         ours, theirs, log_only, whole = [], [], [], []
@@ -96,7 +100,9 @@ def run(*, quick: bool) -> LogFigures:
             ratios(ours, theirs),
             summary(log_only),
             summary(whole),
-            summary([_first_page(store, by_user=number) for number in range(PAGES)]),
+            summary(
+                [_first_page(store, by_user=number % _people(events)) for number in range(PAGES)]
+            ),
             summary([_first_page(store, by_time=number / PAGES) for number in range(PAGES)]),
         )
 
@@ -113,7 +119,7 @@ def made(events: int) -> Iterator[tuple[Store, Path]]:
 
 
 def _fill(store: Store, writer: Writer, events: int) -> None:
-    people = [f"person-{number}" for number in range(min(PEOPLE, events // 20))]
+    people = [f"person-{number}" for number in range(_people(events))]
     for some in _in(people, 64):
         commit(writer, [register(each) for each in some])
     turn = 0
@@ -127,6 +133,10 @@ def _fill(store: Store, writer: Writer, events: int) -> None:
             if _head(store) >= events:
                 return
         turn += 1
+
+
+def _people(events: int) -> int:
+    return min(PEOPLE, events // 20)
 
 
 def _in(people: list[str], size: int) -> Iterator[list[str]]:
