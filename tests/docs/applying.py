@@ -62,13 +62,12 @@ def changes(text: str) -> Iterator[Change]:
 
 def _change(path: Path, change: Change) -> None:
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = f"\n{text}"
-    times = lines.count(f"\n{change.before}") if change.before else 0
+    whole_lines = re.compile(f"^{re.escape(change.before)}", re.MULTILINE)
+    times = len(whole_lines.findall(text)) if change.before else 0
     if times != 1:
         msg = f"{change.path} has this {times} times:\n{change.before}"
         raise Wrong(msg)
-    changed = lines.replace(f"\n{change.before}", f"\n{change.after}")
-    path.write_text(changed.removeprefix("\n"), encoding="utf-8")
+    path.write_text(whole_lines.sub(lambda _: change.after, text), encoding="utf-8")
 
 
 if __name__ == "__main__":
