@@ -103,7 +103,7 @@ Some events are not written by this release; it reads them all the same.
 
 def _event(cls: type[Event], *, written: bool) -> str:
     stream = _STREAMS.get(cls.name.partition(".")[0], "the user's, named by the user_key")
-    views = [f"`{each.name}`" for each in PROJECTIONS if cls in each.wants]
+    views = dict.fromkeys(f"`{each.name}`" for each in PROJECTIONS if cls in each.wants)
     hints = get_type_hints(cls)
     members = "".join(
         f"| `{field.encode_name}` | {_kind(cls, field, hints[field.name])} |\n"

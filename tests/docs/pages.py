@@ -6,6 +6,7 @@ Knows nothing of what the pages say.
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ PAGES: Final = (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
 _FENCE: Final = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING: Final = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
+_PART: Final = re.compile(r"^## +(.+?) *$", re.MULTILINE)
 _FILE: Final = re.compile(r"`((?:app|domain|projections|tests)/[\w/.-]+)(?:::(\w+))?`")
 
 
@@ -51,6 +53,19 @@ def fences(page: Path) -> list[Fence]:
         Fence(found[1], found[2], text.count("\n", 0, found.start()) + 1)
         for found in _FENCE.finditer(text)
     ]
+
+
+def parts(page: Path) -> dict[str, list[Fence]]:
+    """The fenced blocks under each heading of the second level, in order."""
+    heads = [
+        (found[1], read(page).count("\n", 0, found.start()) + 1)
+        for found in _PART.finditer(read(page))
+    ]
+    ends = [*(line for _, line in heads[1:]), sys.maxsize]
+    return {
+        heading: [each for each in fences(page) if line < each.line < end]
+        for (heading, line), end in zip(heads, ends, strict=True)
+    }
 
 
 def prose(page: Path) -> str:

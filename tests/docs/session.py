@@ -1,4 +1,4 @@
-"""Runs what a page shows: its shell fences in one shell, against a service of their own.
+"""Does what a page shows, in one shell: its commands, its files, and changes of files.
 
 `./run serve` in a fence starts the service, or stops it and starts it again. What the page prints
 in a `text` fence after one is compared in shape: ids, tokens, times and addresses are other ones
@@ -20,17 +20,21 @@ from typing import Final, NamedTuple
 
 from tests.docs.pages import ROOT, Fence
 
-TIME_LIMIT: Final = 120.0
+TIME_LIMIT: Final = 300.0
 ADDRESS: Final = "127.0.0.1:8000"
 """Where pages say that the service is."""
 
 _RUN: Final = """\
 #!/bin/sh
-# Stands for the project's: installs nothing.
-[ "$1" != gatebook ] || shift
+# Stands for the project's: installs nothing, and runs the tests that are named alone.
+case $1 in
+    test) shift; exec {python} -m pytest -q -p no:cacheprovider "$@" ;;
+    gatebook) shift ;;
+esac
 exec {python} -m app.cli "$@"
 """
 _PRELUDE: Final = """\
+_apply() { .venv/bin/python -m tests.docs.applying "$1"; }
 _stop() {
     [ -n "${_pid-}" ] || return 0
     kill -INT $_pid
@@ -54,7 +58,10 @@ trap '_stop >/dev/null 2>&1' EXIT
 """
 _MARK: Final = re.compile(r"\036([0-9]+)\036")
 _SERVE: Final = re.compile(r"^\./run serve\b", re.MULTILINE)
-_FILE: Final = re.compile(r"# (\S+)\n")
+_DONE: Final = {"sh", "python", "diff"}
+"""What is done, one after another: commands, files that are written, files that are changed."""
+_KEPT: Final = ".fences"
+"""Where the text of files and changes waits for its turn."""
 
 _SHAPES: Final = {
     "user_key": r"\buk_[0-9a-z]{26}\b",
@@ -88,7 +95,7 @@ _SHAPE: Final = re.compile("|".join(f"(?P<{name}>{shape})" for name, shape in _S
 
 
 class Step(NamedTuple):
-    """A shell fence, what it printed, its exit code, and what the page says that it prints."""
+    """A fence that was done, what it printed, its exit code, and what the page says it prints."""
 
     fence: Fence
     printed: str
@@ -102,16 +109,17 @@ def steps(
     environment: Mapping[str, str],
     stands_for: Mapping[str, str],
 ) -> list[Step]:
-    """Run the fences of a page in `directory`; `stands_for` says what to put for the page's text.
+    """Do what the fences of a page say in `directory`, in the order in which they stand.
 
-    A `python` fence that begins with `# NAME` is the content of that file.
+    `stands_for` says what to put for the page's text. `python` and `diff` fences are files and
+    changes of files, as `tests.docs.applying` has them.
     """
-    shell = [(fence, expected) for fence, expected in _pairs(fences) if fence.language == "sh"]
-    _lay_out(directory, fences, stands_for)
-    script = _PRELUDE + "".join(
-        f"{_SERVE.sub('_serve', _put(fence.text, stands_for))}printf '\\036%d\\036' $?\n"
-        for fence, _ in shell
-    )
+    shell = [(fence, expected) for fence, expected in _pairs(fences) if fence.language in _DONE]
+    _lay_out(directory)
+    commands = [
+        _command(fence, place, directory, stands_for) for place, (fence, _) in enumerate(shell)
+    ]
+    script = _PRELUDE + "".join(f"{each}printf '\\036%d\\036' $?\n" for each in commands)
     output = _run_script(script, directory, environment)
     for shown, real in stands_for.items():
         output = output.replace(real, shown)
@@ -149,17 +157,22 @@ def _pairs(fences: Sequence[Fence]) -> Iterator[tuple[Fence, str | None]]:
         yield fence, after.text if after is not None and follows else None
 
 
-def _lay_out(directory: Path, fences: Sequence[Fence], stands_for: Mapping[str, str]) -> None:
+def _lay_out(directory: Path) -> None:
     run = directory / "run"
     run.write_text(_RUN.format(python=shlex.quote(sys.executable)), encoding="utf-8")
     run.chmod(0o755)
     (directory / ".venv").symlink_to(sys.prefix)
-    for fence in fences:
-        if fence.language == "python":
-            named = _FILE.match(fence.text)
-            assert named, f"line {fence.line}: say in the first line which file this is"
-            content = _put(fence.text, stands_for)
-            (directory / named[1]).write_text(content, encoding="utf-8")
+    (directory / _KEPT).mkdir()
+
+
+def _command(fence: Fence, place: int, directory: Path, stands_for: Mapping[str, str]) -> str:
+    """What the shell does for a fence."""
+    text = _put(fence.text, stands_for)
+    if fence.language == "sh":
+        return _SERVE.sub("_serve", text)
+    kept = f"{_KEPT}/{place}"
+    (directory / kept).write_text(text, encoding="utf-8")
+    return f"_apply {kept}\n"
 
 
 def _put(text: str, stands_for: Mapping[str, str]) -> str:

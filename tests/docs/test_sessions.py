@@ -17,6 +17,8 @@ from tests.postgres import PostgresServer
 ON_POSTGRES = DOCS / "how-to" / "run-on-postgresql.md"
 DATABASE = "postgresql://gatebook:choose-another@localhost/gatebook"
 SHOWN = {page for page in PAGES if any(each.language == "sh" for each in fences(page))}
+FOLLOWED = {DOCS / "how-to" / name for name in ("add-a-projection.md", "add-or-change-an-event.md")}
+"""In a copy of the project, by another test."""
 RUN = {"sh", "text", "python", "sql"}
 
 
@@ -47,7 +49,7 @@ def said(page: Path, directory: Path, port: int, more: Mapping[str, str] | None 
     return "\n".join(differences(found))
 
 
-@pytest.mark.parametrize("page", sorted(SHOWN - {ON_POSTGRES}), ids=name)
+@pytest.mark.parametrize("page", sorted(SHOWN - {ON_POSTGRES} - FOLLOWED), ids=name)
 def test_what_a_page_shows_is_so(page: Path, tmp_path: Path, port: int, curl: None) -> None:
     wrong = said(page, tmp_path, port)
     assert not wrong, wrong
@@ -73,7 +75,8 @@ def test_what_the_page_of_postgresql_shows_is_so(
 
 def test_every_fence_is_of_a_kind_that_is_tried() -> None:
     for page in PAGES:
-        assert {each.language for each in fences(page)} <= RUN, name(page)
+        more = {"diff"} if page in FOLLOWED else set()
+        assert {each.language for each in fences(page)} <= RUN | more, name(page)
     assert DOCS.parent / "README.md" in SHOWN
 
 
