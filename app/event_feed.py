@@ -112,7 +112,8 @@ class EventFeed:
                 position = found.reached
             elif found.items:
                 position = found.items[-1].position
-            if found.items or self._tick() - told_at >= BEAT_EVERY:
+            # Half of it: whoever is woken for a beat was told the last one a moment after its time.
+            if found.items or self._tick() - told_at >= BEAT_EVERY / 2:
                 yield Told(found.items, log_place(log_id, position))
                 told_at = self._tick()
             if found.failure is not None:
@@ -121,7 +122,7 @@ class EventFeed:
                 return
 
     async def _news(self, wanted: Wanted, position: int) -> Page:
-        """What there is after a position; nothing after a look at the head, if there is nothing."""
+        """What there is after a position; nothing after a while, if there is nothing."""
         if position < self._seen:
             with suppress(TryLater):
                 return await self._read(wanted, position)
@@ -139,7 +140,8 @@ class EventFeed:
         return await self._reads.get((wanted, position), lambda: self._reading.read(read))
 
     async def _look(self) -> None:
-        """While anybody follows, see how far the log goes; in the end, wake everybody."""
+        """While anybody follows, see how far the log goes; wake everybody for news, or a beat."""
+        woken_at, woken_for = self._tick(), 0
         try:
             while self._followers and not self._stopping.is_set():
                 try:
@@ -148,7 +150,9 @@ class EventFeed:
                     pass  # whoever asks the store next is told
                 except Exception:
                     _logger.exception("head_not_read")
-                self._wake()
+                if self._seen > woken_for or self._tick() - woken_at >= BEAT_EVERY:
+                    woken_at, woken_for = self._tick(), self._seen
+                    self._wake()
                 await self._sleep(LOOK_EVERY)
         finally:
             self._wake()

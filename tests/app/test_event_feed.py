@@ -160,18 +160,51 @@ def test_a_store_that_is_away_is_waited_for(log: Log) -> None:
     run(log, test)
 
 
-def test_a_sign_of_life_comes_every_second_and_tells_how_far_it_looked(log: Log) -> None:
+def test_a_sign_of_life_tells_how_far_it_looked(log: Log) -> None:
     async def test(feed: Feed) -> None:
         async with feed.following(Wanted(type="user.erased"), None) as told:
             await anext(told)
-            sign = asyncio.ensure_future(anext(told))
-            for _ in range(3):
-                log.ended()
-                await feed.time.look(BEAT_EVERY / 4)
-                assert not sign.done()
-            while not sign.done():
-                await feed.time.look(BEAT_EVERY / 4)
-            assert await sign == Told([], log.place(BEGUN + 3 * EVENTS))
+            log.ended(3)
+            reached = Told([], "")
+            while reached.place != log.place(BEGUN + 3 * EVENTS):
+                sign = asyncio.ensure_future(anext(told))
+                while not sign.done():
+                    await feed.time.look(BEAT_EVERY / 8)
+                reached = await sign
+                assert reached.items == []
+
+    run(log, test)
+
+
+def test_a_sign_of_life_comes_every_second_when_nothing_happens(log: Log) -> None:
+    async def test(feed: Feed) -> None:
+        async with feed.following(EVERYTHING, None) as told:
+            await anext(told)
+            await feed.time.idle()
+            woken = feed._looked
+            for _ in range(5):
+                signs = asyncio.ensure_future(anext(told))
+                for _ in range(8):
+                    await feed.time.look(BEAT_EVERY / 8)
+                assert await signs == Told([], log.place(BEGUN))
+            assert feed._looked is not woken
+
+    run(log, test)
+
+
+def test_whoever_comes_doesn_t_keep_news_from_others(log: Log) -> None:
+    async def test(feed: Feed) -> None:
+        async with feed.following(EVERYTHING, None) as told:
+            await anext(told)
+            hearing = asyncio.create_task(heard(told, BEGUN + EVENTS))
+            await feed.time.idle()
+            log.ended()
+            async with feed.following(EVERYTHING, None) as other:
+                await anext(other)
+                woken = feed._looked
+                await feed.time.look(0)
+                assert feed._looked is not woken
+            assert await hearing == [BEGUN + 1, BEGUN + 2, BEGUN + 3]
 
     run(log, test)
 
