@@ -1,4 +1,4 @@
-"""The script that rebuilds every projection over HTTP, as its page has it, on each kind of store."""
+"""The script that rebuilds every projection over HTTP, as its page has it, on both stores."""
 
 from __future__ import annotations
 
