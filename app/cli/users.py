@@ -22,6 +22,7 @@ from app.paging import Part
 from projections.storage import Storage
 
 PAGE: Final = 1000
+TRY_EVERY: Final = 0.1
 TELL_EVERY: Final = 2.0
 """Seconds between two lines of a command that waits."""
 _HEADER: Final = ("USER_KEY", "STATUS", "SESSIONS", "LAST_LOGIN_AT", "USER_ID", "PERMISSIONS")
@@ -169,7 +170,7 @@ def _finish(storage: Storage, user_key: str) -> None:
             waited = round(time.monotonic() - began)
             output.talk(f"Erased, but a read holds bytes in a file. Waiting for it: {waited} s")
             told += TELL_EVERY
-        time.sleep(erasing.PAUSE)
+        time.sleep(TRY_EVERY)
 
 
 Change = Callable[[Administration, str], Awaitable[bool]]

@@ -13,6 +13,7 @@ from app.audit import Wanted
 from app.buckets_postgres import row_name
 from app.erasing import finish, unfinished
 from app.eventstore import snapshot
+from app.eventstore.log import read_stream
 from app.throttle import account_claims
 from app.writer import Wish
 from domain import commands, events
@@ -214,8 +215,13 @@ def test_no_snapshot_is_kept_of_who_was_erased(store: Store, writer: Writer) -> 
     """Though one was due in the same batch, before or with the erasure."""
     commit(writer, [register("ada"), log_in("ada", "a"), use("ada", "a")])
     due = [rotate("ada", "a", generation) for generation in range(1, snapshot.EVERY - 3)]
-    commit(writer, [*due, fail("ada"), erase("ada")])
-    assert len(types(store, ADA)) > snapshot.EVERY
+    batch = [*due, fail("ada"), erase("ada")]
+    commit(writer, batch)
+    with store.storage.snapshot() as rows:
+        told = read_stream(rows, ADA)
+    assert len(told) > snapshot.EVERY
+    # One commit: each command is a microsecond after the one before.
+    assert told[-1].time - told[-1 - len(batch)].time == len(batch) - 1
     assert rows_of(store, ADA)["snapshots"] == 0
 
 
