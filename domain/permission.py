@@ -13,18 +13,17 @@ from domain.errors import Fault, InvalidRequest
 
 ADMIN: Final = "admin"
 MAX_PERMISSIONS: Final = 64
-FORM: Final = "[a-z][a-z0-9_.:-]{0,63}"
+PATTERN: Final = "[a-z][a-z0-9_.:-]{0,63}"
 """As a regular expression, for the whole of it."""
-_PERMISSION: Final = re.compile(FORM)
-_TOLD: Final = 40
-"""Characters of what is none, in an answer."""
+_PERMISSION: Final = re.compile(PATTERN)
+_FORM: Final = "A permission is a letter a to z, then at most 63 of a to z, 0 to 9 and _ . : -"
 
 
 def prepare(permissions: Iterable[str]) -> tuple[str, ...]:
     """Sort and check a list of permissions; raises `InvalidRequest` naming each wrong one."""
     wanted = tuple(permissions)
     faults = tuple(
-        Fault(f"/permissions/{place}", _no_permission(permission))
+        Fault(f"/permissions/{place}", _FORM)
         for place, permission in enumerate(wanted)
         if not _PERMISSION.fullmatch(permission)
     )
@@ -34,15 +33,6 @@ def prepare(permissions: Iterable[str]) -> tuple[str, ...]:
         msg = "Some permissions are not acceptable."
         raise InvalidRequest(msg, faults)
     return tuple(sorted(set(wanted)))
-
-
-def _no_permission(text: str) -> str:
-    """What is wrong, naming it in ASCII, whatever it holds."""
-    named = ascii(text[:_TOLD]) + ("…" if len(text) > _TOLD else "")
-    return (
-        f"{named} is no permission: that is a letter a to z, then at most 63 of a to z, 0 to 9 "
-        "and _ . : -"
-    )
 
 
 def implies(held: Collection[str], permission: str) -> bool:

@@ -6,12 +6,14 @@ the program and keep their traceback.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from app.cli import output
 from app.settings import SettingsError
 from app.store import UnusableStore
-from domain.errors import GatebookError, InvalidRequest, NotFound, TryLater
+from domain.errors import Fault, GatebookError, InvalidRequest, NotFound, TryLater
 from projections.storage import Lost, NotDurable, OutcomeUnknown, StorageError
 
 FAILED: Final = 1
@@ -19,6 +21,32 @@ USAGE: Final = 2
 NOT_FOUND: Final = 3
 UNVERIFIED: Final = 5
 UNAVAILABLE: Final = 6
+
+
+_TOLD: Final = 40
+"""Characters of an argument, in a message about it."""
+
+
+@contextmanager
+def naming(given: Sequence[str]) -> Iterator[None]:
+    """Let what is said of each of these arguments, at its place, begin with it.
+
+    A refusal itself repeats nothing of what it refuses: over HTTP it could be a secret.
+    """
+    try:
+        yield
+    except InvalidRequest as error:
+        faults = tuple(_named(fault, given) for fault in error.faults)
+        raise InvalidRequest(error.detail, faults) from None
+
+
+def _named(fault: Fault, given: Sequence[str]) -> Fault:
+    place = fault.pointer.rpartition("/")[2]
+    if not place.isdecimal():
+        return fault
+    text = given[int(place)]
+    named = ascii(text[:_TOLD]) + ("…" if len(text) > _TOLD else "")
+    return Fault(fault.pointer, f"{named}: {fault.detail}")
 
 
 def told(error: Exception) -> int | None:

@@ -17,6 +17,7 @@ from app.caller import command_line
 from app.cli import output
 from app.cli.access import opened
 from app.cli.administering import Administering, administration, directory_of, find
+from app.cli.failure import naming
 from app.clock import now
 from app.paging import Part
 from projections.storage import Storage
@@ -110,7 +111,8 @@ def grant(user: str, permissions: tuple[str, ...]) -> None:
 
     They count from the user's next refresh on.
     """
-    _permit(user, lambda users, key: users.grant(key, permissions, command_line()))
+    with naming(permissions):
+        _permit(user, lambda users, key: users.grant(key, permissions, command_line()))
 
 
 @command.command("revoke")
@@ -121,7 +123,8 @@ def revoke(user: str, permissions: tuple[str, ...]) -> None:
 
     Here and in introspection they stop working at once.
     """
-    _permit(user, lambda users, key: users.withdraw(key, permissions, command_line()))
+    with naming(permissions):
+        _permit(user, lambda users, key: users.withdraw(key, permissions, command_line()))
 
 
 @command.command("disable")

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from app.http.problem import BY_CODE
 from domain.catalogue import EVENTS
-from domain.permission import FORM, MAX_PERMISSIONS
+from domain.permission import MAX_PERMISSIONS, PATTERN
 
 Json = dict[str, Any]
 
-PERMISSION: Final = f"^{FORM}$"
+PERMISSION: Final = f"^{PATTERN}$"
 REQUEST_ID: Final[Json] = {
     "type": "string",
     "pattern": "^[0-9a-f]{32}$",

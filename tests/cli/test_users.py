@@ -139,7 +139,7 @@ def test_a_permission_that_can_t_be_one_is_a_fault_of_usage(gatebook: Gatebook) 
     assert (result.exit_code, result.stdout) == (2, "")
     lines = result.stderr.splitlines()
     named = ["'Not:One'", r"'\xe9\x1b[2J'", f"'{'x' * 40}'…"]
-    assert [line.partition(" is no permission: ")[0] for line in lines[1:]] == named
+    assert [line.partition(": A permission")[0] for line in lines[1:]] == named
     assert all("a letter a to z" in line for line in lines[1:])
     (ada,) = items(gatebook("users", "list", "--json"))
     assert ada["permissions"] == []

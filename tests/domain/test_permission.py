@@ -31,10 +31,7 @@ def test_a_permission_is_a_letter_and_up_to_63_more(permission: str) -> None:
 def test_anything_else_is_none(permission: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         prepare(["ok", permission])
-    (fault,) = caught.value.faults
-    assert fault.pointer == "/permissions/1"
-    assert fault.detail.startswith(ascii(permission[:40]))
-    assert fault.detail.isascii() is (len(permission) <= 40)
+    assert [fault.pointer for fault in caught.value.faults] == ["/permissions/1"]
 
 
 def test_there_are_at_most_64_different_ones() -> None:
