@@ -38,6 +38,7 @@ ADDITIONS: Final = (
         "rebuilds",
         (
             rebuild_state.CREATE_REBUILDS,
+            rebuild_state.CREATE_BUILDS,
             live.ADD_BUILD,
             *rebuild_state.ADD_DIGEST,
             *runner.ADD_ERROR,

@@ -119,10 +119,20 @@ def _check(rows: Rows) -> None:
 
 
 def _check_views(rows: Rows) -> None:
+    """Each is of a version that is kept, and an inline one has missed no event."""
     try:
-        read_live(rows, PROJECTIONS)
+        live = read_live(rows, PROJECTIONS)
     except UnknownView as error:
         raise UnusableStore(str(error)) from error
+    head = read_head(rows).position
+    for each in live.inline:
+        position = live.pointers[each.name].position
+        if position != head:
+            msg = (
+                f"The view {each.name} is at {position}, the log at {head}: a release that doesn't "
+                f"keep it has written. Run: gatebook projections rebuild {each.name}"
+            )
+            raise UnusableStore(msg)
 
 
 def _add_followers(rows: Transaction) -> bool:

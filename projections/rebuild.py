@@ -28,6 +28,7 @@ from projections.rebuild_state import (
     SET_DIGEST,
     State,
     check_free,
+    next_build,
     read_state,
 )
 from projections.runner import (
@@ -144,8 +145,7 @@ class Rebuild:
                 rows.execute(RESUME, held)
             else:
                 rows.execute(END)
-                pointer = read_pointers(rows).get(name)
-                build = 1 if pointer is None else pointer.build + 1
+                build = next_build(rows, name)
                 row = (name, projection.version, build, 0, now, int(accept), int(self._served))
                 rows.execute(BEGIN, (*row, self._holder, until, now, 0))
             state = self._mine(rows)

@@ -35,6 +35,16 @@ ADD_DIGEST: Final = (
     "ALTER TABLE views ADD COLUMN digest_position BIGINT",
 )
 SET_DIGEST: Final = "UPDATE views SET digest = ?, digest_position = ? WHERE name = ?"
+CREATE_BUILDS: Final = """
+CREATE TABLE IF NOT EXISTS builds (
+  name TEXT PRIMARY KEY,
+  last BIGINT NOT NULL
+)"""
+"""The number of each view's last build, whatever became of it: no number is used again."""
+_LAST: Final = "SELECT last FROM builds WHERE name = ?"
+_NUMBER: Final = """
+INSERT INTO builds (name, last) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET last = excluded.last"""
 _STATE: Final = """
 SELECT name, version, build, position, started_at, accept, served, holder, lease_until, resumed_at,
   resumed_position
@@ -81,6 +91,14 @@ def read_state(rows: Rows) -> State | None:
     """The rebuild that is under way, whoever is at it."""
     found = rows.fetch(_STATE)
     return State(*found[0]) if found else None  # type: ignore[arg-type]
+
+
+def next_build(rows: Rows, name: str) -> int:
+    """A number for a build that was never used."""
+    found = rows.fetch(_LAST, (name,))
+    number = int(found[0][0] or 0) + 1 if found else 1
+    rows.execute(_NUMBER, (name, number))
+    return number
 
 
 def cancel(storage: Storage, name: str) -> bool:

@@ -13,8 +13,9 @@ from app.store import open_store, storage_of
 from app.vault import Vault
 from app.writer import Writer
 from domain.policy import Policy
-from projections.live import read_pointers
+from projections.live import newest, read_pointers
 from projections.rebuild_state import read_state
+from projections.registry import PROJECTIONS
 from tests.cli.conftest import Gatebook, items, serving
 from tests.store.intruding import intrude, unseal
 from tests.store.wishing import log_in, register, session_id, user_key
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from app.store import Store
 
-NAMES = ["user_directory", "token_lookup", "revocations", "daily_activity"]
+NAMES = [each.name for each in newest(PROJECTIONS)]
 
 
 @pytest.fixture

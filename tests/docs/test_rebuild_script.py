@@ -76,7 +76,7 @@ def test_it_ends_at_one_whose_rows_differ(
     ended = run(script, operator)
     assert (ended.returncode, DONE.findall(ended.stdout)) == (1, [])
     assert ended.stderr == (
-        f"user_directory: The live table isn't what the log says: {other} differs in column 6\n"
+        f"user_directory: The live table isn't what the log says: {other} differs in permissions\n"
     )
     with intrude(database_url) as intruder:
         intruder.run(sql.replace("admin", ""), (other,))

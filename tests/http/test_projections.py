@@ -12,8 +12,9 @@ from app.bootstrap import open_vault
 from app.rebuilding import rebuild_of
 from app.settings import load
 from app.store import Store, open_store, storage_of
-from projections.live import read_pointers
+from projections.live import newest, read_pointers
 from projections.rebuild_state import LEASE
+from projections.registry import PROJECTIONS
 from tests.http.people import People, Person
 from tests.http.steps import problem
 from tests.running import running, settings
@@ -22,7 +23,9 @@ from tests.store.intruding import intrude
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-NAMES = ["user_directory", "token_lookup", "revocations", "daily_activity"]
+MODES = {each.name: each.mode for each in newest(PROJECTIONS)}
+VERSIONS = {each.name: each.version for each in newest(PROJECTIONS)}
+NAMES = list(MODES)
 MEMBERS = {
     "name", "version", "mode", "state", "position", "head", "lag", "digest", "digest_position",
     "error", "rebuild",
@@ -56,13 +59,15 @@ def built(item: dict) -> bool:
 
 def test_each_says_how_far_it_is(people: People, operator: Person) -> None:
     people.new()
-    until(operator, "daily_activity", lambda item: item["lag"] == 0)
+    for name in NAMES:
+        until(operator, name, lambda item: item["lag"] == 0)
     found = projections(operator)
     assert list(found) == NAMES
     for item in found.values():
         assert set(item) == MEMBERS
-        assert item["mode"] == ("follow" if item["name"] == "daily_activity" else "inline")
-        assert (item["version"], item["state"], item["lag"]) == (1, "live", 0)
+        assert item["mode"] == MODES[item["name"]]
+        assert item["version"] == VERSIONS[item["name"]]
+        assert (item["state"], item["lag"]) == ("live", 0)
         assert item["position"] == item["head"] > 0
         assert (item["error"], item["rebuild"]) == (None, None)
 

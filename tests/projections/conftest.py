@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from projections import rebuild_state, runner
-from projections.live import ADD_BUILD, CREATE_POINTERS, POINT
+from projections.live import ADD_BUILD, CREATE_POINTERS, POINT, newest
 from projections.registry import PROJECTIONS
 from projections.storage_postgres import PostgresStorage
 from projections.storage_sqlite import SqliteStorage
@@ -26,6 +26,7 @@ POINTERS = (
     *rebuild_state.ADD_DIGEST,
     *runner.ADD_ERROR,
     rebuild_state.CREATE_REBUILDS,
+    rebuild_state.CREATE_BUILDS,
 )
 """What stands beside the views themselves."""
 
@@ -39,6 +40,7 @@ def empty_views(storage: Storage) -> Iterator[Transaction]:
         for projection in PROJECTIONS:
             for table in projection.tables:
                 rows.define(table)
+        for projection in newest(PROJECTIONS):
             rows.execute(POINT, (projection.name, projection.version))
         yield rows
 

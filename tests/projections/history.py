@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from domain import events
 from domain.stream import SIGNING_KEYS, Meta, Recorded
+from projections.live import newest
+from projections.naming import base_of
+from projections.registry import PROJECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,10 +22,8 @@ DAY: Final = 86_400_000_000
 START: Final = 1_800_000_000_000_000
 
 TABLES: Final = {
-    "user_directory": "SELECT * FROM user_directory_v1 ORDER BY user_key",
-    "token_lookup": "SELECT * FROM token_lookup_v1 ORDER BY session_id",
-    "revocations": "SELECT * FROM revocations_v1 ORDER BY position",
-    "daily_activity": "SELECT * FROM daily_activity_v1 ORDER BY day",
+    each.name: f"SELECT * FROM {base_of(each.name, each.version)} ORDER BY 1"
+    for each in newest(PROJECTIONS)
 }
 """Whole rows of each view, in the order of their keys."""
 

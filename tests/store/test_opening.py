@@ -207,3 +207,17 @@ def test_a_file_reached_by_two_names_has_one_lock(tmp_path: Path, vault: Vault) 
         assert not (tmp_path / "other.db.lock").exists()
     there.close()
     linked.close()
+
+
+def test_an_inline_view_that_missed_events_is_not_used(
+    store: Store, writer: Writer, database_url: str, vault: Vault
+) -> None:
+    """A release that doesn't keep it has written beside one that does."""
+    writer.commit([register("ada")])
+    with store.storage.transaction() as rows:
+        rows.execute("UPDATE views SET position = position - 1 WHERE name = 'token_lookup'")
+        rows.commit()
+    storage = storage_of(database_url)
+    with pytest.raises(UnusableStore, match="gatebook projections rebuild token_lookup"):
+        open_store(storage, vault, "ES256")
+    storage.close()

@@ -21,6 +21,7 @@ from projections.rebuild import Differs, Gone, Rebuild, Stopped, Swapped
 from projections.rebuild_state import LEASE, cancel, read_state
 from projections.registry import PROJECTIONS
 from projections.runner import Follower
+from projections.storage import Lost
 from tests.projections.history import whole
 from tests.store.intruding import intrude
 from tests.store.wishing import end, log_in, register, session_id, use, user_key
@@ -234,6 +235,26 @@ def test_a_cancelled_rebuild_leaves_nothing(busy: Store) -> None:
         assert read_state(rows) is None
 
 
+def test_what_a_rebuild_left_behind_is_nothing_to_begin_with(busy: Store) -> None:
+    """It was cancelled, and its half-filled table could not be dropped."""
+
+    def cancelled(state: State, _: int) -> None:
+        cancel(Keeping(busy.storage), state.name)  # type: ignore[arg-type]
+
+    rebuild = rebuild_of(busy, "gone", told=cancelled, span=7)
+    state = rebuild.begin("daily_activity")
+    with pytest.raises(Gone):
+        rebuild.run(state)
+    before = view(busy, "daily_activity")
+    with busy.storage.transaction() as rows:
+        assert rows.has_table(state.table)
+    outcome = rebuilt(busy, "daily_activity")
+    assert isinstance(outcome, Swapped)
+    assert outcome.differed == []
+    assert view(busy, "daily_activity") == before
+    assert len(tables(busy, "daily_activity")) == 1
+
+
 def test_there_is_nothing_to_rebuild_of_an_unknown_name(busy: Store) -> None:
     with pytest.raises(NotFound, match="user_directory, token_lookup"):
         rebuild_of(busy).begin("nothing")
@@ -439,6 +460,19 @@ def test_a_read_that_meets_a_swap_is_done_again(busy: Store, opened: OpenStore) 
     assert asyncio.run(read()) == 21
     reading.close()
     assert met == (2 if busy.storage.kind == "postgresql" else 1)
+
+
+class Keeping:
+    """A storage that can't drop a table, since somebody reads it."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._storage, name)
+
+    def drop(self, table: str) -> None:
+        raise Lost(table)
 
 
 class DyingStorage:
