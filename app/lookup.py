@@ -157,7 +157,7 @@ class SqliteLookup(_ByKey):
                 self._known = _Known.of(self._storage.look_up(_VIEWS, ()))
                 if row is not None and self._known.names == known.names:
                     return row
-        except (Lost, NoTable) as error:
+        except Lost as error:
             raise Unavailable from error
         raise Unavailable
 

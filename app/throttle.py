@@ -64,6 +64,7 @@ class AccountBudget:
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
+        self._strangers, self._known = _STRANGERS, _KNOWN
 
     async def reserve(self, account: str, network: str | None) -> Attempt:
         """A place for one attempt, after that of its source; waits and raises as that does.
@@ -71,8 +72,9 @@ class AccountBudget:
         `network` names a network together with the account that knows it; None is a stranger's.
         """
         if network is None:
-            return Attempt(await self._keeper.reserve([Claim(_STRANGERS, account)]))
-        return Attempt(await self._keeper.reserve([Claim(_KNOWN, network)]), resets=True)
+            return Attempt(await self._keeper.reserve([Claim(self._strangers, account)]))
+        claims = [Claim(self._known, network)]
+        return Attempt(await self._keeper.reserve(claims), resets=True)
 
 
 def account_claims(account: str, networks: Iterable[str]) -> list[Claim]:

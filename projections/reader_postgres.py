@@ -93,6 +93,8 @@ class Reader:
             if self._connection is None:
                 self._connection = await connect(self._url, self._within, self._session)
             return await self.go_on(sql, params)
+        except NoTable:
+            raise
         except Lost:
             await self.close()
             if fresh or clock() - started >= self._within:

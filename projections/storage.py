@@ -36,12 +36,12 @@ class Lost(StorageError):
     """The storage can't be reached, or the lock was not had in time. Nothing happened."""
 
 
+class NoTable(Lost):
+    """A table isn't there: a view was rebuilt since its name was looked up."""
+
+
 class Refused(StorageError):
     """A statement failed, or a constraint refused it. Nothing happened."""
-
-
-class NoTable(Refused):
-    """A table isn't there: a view was rebuilt since its name was looked up."""
 
 
 class OutcomeUnknown(StorageError):

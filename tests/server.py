@@ -27,6 +27,8 @@
   foresaw;
 - `GATEBOOK_TEST_UNDESCRIBED` when set, what readiness found has a member more than the description
   has, and a session that isn't there is a conflict;
+- `GATEBOOK_TEST_NOT_FOLLOWING` when set, following views stand still, so that nothing is written
+  but what was asked for: no breach, as the others are;
 - `GATEBOOK_TEST_LEASH` when set, the server ends with whoever holds the other end of its stdin.
 
 Each is a control: with it, the tests of the property that it breaks must fail. Knows how to reach
@@ -139,6 +141,11 @@ def _keep_keys(service: Service, value: str) -> None:
 def _look_seldom(service: Service, seconds: str) -> None:
     del service
     revocation_feed.LOOK_EVERY = float(seconds)  # type: ignore[misc]
+
+
+def _stop_following(service: Service, value: str) -> None:
+    del value
+    service.following.news = lambda head: None  # type: ignore[method-assign,assignment]  # noqa: ARG005
 
 
 def _lose_events(service: Service, value: str) -> None:
@@ -280,6 +287,7 @@ _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "KEEP_KEYS": _keep_keys,
     "LOOK_EVERY": _look_seldom,
     "LOSE_EVENTS": _lose_events,
+    "NOT_FOLLOWING": _stop_following,
     "TRUST_ERRORS": _trust_errors,
     "LOG_FORMS": _log_forms,
     "TELL_NAMES": _tell_names,

@@ -76,10 +76,9 @@ class Restoring:
 
     def _erase(self, user_key: str, meta: Meta) -> bool:
         try:
-            self._write([EraseUser(user_key)], meta)
+            return bool(self._write([EraseUser(user_key)], meta))
         except NotFound:
             return False
-        return True
 
     async def _dispatch(
         self, command: Command, meta: Meta, rows: tuple[Statement, ...] = ()

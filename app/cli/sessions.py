@@ -73,11 +73,11 @@ def end(session: str) -> None:
         found = []
         if is_session_id(session):
             with access.store.snapshot() as rows:
-                found = [TokenRow.of(row) for row in rows.fetch(LOOK_UP, (session,))]
+                found = [row for row in rows.fetch(LOOK_UP, (session,)) if row[0] is not None]
         if not found:
             msg = "There is no session of this id, or it has been over for more than 30 days."
             raise NotFound(msg)
-        user_key = found[0].user_key
+        user_key = TokenRow.of(found[0]).user_key
         name = find(access, user_key).user_id or user_key
         asyncio.run(_ended(by, EndSession(user_key, session, "admin")))
     output.talk(f"{'' if by.changed else 'Nothing to change. '}This session of {name} is over.")

@@ -95,9 +95,9 @@ def test_a_view_that_is_behind_fails(gatebook: Gatebook, database_url: str) -> N
     with intrude(database_url) as intruder:
         intruder.run("UPDATE views SET position = 2 WHERE name = 'revocations'")
     result = gatebook("doctor")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     line = next(line for line in result.stdout.splitlines() if line.startswith("fail"))
-    assert "revocations at 2" in line
+    assert "revocations is at 2" in line
     assert "gatebook projections rebuild" in result.stdout
 
 

@@ -100,6 +100,8 @@ def before_call(context, case, kwargs):
     if good and number % 2 and case.meta.phase.name != TestPhase.STATEFUL:
         case.body = _body(case.operation) or case.body
         case.path_parameters = {**(case.path_parameters or {}), **_path(case.operation)}
+        if case.operation.path == "/users/{user_key}":
+            case.query = {}  # a time or a position that comes by chance is mostly none
         if number % 3 == 0:
             case.query = {**(case.query or {}), **_place(case.operation)}
     _spare_the_administrator(case)
@@ -161,6 +163,8 @@ def _path(operation) -> dict[str, str]:
     base_url = operation.base_url
     if "{user_key}" in operation.path:
         return {"user_key": _user(base_url).user_key}
+    if "{name}" in operation.path:
+        return {"name": "revocations"}
     if "{session_id}" in operation.path:
         tokens = _tokens(base_url, os.environ[ADMINISTRATOR])
         return {"session_id": _session_id(tokens["access_token"])}

@@ -149,6 +149,19 @@ async def _list_keys(who: Planter, admin: Person) -> Answer:
     return await who.ask(admin, "GET", "/keys")
 
 
+async def _list_projections(who: Planter, admin: Person) -> Answer:
+    return await who.ask(admin, "GET", "/projections")
+
+
+async def _rebuild_projection(who: Planter, admin: Person) -> Answer:
+    await _cancel_rebuild(who, admin)
+    return await who.ask(admin, "POST", "/projections/revocations/rebuild", accept=False)
+
+
+async def _cancel_rebuild(who: Planter, admin: Person) -> Answer:
+    return await who.ask(admin, "DELETE", "/projections/revocations/rebuild")
+
+
 async def _rotate_keys(who: Planter, admin: Person) -> Answer:
     return await who.ask(admin, "POST", "/keys/rotate", now=False)
 
@@ -245,6 +258,9 @@ USES: Final[dict[str, Use]] = {
     "POST /oauth/introspect": _introspect,
     "POST /oauth/revoke": _revoke_token,
     "POST /oauth/token": _token,
+    "GET /projections": _list_projections,
+    "DELETE /projections/{name}/rebuild": _cancel_rebuild,
+    "POST /projections/{name}/rebuild": _rebuild_projection,
     "POST /refresh": _refresh,
     "POST /register": _register,
     "GET /revocations": _list_revocations,

@@ -73,6 +73,7 @@ class Setting(NamedTuple):
             "user_key": self.victim.user_key,
             "session_id": self.victim.session_id,
             "code": "not_found",
+            "name": "revocations",
         }
         return operation.path.format_map(real)
 

@@ -40,10 +40,13 @@ _WRITERS: Final = "SELECT xmin::text, xmax::text FROM {table}"
 
 
 def prove(url: str, count: int) -> Tally:
-    """Refresh `count` times on a server with nothing else to do, and log in now and then."""
+    """Refresh `count` times on a server with nothing else to do, and log in now and then.
+
+    It doesn't follow: what it counts, it counts later, in transactions of their own.
+    """
     tally = Tally()
     look = _sqlite if url.startswith(SQLITE) else _postgresql
-    with running(settings(url)) as server:
+    with running(settings(url, TEST_NOT_FOLLOWING="1")) as server:
         asyncio.run(_refresh(server.port, url, look, count, tally))
     return tally
 
