@@ -145,7 +145,7 @@ def _look_seldom(service: Service, seconds: str) -> None:
 
 def _stop_following(service: Service, value: str) -> None:
     del value
-    service.following.news = lambda head: None  # type: ignore[method-assign,assignment]  # noqa: ARG005
+    service.following.news = lambda head: None  # type: ignore[method-assign,assignment]
 
 
 def _lose_events(service: Service, value: str) -> None:
