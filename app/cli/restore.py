@@ -6,6 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from app import erasing
 from app.archive.importing import restore
 from app.cli import output
 from app.cli.filling import empty_place, tell, working
@@ -30,6 +31,7 @@ def command(file: Path, erased: Path | None) -> None:
     people = [] if erased is None else _people(erased)
     with empty_place() as place, working(file, backup=True) as advance:
         imported = restore(place, file, people, advance)
+        erasing.finish(place.storage)
     tell(imported)
     if imported.restored is not None and people:
         output.talk(

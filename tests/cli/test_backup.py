@@ -86,6 +86,11 @@ def test_who_is_named_is_erased_again(gatebook: Gatebook, tmp_path: Path, elsewh
     assert "Erased again: 1. Not there, or erased before: 1." in done.stderr
     (ada, ben) = items(gatebook("users", "list", "--json", DATABASE_URL=elsewhere))
     assert (ada["status"], ada["user_id"]) == ("erased", None)
+    checks = {
+        each["check"]: each["level"]
+        for each in items(gatebook("doctor", "--json", DATABASE_URL=elsewhere))
+    }
+    assert checks.get("erasures", "ok") == "ok", "no byte of the person is left to be removed"
     assert (ben["status"], ben["user_id"]) == ("active", "ben")
     assert gatebook("audit", "verify", DATABASE_URL=elsewhere).exit_code == 0
 
