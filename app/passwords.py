@@ -63,6 +63,7 @@ class HashPool:
         self._clock = clock
         self._waiting_clock = waiting_clock
         self._parameters = Parameters(memory_kib, time_cost)
+        self._nobodys = argon2id.of_nothing(*self._parameters).encoded
         self._argon2id = argon2id.Argon2id()
         self._executor = ThreadPoolExecutor(threads, "hash", initializer=_step_back)
         # Guards the four below: the loop's thread and the pool's write them.
@@ -183,14 +184,14 @@ class HashPool:
     def _compare(
         self, secret_hash: str | None, secret: str, watch: _Watch, *, admitted: bool
     ) -> bool:
-        stored = None if secret_hash is None else argon2id.parse(secret_hash)
+        stored = argon2id.parse(self._nobodys if secret_hash is None else secret_hash)
         in_use, right = self._in_use, False
-        news = () if stored is None or stored.parameters in in_use else (stored.parameters,)
+        news = () if stored.parameters in in_use else (stored.parameters,)
         for each in (*in_use, *news):
-            own = stored if stored is not None and stored.parameters == each else None
+            own = each == stored.parameters
             with watch.one():
-                same = self._argon2id.verify(own or argon2id.of_nothing(*each), secret)
-            right = right or (own is not None and same)
+                same = self._argon2id.verify(stored if own else argon2id.of_nothing(*each), secret)
+            right = right or (own and same and secret_hash is not None)
             if right and admitted:
                 break
         if news:
