@@ -63,6 +63,7 @@ class HashPool:
         self._clock = clock
         self._waiting_clock = waiting_clock
         self._parameters = Parameters(memory_kib, time_cost)
+        self._nobodys = argon2id.of_nothing(*self._parameters).encoded
         self._argon2id = argon2id.Argon2id()
         self._executor = ThreadPoolExecutor(threads, "hash", initializer=_step_back)
         # Guards the four below: the loop's thread and the pool's write them.
@@ -90,13 +91,14 @@ class HashPool:
 
     @property
     def in_use(self) -> tuple[Parameters, ...]:
-        """The pool's parameters, and all others that were met or told of, in their order."""
+        """The pool's parameters, and then all others that were met or told of, in their order."""
         return self._in_use
 
     def use(self, parameters: Iterable[Parameters]) -> None:
         """Learn which parameters stored hashes have; from any thread."""
         with self._lock:
-            self._in_use = tuple(sorted({*self._in_use, *parameters}))
+            others = {*self._in_use, *parameters} - {self._parameters}
+            self._in_use = (self._parameters, *sorted(others))
 
     async def hash(self, secret: str) -> str:
         """The encoded argon2id hash of a prepared secret; raises `Overloaded`."""
@@ -105,9 +107,10 @@ class HashPool:
     async def verify(self, secret_hash: str | None, secret: str, *, admitted: bool = True) -> bool:
         """Whether the prepared secret is the one that was hashed, compared in constant time.
 
-        A right one costs its own hash. A refusal costs a hash of each parameters in use, whoever
-        it is about: a wrong secret, one of a user who isn't `admitted` whatever it is, and None,
-        for a user that there isn't. Raises `Overloaded`, and `Damage` when the stored hash is
+        A refusal costs a hash of each parameters in use, always in the same order, whoever it is
+        about: a wrong secret, one of a user who isn't `admitted` whatever it is, and None, for a
+        user that there isn't. A right one ends with its own hash, which is the first if it is of
+        the pool's parameters. Raises `Overloaded`, and `Damage` when the stored hash is
         malformed.
         """
         return await self._run(partial(self._compare, secret_hash, secret, admitted=admitted))
@@ -181,19 +184,18 @@ class HashPool:
     def _compare(
         self, secret_hash: str | None, secret: str, watch: _Watch, *, admitted: bool
     ) -> bool:
-        stored = None if secret_hash is None else argon2id.parse(secret_hash)
-        right = False
-        if stored is not None:
+        stored = argon2id.parse(self._nobodys if secret_hash is None else secret_hash)
+        in_use, right = self._in_use, False
+        news = () if stored.parameters in in_use else (stored.parameters,)
+        for each in (*in_use, *news):
+            own = each == stored.parameters
             with watch.one():
-                right = self._argon2id.verify(stored, secret)
-            if stored.parameters not in self._in_use:
-                self.use([stored.parameters])
-        if right and admitted:
-            return True
-        for each in self._in_use:
-            if stored is None or each != stored.parameters:
-                with watch.one():
-                    self._argon2id.verify(argon2id.of_nothing(*each), secret)
+                same = self._argon2id.verify(stored if own else argon2id.of_nothing(*each), secret)
+            right = right or (own and same and secret_hash is not None)
+            if right and admitted:
+                break
+        if news:
+            self.use(news)
         return right
 
 
