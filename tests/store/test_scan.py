@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from projections.storage import SCANNED, Refused
+from projections.storage import SCANNED, NoTable, Refused
 from projections.storage_scratch import scratch
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def test_two_scans_go_side_by_side_and_one_may_be_left(store: Store) -> None:
 def test_what_can_t_be_read_is_told(store: Store) -> None:
     with (
         store.storage.snapshot() as rows,
-        pytest.raises(Refused, match="nowhere"),
+        pytest.raises(NoTable, match="nowhere"),
     ):
         list(rows.scan("SELECT 1 FROM nowhere"))
 

@@ -275,7 +275,7 @@ def test_a_transaction_with_a_refused_statement_is_never_taken_for_committed(
     with storage.transaction() as rows:
         rows.execute("CREATE TABLE one (of TEXT)")
         with pytest.raises(Refused):
-            rows.fetch("SELECT * FROM another")
+            rows.fetch("SELECT another FROM one")
         with pytest.raises(Refused):
             rows.commit()
     with storage.transaction() as rows:
