@@ -6,6 +6,7 @@ never a user_id, an address or a user agent (security rules 19 and 21).
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+from select import PIPE_BUF
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import msgspec
@@ -64,7 +66,7 @@ _PLAIN = re.compile(r"[\x21\x23-\x3c\x3e-\x5b\x5d-\x7e]+")
 
 
 class Lines:
-    """Whole lines to one stream, from any thread.
+    """Whole lines to one stream, from any thread and beside other processes.
 
     A line that can't be written is dropped: a log that is full must not stop the service.
     """
@@ -79,11 +81,11 @@ class Lines:
         self._lock = threading.Lock()
         self._torn = False
 
-    def write(self, line: bytes) -> None:
-        """Write one line; `line` ends with its only line end."""
+    def write(self, lines: bytes) -> None:
+        """Write whole lines: no others come in between when they have at most `PIPE_BUF` bytes."""
         with self._lock:
             # A line that was cut off in its middle is ended before the next one begins.
-            rest = b"\n" + line if self._torn else line
+            rest = b"\n" + lines if self._torn else lines
             try:
                 while rest and (written := self._write(rest)):
                     rest = rest[written:]
@@ -129,11 +131,16 @@ class RequestLine(msgspec.Struct, frozen=True):
 
 
 class RequestLog:
-    """Writes the one line of each request; around it stands no other pipeline, for speed."""
+    """Writes the one line of each request; around it stands no other pipeline, for speed.
+
+    On an event loop the lines of one turn are written together, right after it: under load that
+    is one system call for a dozen of them.
+    """
 
     def __init__(self, lines: Lines, log_format: LogFormat, clock: Callable[[], int]) -> None:
         self._lines = lines
         self._clock = clock
+        self._waiting: list[bytes] = []
         self._timestamp = Timestamp()
         self._encode: Callable[[RequestLine], bytes] = (
             msgspec.json.Encoder().encode if log_format == "json" else _console_request
@@ -163,7 +170,22 @@ class RequestLog:
             round(duration_ms, 3),
             user_key,
         )
-        self._lines.write(self._encode(line) + b"\n")
+        self._waiting.append(self._encode(line) + b"\n")
+        if len(self._waiting) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self._write)
+            except RuntimeError:
+                self._write()
+
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        together = b""
+        for line in waiting:
+            if len(together) + len(line) > PIPE_BUF:
+                self._lines.write(together)
+                together = b""
+            together += line
+        self._lines.write(together)
 
 
 def configure(

@@ -163,10 +163,11 @@ class SqliteLookup(_ByKey):
 
     def _try(self, sql: str, key: tuple[Value, ...]) -> Row | None:
         """None when a view has another table by now, or the store its own row no more."""
-        with suppress(NoTable):
+        try:
             found = self._storage.look_up(sql, key)
-            return found[0] if found else None
-        return None
+        except NoTable:
+            return None
+        return found[0] if found else None
 
     async def close(self) -> None:
         """Nothing: the storage closes its connections."""

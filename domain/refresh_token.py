@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS: Final = [a + b for a in _DIGITS for b in _DIGITS]
-_VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}
+_PAIR_VALUES: Final = {pair: value for value, pair in enumerate(_PAIRS)}
 _LENGTH: Final = 81
 _SESSION_DIGITS: Final = 22
 _BLOCK: Final = 64
@@ -72,18 +72,21 @@ def parse(text: str) -> RefreshToken | None:
     body = text[4:75]
     if not (text.isascii() and text[4:].isalnum()):
         return None
-    if base62(zlib.crc32(body.encode()), 6) != text[75:]:
+    if zlib.crc32(body.encode()) != _six_digits(text[75:]):
         return None
-    generation = 0
-    for digit in text[26:32]:
-        generation = generation * 62 + _VALUES[digit]
-    return RefreshToken(text[4:26], generation, text[32:75])
+    return RefreshToken(text[4:26], _six_digits(text[26:32]), text[32:75])
 
 
 def is_genuine(token: RefreshToken, key: bytes) -> bool:
     """Whether the server made this token, compared in constant time."""
     expected = _mac(token.session_id, token.generation, key)
     return hmac.compare_digest(expected, token.mac) and token.generation > 0
+
+
+def _six_digits(text: str) -> int:
+    """The number that `base62(…, 6)` wrote."""
+    first, second, third = text[:2], text[2:4], text[4:]
+    return (_PAIR_VALUES[first] * 3844 + _PAIR_VALUES[second]) * 3844 + _PAIR_VALUES[third]
 
 
 @lru_cache(maxsize=8192)

@@ -29,12 +29,16 @@ def table_of(name: str, version: int, build: int) -> str:
     return base_of(name, version) if build == 0 else f"{name}_r{build}_v{version}"
 
 
-@lru_cache(maxsize=4096)
 def renamed(sql: str, names: Names) -> str:
     """The same statement about other tables."""
+    return _renamed(sql, names) if names else sql
+
+
+@lru_cache(maxsize=4096)
+def _renamed(sql: str, names: Names) -> str:
     table = dict(names)
     pattern = rf"(?<![A-Za-z0-9_])({'|'.join(table)})(?![A-Za-z0-9])"
-    return re.sub(pattern, lambda found: table[found[1]], sql) if names else sql
+    return re.sub(pattern, lambda found: table[found[1]], sql)
 
 
 class NamedRows:
