@@ -87,10 +87,9 @@ class Accounts:
         meta = caller.meta(actor_of(row.user_key))
         recorded = await self._dispatcher.dispatch(command, meta, rows)
         started_at = recorded[-1].time
-        return Tokens(
-            self._issuer.issue(self._session(row, session_id, started_at), self._clock()),
-            format_refresh_token(session_id, 1, self._ring.refresh),
-        )
+        session = self._session(row, session_id, started_at)
+        access_token, _ = self._issuer.issue(session, self._clock())
+        return Tokens(access_token, format_refresh_token(session_id, 1, self._ring.refresh))
 
     async def find_user_key(self, name: str, secret: str, caller: Caller) -> str:
         """The key of somebody who knows name and secret; raises as `authenticate` does."""

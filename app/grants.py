@@ -49,6 +49,5 @@ class Grants:
             self._policy.ends_at(row.expires_at, row.last_used_at),
             narrowed(row.permissions, scope),
         )
-        now = self._clock()
-        token = self._issuer.issue(session, now)
-        return Granted(token, self._issuer.lifetime(session, now), session.permissions)
+        token, lifetime = self._issuer.issue(session, self._clock())
+        return Granted(token, lifetime, session.permissions)

@@ -34,10 +34,10 @@ class Issuer:
         self._audience = audience
         self._ttl = ttl
 
-    def issue(self, session: Session, now: int) -> str:
-        """A token that doesn't outlive its session (RFC 9068 §2.2)."""
+    def issue(self, session: Session, now: int) -> tuple[str, int]:
+        """A token that doesn't outlive its session (RFC 9068 §2.2), and its life in seconds."""
         second = now // SECOND
-        lifetime = self.lifetime(session, now)
+        lifetime = min(self._ttl, session.ends_at // SECOND - second)
         if lifetime <= 0:
             raise InvalidToken(reason="expired")
         claims = Claims(
@@ -54,7 +54,7 @@ class Issuer:
             auth_time=min(session.started_at // SECOND, second),
             scope=session.permissions,
         )
-        return access_token.sign(claims, self.keys.signer(now))
+        return access_token.sign(claims, self.keys.signer(now)), lifetime
 
     def check(self, token: str, now: int) -> Claims:
         """The claims of a token of ours; raises `InvalidToken` (RFC 9068 §4)."""
@@ -72,8 +72,3 @@ class Issuer:
             return access_token.genuine(token, self.keys.verifying)
         except InvalidToken:
             return None
-
-    def lifetime(self, session: Session, now: int) -> int:
-        """How many seconds a token of this session lives that is issued now."""
-        second = now // SECOND
-        return min(second + self._ttl, session.ends_at // SECOND) - second

@@ -46,13 +46,11 @@ class SigningKeys(msgspec.Struct, frozen=True):
         By a clock that is behind the log's, where none is active yet, the first that will be.
         """
         able = [
-            (key.active_from, key)
+            ((True, key.active_from) if key.active_from <= now else (False, -key.active_from), key)
             for key in self.keys.values()
             if key.active_from is not None and key.is_usable
         ]
-        active = [each for each in able if each[0] <= now]
-        chosen = max(active, key=_since) if active else min(able, key=_since, default=None)
-        return None if chosen is None else chosen[1]
+        return max(able, key=_order)[1] if able else None
 
     def waiting(self, now: int) -> SigningKeyState | None:
         """The key that is to take over after `now`, if there is one."""
@@ -148,5 +146,5 @@ def _changed(ring: SigningKeys, kid: str, **changes: object) -> dict[str, Signin
     return {**ring.keys, kid: msgspec.structs.replace(key, **changes)}
 
 
-def _since(each: tuple[int, SigningKeyState]) -> int:
+def _order(each: tuple[tuple[bool, int], SigningKeyState]) -> tuple[bool, int]:
     return each[0]

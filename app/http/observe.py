@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -40,6 +40,7 @@ _UNLESS_SAID: Final = (
     (_CSP, b"default-src 'none'; frame-ancestors 'none'"),
     (_CACHE, b"no-store"),
 )
+_OF_SOME: Final = frozenset({_CSP, _CACHE, b"allow"})
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 _HEAD: Final = "gatebook.head"
@@ -93,13 +94,10 @@ class Observed:
             if message["type"] == "http.response.start":
                 started_answer = True
                 status = message["status"]
-                said = {name for name, _ in message["headers"]}
-                answered = message["headers"]
                 message["headers"] = [
-                    *(map(_with_head, answered) if b"allow" in said else answered),
+                    *_completed(message["headers"]),
                     *self._headers,
                     (b"x-request-id", request_id.encode()),
-                    *(each for each in _UNLESS_SAID if each[0] not in said),
                 ]
             await send(message)
 
@@ -136,6 +134,15 @@ class Observed:
             }
         )
         await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _completed(answered: Iterable[Header]) -> Iterable[Header]:
+    """An answer's own headers, and those that hold unless it says something else."""
+    said = {name for name, _ in answered}
+    if said.isdisjoint(_OF_SOME):
+        return (*answered, *_UNLESS_SAID)
+    added = [each for each in _UNLESS_SAID if each[0] not in said]
+    return (*map(_with_head, answered), *added)
 
 
 def _with_head(header: Header) -> Header:
