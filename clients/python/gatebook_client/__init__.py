@@ -6,30 +6,42 @@
 
 from gatebook_client.auth import GatebookAuth
 from gatebook_client.cache import FileCache
+from gatebook_client.caller import Caller
 from gatebook_client.errors import (
     ConfigurationError,
     GatebookError,
+    PermissionMissing,
     Problem,
     ReauthenticationRequired,
     Refused,
     ServiceUnavailable,
+    SessionEnded,
+    TokenExpired,
     TokenRefused,
     TooManyAttempts,
     TryLater,
+    VerifierNotReady,
 )
 from gatebook_client.tokens import Tokens
+from gatebook_client.verifier import Verifier
 
 __all__ = [
+    "Caller",
     "ConfigurationError",
     "FileCache",
     "GatebookAuth",
     "GatebookError",
+    "PermissionMissing",
     "Problem",
     "ReauthenticationRequired",
     "Refused",
     "ServiceUnavailable",
+    "SessionEnded",
+    "TokenExpired",
     "TokenRefused",
     "Tokens",
     "TooManyAttempts",
     "TryLater",
+    "Verifier",
+    "VerifierNotReady",
 ]

@@ -35,10 +35,18 @@ class SingleFlight(Generic[T]):
         self._flying: Future[T] | None = None
         _flights.add(self)  # type: ignore[arg-type]
 
-    def join(self) -> Future[T]:
-        """The run that is on, or a new one."""
+    def join(self, needless: Callable[[], T | None] | None = None) -> Future[T]:
+        """The run that is on, or a new one.
+
+        Unless `needless` gives what a run would: one may have ended since the caller looked.
+        """
         with self._lock:
             if self._flying is None:
+                already = None if needless is None else needless()
+                if already is not None:
+                    landed_before = Future[T]()
+                    landed_before.set_result(already)
+                    return landed_before
                 self._flying = future = Future[T]()
                 # Nobody who waits can cancel it, as an event loop would that gives up.
                 future.set_running_or_notify_cancel()

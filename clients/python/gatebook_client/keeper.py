@@ -109,29 +109,39 @@ class Keeper:
         if now >= held.over:
             return None
         if now >= held.old and now >= self._again_at:
-            self._flight.join()
+            self._flight.join(lambda: self._other_than(held))
         return held
 
     def good(self) -> Held:
         """What can be used; waits for it if need be, and raises why there is nothing."""
-        return self.current() or self._flight.join().result()
+        return self.current() or self._flight.join(self._usable).result()
 
     async def good_soon(self) -> Held:
         """The same, for a task."""
         held = self.current()
-        return held if held is not None else await landed(self._flight.join())
+        return held if held is not None else await landed(self._flight.join(self._usable))
 
     def instead_of(self, refused: Held) -> Held | Future[Held] | None:
         """What to try after this was refused; None when another one would be refused as well."""
-        held, token = self._held, refused.tokens.access_token
-        if held is not None and held.tokens.access_token != token:
+        token = refused.tokens.access_token
+        if (held := self._other_than(refused)) is not None:
             return held
         life = refused.over - refused.got
         young = time.monotonic() - refused.got < min(HOLD, life / _OF_LIFE)
         if token == self._forced and young:
             return None
         self._refused = token
-        return self._flight.join()
+        return self._flight.join(lambda: self._other_than(refused))
+
+    def _usable(self) -> Held | None:
+        held = self._held
+        return held if held is not None and time.monotonic() < held.over else None
+
+    def _other_than(self, than: Held) -> Held | None:
+        held = self._held
+        if held is None or held.tokens.access_token == than.tokens.access_token:
+            return None
+        return held
 
     def forget(self) -> None:
         """Hold nothing any more, here and in the cache."""
