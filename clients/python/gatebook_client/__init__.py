@@ -4,6 +4,7 @@
 `AsyncGatebook` for what else the service can be asked.
 """
 
+from gatebook_client.async_gatebook import AsyncGatebook
 from gatebook_client.auth import GatebookAuth
 from gatebook_client.cache import FileCache
 from gatebook_client.caller import Caller
@@ -22,13 +23,16 @@ from gatebook_client.errors import (
     TryLater,
     VerifierNotReady,
 )
+from gatebook_client.gatebook import Gatebook
 from gatebook_client.tokens import Tokens
 from gatebook_client.verifier import Verifier
 
 __all__ = [
+    "AsyncGatebook",
     "Caller",
     "ConfigurationError",
     "FileCache",
+    "Gatebook",
     "GatebookAuth",
     "GatebookError",
     "PermissionMissing",

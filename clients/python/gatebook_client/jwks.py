@@ -18,7 +18,7 @@ import msgspec
 from gatebook_client.errors import GatebookError, VerifierNotReady
 from gatebook_client.flight import SingleFlight
 from gatebook_client.keys import Jwk, PublicKey, read_key
-from gatebook_client.service import Service
+from gatebook_client.service import Asked, Service
 from gatebook_client.wire import read
 
 PATH: Final = "/.well-known/jwks.json"
@@ -146,7 +146,7 @@ class Keys:
         self.fetches += 1
         self._asked_at = time.monotonic()
         headers = {"If-None-Match": known.etag} if known and known.etag else {}
-        answer, sent, _ = self._service.ask("GET", PATH, headers=headers)
+        answer, sent, _ = self._service.ask(Asked("GET", PATH, headers=headers))
         age = _age(answer.headers.get("cache-control", ""))
         if answer.status == _NOT_MODIFIED and known is not None:
             return msgspec.structs.replace(known, at=sent, age=age)

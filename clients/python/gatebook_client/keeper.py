@@ -28,7 +28,7 @@ from gatebook_client.errors import (
     UnexpectedAnswer,
 )
 from gatebook_client.flight import SingleFlight, landed
-from gatebook_client.service import Service
+from gatebook_client.service import Asked, Service
 from gatebook_client.tokens import Tokens, newest, read_times, session_of
 from gatebook_client.wire import http_date, read
 
@@ -234,7 +234,7 @@ class Keeper:
     def _asked(self, path: str, body: dict[str, object], used: str | None) -> Held:
         if self._rotate and used:
             body["rotate"] = True
-        answer, sent, received = self._service.ask("POST", path, body)
+        answer, sent, received = self._service.ask(Asked("POST", path, msgspec.json.encode(body)))
         date = http_date(answer.headers.get("date"))
         if date is not None:
             self._clock.dated(date, sent)

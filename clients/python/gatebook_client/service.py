@@ -11,16 +11,58 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+import anyio
 import httpx
 import msgspec
 
-from gatebook_client.errors import ServiceUnavailable, TryLater
+from gatebook_client.errors import ServiceUnavailable, TooManyAttempts, TryLater
 from gatebook_client.wire import USER_AGENT, Answer, error_of, pause
 
 PATIENCE: Final = 30.0
 """Seconds for which a call waits for a service that is away or overloaded."""
 TIMEOUT: Final = 10.0
 """Seconds for one request."""
+_REFUSED: Final = 400
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One request."""
+
+    method: str
+    path: str
+    content: bytes | None = None
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = {}
+    repeatable: bool = True
+
+    def __repr__(self) -> str:
+        """Without what is sent."""
+        return f"Asked({self.method} {self.path})"
+
+    @property
+    def sent_headers(self) -> dict[str, str]:
+        """With that of the content."""
+        more = {} if self.content is None else {"Content-Type": self.content_type}
+        return {**self.headers, **more}
+
+
+class Tries:
+    """How long to wait for the next try, and when to give up."""
+
+    def __init__(self, patience: float, *, repeatable: bool = True) -> None:
+        self._until = time.monotonic() + patience
+        self._repeatable = repeatable
+        self._turn = 0
+
+    def next(self, refusal: TryLater) -> float:
+        """Seconds to wait; raises the refusal when that is too long, or it may have been done."""
+        if not self._repeatable and not isinstance(refusal, TooManyAttempts):
+            raise refusal
+        wait = max(refusal.retry_after or 0.0, pause(self._turn))
+        if time.monotonic() + wait > self._until:
+            raise refusal
+        self._turn += 1
+        return wait
 
 
 class Service:
@@ -40,52 +82,37 @@ class Service:
         self._transport = transport
         self._client: httpx.Client | None = None
         self._pid = os.getpid()
+        self._lock = threading.Lock()
         self._closing = threading.Event()
 
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[Answer, float, float]:
+    def ask(self, asked: Asked, auth: httpx.Auth | None = None) -> tuple[Answer, float, float]:
         """The answer, other than one to try later, and when (monotonic) it was asked and given.
 
         Raises TryLater when no other came in time. What was asked may have been done all the same.
         """
-        until = time.monotonic() + self.patience
-        turn = 0
+        tries = Tries(self.patience, repeatable=asked.repeatable)
         while True:
             sent = time.monotonic()
+            refusal: TryLater | None
             try:
-                answer = self.once(method, path, body, headers)
+                answer = self.once(asked, auth)
+                refusal = _later(answer)
             except ServiceUnavailable as error:
-                refusal: TryLater = error
-            else:
-                found = error_of(answer) if answer.status >= 400 else None  # noqa: PLR2004
-                if not isinstance(found, TryLater):
-                    return answer, sent, time.monotonic()
-                refusal = found
-            wait = max(refusal.retry_after or 0.0, pause(turn))
-            if time.monotonic() + wait > until or self._closing.wait(wait):
+                refusal = error
+            if refusal is None:
+                return answer, sent, time.monotonic()
+            if self._closing.wait(tries.next(refusal)):
                 raise refusal
-            turn += 1
 
-    def once(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    def once(self, asked: Asked, auth: httpx.Auth | None = None) -> Answer:
         """The answer to one request; raises ServiceUnavailable when none came."""
-        given = dict(headers or {})
-        content = None
-        if body is not None:
-            content, given["Content-Type"] = msgspec.json.encode(body), "application/json"
         try:
             answer = self.client().request(
-                method, f"{self.url}{path}", content=content, headers=given
+                asked.method,
+                f"{self.url}{asked.path}",
+                content=asked.content,
+                headers=asked.sent_headers,
+                auth=auth,
             )
         except httpx.TransportError as error:
             raise unreachable(self.url, error) from None
@@ -93,20 +120,72 @@ class Service:
 
     def client(self) -> httpx.Client:
         """The HTTP client; another one in a forked process, which must not share connections."""
-        if self._client is None or self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._client = httpx.Client(
-                timeout=self._timeout,
-                transport=self._transport,
-                headers={"User-Agent": USER_AGENT},
-            )
-        return self._client
+        with self._lock:
+            if self._client is None or self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._client = httpx.Client(
+                    timeout=self._timeout,
+                    transport=self._transport,
+                    headers={"User-Agent": USER_AGENT},
+                )
+            return self._client
 
     def close(self) -> None:
         """Wait for nothing any more."""
         self._closing.set()
         if self._client is not None:
             self._client.close()
+
+
+class AsyncService:
+    """The same for the tasks of one event loop."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.url = url
+        self.patience = patience
+        self.client = httpx.AsyncClient(
+            timeout=timeout, transport=transport, headers={"User-Agent": USER_AGENT}
+        )
+
+    async def ask(self, asked: Asked, auth: httpx.Auth | None = None) -> Answer:
+        """The answer, other than one to try later; raises TryLater when no other came in time."""
+        tries = Tries(self.patience, repeatable=asked.repeatable)
+        while True:
+            refusal: TryLater | None
+            try:
+                answer = await self.once(asked, auth)
+                refusal = _later(answer)
+            except ServiceUnavailable as error:
+                refusal = error
+            if refusal is None:
+                return answer
+            await anyio.sleep(tries.next(refusal))
+
+    async def once(self, asked: Asked, auth: httpx.Auth | None = None) -> Answer:
+        """The answer to one request; raises ServiceUnavailable when none came."""
+        try:
+            answer = await self.client.request(
+                asked.method,
+                f"{self.url}{asked.path}",
+                content=asked.content,
+                headers=asked.sent_headers,
+                auth=auth,
+            )
+        except httpx.TransportError as error:
+            raise unreachable(self.url, error) from None
+        return Answer(answer.status_code, answer.headers, answer.content)
+
+
+def _later(answer: Answer) -> TryLater | None:
+    error = error_of(answer) if answer.status >= _REFUSED else None
+    return error if isinstance(error, TryLater) else None
 
 
 def unreachable(url: str, error: Exception) -> ServiceUnavailable:
