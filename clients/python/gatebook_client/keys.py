@@ -65,7 +65,7 @@ class PublicKey:
             raise ValueError("not a key for access tokens")
         members, self._check = made(jwk)
         self.algorithm = jwk.alg
-        self.kid = _thumbprint(members)
+        self.kid = thumbprint(members)
         if self.kid != jwk.kid:
             raise ValueError("the kid is not the key's thumbprint")
         self.header = header_of(self.algorithm, self.kid)
@@ -108,7 +108,7 @@ def read_key(jwk: Jwk) -> PublicKey | None:
         return None
 
 
-def _thumbprint(members: Mapping[str, str]) -> str:
+def thumbprint(members: Mapping[str, str]) -> str:
     """RFC 7638: over the members that make the key, sorted."""
     text = msgspec.json.encode(dict(sorted(members.items())))
     return encode(hashlib.sha256(text).digest()).decode()
