@@ -233,9 +233,8 @@ class Verifier:
         if key is not None and feed.revoked(caller.session_id, key.kid):
             raise SessionEnded("The session of this token was ended.")
         if self._closed and (staleness := feed.staleness) > self._max_staleness:
-            raise VerifierNotReady(
-                f"Nothing is known of revocations since {staleness:.1f} s.", retry_after=1.0
-            )
+            since = "yet" if staleness == float("inf") else f"since {staleness:.1f} s"
+            raise VerifierNotReady(f"Nothing is known of revocations {since}.", retry_after=1.0)
 
 
 def bearer(authorization: str | None) -> str | None:

@@ -1,11 +1,6 @@
-"""A stand-in for the service, so that users test their own programs without it.
+"""`FakeIssuer`: users, sessions and a key, in memory, and what the service would answer of them.
 
-    issuer = FakeIssuer()
-    verifier = issuer.verifier(audience="https://orders.example")
-    caller = verifier.verify(issuer.token(permissions=["orders:read"]))
-
-Signs with a key that is made for the occasion, and answers as the service does what the classes
-of this package ask: through `transport`, without a network, or any program through `serve()`.
+Knows no socket; what it answers is sent by `serving`, or by no network at all.
 """
 
 from __future__ import annotations
@@ -15,8 +10,6 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 import httpx
@@ -32,14 +25,24 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from gatebook_client.auth import GatebookAuth
 from gatebook_client.keys import Jwk, encode, header_of, read_key, thumbprint
+from gatebook_client.testing.answering import (
+    BASE32,
+    BASE62,
+    Reply,
+    json_reply,
+    now_text,
+    position_of,
+    problem,
+    random_text,
+    sent_event,
+)
+from gatebook_client.testing.serving import STREAM, Server, handler
 from gatebook_client.tokens import read_times
 from gatebook_client.verifier import Verifier
 
 ISSUER: Final = "https://gatebook.test"
 TTL: Final = 3600
 _HALF: Final = 32
-_BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-_BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _HEAD_EVERY: Final = 1.0
 _KEPT_SECONDS: Final = 3660
 
@@ -85,7 +88,7 @@ class FakeIssuer:
         self.rotate = rotate
         self.requests: list[str] = []
         """What was asked, as `METHOD /path`."""
-        self.log_id = _text(_BASE62, 22)
+        self.log_id = random_text(BASE62, 22)
         self._users: dict[str, FakeUser] = {}
         self._sessions: dict[str, _Session] = {}
         self._revoked: list[dict[str, object]] = []
@@ -110,7 +113,7 @@ class FakeIssuer:
     ) -> FakeUser:
         """A new user."""
         made = FakeUser(
-            "uk_" + _text(_BASE32[:8], 1) + _text(_BASE32, 25),
+            "uk_" + random_text(BASE32[:8], 1) + random_text(BASE32, 25),
             user_id,
             user_secret,
             sorted(permissions),
@@ -194,7 +197,7 @@ class FakeIssuer:
     @contextmanager
     def serve(self) -> Iterator[str]:
         """Answer on a free port of this machine; the address, which becomes the issuer."""
-        with _Server(("127.0.0.1", 0), _handler(self)) as server:
+        with Server(("127.0.0.1", 0), handler(self)) as server:
             host, port = server.server_address[:2]
             url = f"http://{host!s}:{port}"
             if self.audience == self.issuer:
@@ -210,23 +213,25 @@ class FakeIssuer:
 
     # What is answered
 
-    def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, method: str, path: str, body: bytes) -> Reply:
         """Status, headers and body, as the service's."""
         self.requests.append(f"{method} {path}")
         if self._away:
-            return _problem(503, "unavailable", "The stand-in is away.", {"Retry-After": "0"})
+            return problem(503, "unavailable", "The stand-in is away.", {"Retry-After": "0"})
         if (method, path) == ("GET", "/.well-known/jwks.json"):
-            return _json(200, {"keys": self._jwks}, {"Cache-Control": "public, max-age=300"})
+            return json_reply(200, {"keys": self._jwks}, {"Cache-Control": "public, max-age=300"})
         if method != "POST" or path not in _POSTS:
-            return _problem(404, "not_found", "The stand-in doesn't answer this.")
+            return problem(404, "not_found", "The stand-in doesn't answer this.")
         try:
             given = msgspec.json.decode(body, type=dict[str, Any])
             return _POSTS[path](self, given)
         except (KeyError, msgspec.DecodeError):
-            return _problem(400, "invalid_request", "A member is missing.")
+            return problem(400, "invalid_request", "A member is missing.")
 
-    def told(self, count: int) -> Iterator[bytes]:
-        """The stream of revocations, from its beginning; `count` is how many were told before."""
+    def told(self, place: str) -> Iterator[bytes]:
+        """The stream of revocations after a place."""
+        count = position_of(place)
+        yield b": a stand-in\n\n"
         while True:
             with self._news:
                 if count == len(self._revoked):
@@ -235,67 +240,66 @@ class FakeIssuer:
             if self._away:
                 return
             for each in news:
-                yield _event("revocation", each, f"{self.log_id}:{each['position']}")
-            head = {"log_id": self.log_id, "position": count, "time": _now_text(0)}
-            yield _event("head", head, None)
+                yield sent_event("revocation", each, f"{self.log_id}:{each['position']}")
+            head = {"log_id": self.log_id, "position": count, "time": now_text(0)}
+            yield sent_event("head", head, None)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
-        if path == "/revocations/stream" and not self._away:
+        if path == STREAM and not self._away:
             self.requests.append(f"GET {path}")
-            place = request.headers.get("last-event-id", "")
             return httpx.Response(
                 200,
                 headers={"Content-Type": "text/event-stream"},
-                content=_head_first(self.told(_position(place))),
+                content=self.told(request.headers.get("last-event-id", "")),
             )
         status, headers, content = self.answer(request.method, path, request.read())
         return httpx.Response(status, headers=headers, content=content)
 
-    def _register(self, given: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
+    def _register(self, given: Mapping[str, str]) -> Reply:
         if any(each.user_id == given["user_id"] for each in self._users.values()):
-            return _problem(409, "user_id_taken", "Another user has this name.")
+            return problem(409, "user_id_taken", "Another user has this name.")
         made = self.user(given["user_id"], user_secret=given["user_secret"])
-        return _json(201, {"user_key": made.user_key})
+        return json_reply(201, {"user_key": made.user_key})
 
-    def _find(self, given: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
+    def _find(self, given: Mapping[str, str]) -> Reply:
         for each in self._users.values():
             if (each.user_id, each.user_secret) == (given["user_id"], given["user_secret"]):
-                return _json(200, {"user_key": each.user_key})
-        return _problem(401, "invalid_credentials", "No such user, or another secret.")
+                return json_reply(200, {"user_key": each.user_key})
+        return problem(401, "invalid_credentials", "No such user, or another secret.")
 
-    def _authenticate(self, given: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
+    def _authenticate(self, given: Mapping[str, str]) -> Reply:
         user = self._users.get(given["user_key"])
         if user is None or user.user_secret != given["user_secret"]:
-            return _problem(401, "invalid_credentials", "No such user, or another secret.")
+            return problem(401, "invalid_credentials", "No such user, or another secret.")
         session = self._begin(user)
         tokens = {
             "access_token": self._signed(session),
             "refresh_token": _refresh_token(session),
         }
-        return _json(200, tokens)
+        return json_reply(200, tokens)
 
-    def _refresh(self, given: Mapping[str, Any]) -> tuple[int, dict[str, str], bytes]:
+    def _refresh(self, given: Mapping[str, Any]) -> Reply:
         token = str(given["refresh_token"])
         session = self._sessions.get(token[4:26])
         if session is None or token != _refresh_token(session):
-            return _problem(401, "invalid_token", "No such refresh token.", _CHALLENGE)
+            return problem(401, "invalid_token", "No such refresh token.", _CHALLENGE)
         if session.ended:
             more = {"reason": "revoked"}
-            return _problem(401, "invalid_token", "The session has ended.", _CHALLENGE, more)
+            return problem(401, "invalid_token", "The session has ended.", _CHALLENGE, more)
         answer = {"access_token": self._signed(session)}
         if self.rotate or given.get("rotate"):
             session.generation += 1
             answer["refresh_token"] = _refresh_token(session)
-        return _json(200, answer)
+        return json_reply(200, answer)
 
-    def _revoke(self, given: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
+    def _revoke(self, given: Mapping[str, str]) -> Reply:
         if given["refresh_token"][4:26] in self._sessions:
             self._end(given["refresh_token"][4:26])
-        return _json(200, {})
+        return json_reply(200, {})
 
     def _begin(self, user: FakeUser) -> _Session:
-        session = _Session(_text(_BASE62, 22), user.user_key, int(time.time()))
+        session = _Session(random_text(BASE62, 22), user.user_key, int(time.time()))
         self._sessions[session.session_id] = session
         return session
 
@@ -308,7 +312,7 @@ class FakeIssuer:
     def _tell(self, **what: str) -> None:
         with self._news:
             position = len(self._revoked) + 1
-            told = {"position": position, "until": _now_text(_KEPT_SECONDS), **what}
+            told = {"position": position, "until": now_text(_KEPT_SECONDS), **what}
             self._revoked.append(told)
             self._news.notify_all()
 
@@ -356,101 +360,8 @@ _POSTS: Final = {
 }
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-
-def _handler(issuer: FakeIssuer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        """Answers what the stand-in does."""
-
-        def do_GET(self) -> None:
-            """Keys, or the stream."""
-            if self.path.partition("?")[0] != "/revocations/stream":
-                self._send(*issuer.answer("GET", self.path, b""))
-                return
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream")
-            self.end_headers()
-            try:
-                place = self.headers.get("Last-Event-ID", "")
-                for each in _head_first(issuer.told(_position(place))):
-                    self.wfile.write(each)
-                    self.wfile.flush()
-            except OSError:
-                self.close_connection = True
-
-        def do_POST(self) -> None:
-            """All else."""
-            length = int(self.headers.get("Content-Length", 0))
-            self._send(*issuer.answer("POST", self.path, self.rfile.read(length)))
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited
-            """Say nothing."""
-
-        def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-    return Handler
-
-
-def _head_first(told: Iterator[bytes]) -> Iterator[bytes]:
-    yield b": a stand-in\n\n"
-    yield from told
-
-
-def _position(place: str) -> int:
-    number = place.rpartition(":")[2]
-    return int(number) if number.isdigit() else 0
-
-
-def _event(name: str, data: object, place: str | None) -> bytes:
-    lines = [f"event: {name}", f"data: {msgspec.json.encode(data).decode()}"]
-    lines += [f"id: {place}"] if place else []
-    return "\n".join([*lines, "", ""]).encode()
-
-
-def _json(
-    status: int, body: object, headers: Mapping[str, str] | None = None
-) -> tuple[int, dict[str, str], bytes]:
-    given = {"Cache-Control": "no-store", "Content-Type": "application/json", **(headers or {})}
-    return status, given, msgspec.json.encode(body)
-
-
-def _problem(
-    status: int,
-    code: str,
-    detail: str,
-    headers: Mapping[str, str] | None = None,
-    more: Mapping[str, str] | None = None,
-) -> tuple[int, dict[str, str], bytes]:
-    body = {
-        "type": f"about:blank#{code}",
-        "title": code.replace("_", " ").capitalize(),
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": secrets.token_hex(16),
-        **(more or {}),
-    }
-    return _json(status, body, {"Content-Type": "application/problem+json", **(headers or {})})
-
-
 def _refresh_token(session: _Session) -> str:
     """One of the service's form, though its check digits are none."""
     generation = f"{session.generation:06d}"
     mac = session.session_id.ljust(43, "x")
     return f"gbr_{session.session_id}{generation}{mac}000000"
-
-
-def _text(alphabet: str, length: int) -> str:
-    return "".join(secrets.choice(alphabet) for _ in range(length))
-
-
-def _now_text(plus: float) -> str:
-    return datetime.fromtimestamp(time.time() + plus, UTC).isoformat().replace("+00:00", "Z")
