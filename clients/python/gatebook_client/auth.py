@@ -87,7 +87,7 @@ class GatebookAuth(httpx.Auth, _Httpx2Auth):
         self._url = base_url(url, allow_http=allow_http)
         self._credentials = Credentials(user_key, user_secret, refresh_token)
         self._keeper = Keeper(
-            Service(self._url, patience=patience, timeout=timeout, transport=transport),
+            Service(self._url, patience=patience, timeout=timeout, transport=transport, idle=0),
             self._credentials,
             cache_of(cache),
             margin=margin,

@@ -102,7 +102,10 @@ class Verifier:
         self._max_staleness = max_staleness
         self._patience = patience
         service = Service(
-            base_url(url or issuer, allow_http=allow_http), patience=patience, transport=transport
+            base_url(url or issuer, allow_http=allow_http),
+            patience=patience,
+            transport=transport,
+            idle=0,
         )
         self._service = service
         self._keys = Keys(service, stale_if_error=stale_if_error)
