@@ -5,6 +5,7 @@ Knows nothing of the requests that the tokens are for.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Iterator
@@ -87,9 +88,9 @@ class Keeper:
         self._clock = ServiceClock()
         self._held: Held | None = None
         self._refused: str | None = None
-        """The last access token that was refused: not to be taken from the cache again."""
+        """The mark of the access token refused last: not to be taken from the cache again."""
         self._forced: str | None = None
-        """The access token that was got because of that one."""
+        """The mark of the one that was got because of it."""
         self._refusal: GatebookError | None = None
         self._again_at = 0.0
         self._hold = HOLD
@@ -123,14 +124,14 @@ class Keeper:
 
     def instead_of(self, refused: Held) -> Held | Future[Held] | None:
         """What to try after this was refused; None when another one would be refused as well."""
-        token = refused.tokens.access_token
         if (held := self._other_than(refused)) is not None:
             return held
         life = refused.over - refused.got
         young = time.monotonic() - refused.got < min(HOLD, life / _OF_LIFE)
-        if token == self._forced and young:
+        mark = _mark(refused.tokens)
+        if mark == self._forced and young:
             return None
-        self._refused = token
+        self._refused = mark
         return self._flight.join(lambda: self._other_than(refused))
 
     def _usable(self) -> Held | None:
@@ -166,8 +167,8 @@ class Keeper:
             self._hold_off(error)
             raise
         self._refusal, self._hold, self._again_at = None, HOLD, 0.0
-        if refused is not None and self._held and self._held.tokens.access_token == refused:
-            self._forced = held.tokens.access_token
+        if refused is not None and self._held and _mark(self._held.tokens) == refused:
+            self._forced = _mark(held.tokens)
         self._held = held
         return held
 
@@ -182,13 +183,14 @@ class Keeper:
         _logger.warning("The tokens could not be renewed: %s", error)
 
     def _obtained(self, kept: Kept, refused: str | None) -> Held:
-        if kept.access_token and kept.access_token != refused:
+        if kept.access_token:
+            tokens = Tokens(kept.access_token, kept.refresh_token)
             try:
-                held = self._timed(Tokens(kept.access_token, kept.refresh_token), kept.ahead)
+                held = self._timed(tokens, kept.ahead)
             except UnexpectedAnswer:
                 _logger.warning("The cache holds something else than a token.")
             else:
-                if time.monotonic() < held.old:
+                if time.monotonic() < held.old and _mark(tokens) != refused:
                     return held
         problem = None
         for token in self._refresh_tokens(kept):
@@ -259,3 +261,8 @@ class Keeper:
         over = now + times.exp - self._clock.now(ahead)
         margin = min(self._margin, (times.exp - times.iat) / _OF_LIFE)
         return Held(tokens, now, over - margin, over - margin / _OF_MARGIN)
+
+
+def _mark(tokens: Tokens) -> str:
+    """What an access token is known again by, and nobody can use."""
+    return hashlib.sha256(tokens.access_token.encode()).hexdigest()
