@@ -18,6 +18,7 @@ MAX_LEEWAY: Final = 60.0
 """Seconds; also how far the clock of whoever signs may be ahead."""
 _MAX_LIFE: Final = 3600
 _JTI_LENGTH: Final = 22
+_SID_LENGTH: Final = 22
 _MOST: Final = 2**53
 _TEXTS: Final = ("iss", "sub", "aud", "jti", "client_id", "sid", "user_id", "scope")
 _MOMENTS: Final = ("iat", "exp", "auth_time")
@@ -94,7 +95,7 @@ def check(
         or claims["aud"] != audience
         or claims["client_id"] != sub
         or not sub
-        or not claims["sid"]
+        or len(claims["sid"]) != _SID_LENGTH
         or len(claims["jti"]) != _JTI_LENGTH
         or not 0 < exp - iat <= _MAX_LIFE
         or iat > latest

@@ -230,13 +230,14 @@ class FakeIssuer:
 
     def told(self, place: str) -> Iterator[bytes]:
         """The stream of revocations after a place."""
-        count = position_of(place)
+        count, begun = position_of(place), False
         yield b": a stand-in\n\n"
         while True:
             with self._news:
-                if count == len(self._revoked):
+                if begun and count == len(self._revoked):
                     self._news.wait(_HEAD_EVERY)
                 news, count = self._revoked[count:], len(self._revoked)
+            begun = True
             if self._away:
                 return
             for each in news:
