@@ -18,8 +18,9 @@ import httpx
 
 from gatebook_client import GatebookAuth, GatebookError
 
-PAUSE_S = 0.4
-"""Between two calls of one task, on average."""
+PAUSE_S = 2.0
+"""Between two calls of one task, on average: all together they must not be too much for the service
+on the same machine, or tokens of two seconds are over before they are looked at."""
 
 
 class Calls:

@@ -124,8 +124,12 @@ class Keeper:
 
     def instead_of(self, refused: Held) -> Held | Future[Held] | None:
         """What to try after this was refused; None when another one would be refused as well."""
-        if (held := self._other_than(refused)) is not None:
-            return held
+        held = self._other_than(refused)
+        if held is not None:
+            # There is one try more: one that is getting old might not last it.
+            if time.monotonic() < held.old:
+                return held
+            return self._flight.join(lambda: self._other_than(held))
         life = refused.over - refused.got
         young = time.monotonic() - refused.got < min(HOLD, life / _OF_LIFE)
         mark = _mark(refused.tokens)
