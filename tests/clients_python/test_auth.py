@@ -248,10 +248,14 @@ def test_a_clock_that_is_an_hour_off_changes_nothing(
 ) -> None:
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + off)
-    given = {"user_key": person.user_key, "user_secret": person.secret, "cache": tmp_path / "c"}
     before = service.counted("/refresh"), service.counted("/authenticate")
     for _ in range(3):  # each as another program, that finds what the one before has kept
-        auth = GatebookAuth(service.url, **given)
+        auth = GatebookAuth(
+            service.url,
+            user_key=person.user_key,
+            user_secret=person.secret,
+            cache=tmp_path / "c",
+        )
         with httpx.Client(base_url=service.url, auth=auth) as client:
             for _ in range(10):
                 assert client.get("/me").status_code == 200

@@ -104,7 +104,7 @@ def test_a_key_that_is_new_is_fetched(verifying: Verifying) -> None:
     token = issuer.token()
     assert type(refusal(verifier, token)) is TokenRefused
     verifier._keys._asked_at -= 31
-    assert verifier.verify(token)
+    assert verifier.verify(token).user_key
 
 
 def test_an_end_of_session_is_heard_of(
@@ -126,7 +126,7 @@ def test_without_the_feed_a_token_is_good_until_it_is_over(
     tokens = brief.tokens(brief.person())
     verifier = verifying(brief.url, revocations=False, leeway=0)
     brief.api.post("/revoke", json={"refresh_token": tokens["refresh_token"]})
-    assert verifier.verify(tokens["access_token"])
+    assert verifier.verify(tokens["access_token"]).user_key
     until(lambda: isinstance(refusal(verifier, tokens["access_token"]), TokenExpired))
 
 
@@ -146,14 +146,14 @@ def test_with_the_feed_cut_off_it_says_how_stale_it_is_and_does_as_it_was_told(
         closed = verifying(service.url, max_staleness=1.5)
         trusting = verifying(service.url, max_staleness=1.5, on_stale="open")
         for verifier in (closed, trusting):
-            assert verifier.verify(token)
+            assert verifier.verify(token).user_key
             assert verifier.staleness < 1.5
             assert verifier.state().ready
         service.server.pause()
         until(lambda: isinstance(refusal(closed, token), VerifierNotReady))
         assert closed.staleness > 1.5
         assert not closed.state().ready
-        assert trusting.verify(token)
+        assert trusting.verify(token).user_key
         assert (trusting.state().staleness or 0) > 1.5
         service.server.go_on()
         until(lambda: refusal(closed, token) is None)
@@ -178,7 +178,7 @@ def test_old_keys_are_used_while_the_issuer_is_away_and_not_for_ever() -> None:
     keys = verifier._keys
     with issuer.away():
         age(verifier, 310)
-        assert verifier.verify(token)
+        assert verifier.verify(token).user_key
         assert keys._failed_at is not None
         age(verifier, 401)
         with pytest.raises(VerifierNotReady):
@@ -207,7 +207,7 @@ def test_a_withdrawn_key_is_refused_at_once() -> None:
     issuer = FakeIssuer()
     verifier = issuer.verifier()
     old = issuer.token()
-    assert verifier.verify(old)
+    assert verifier.verify(old).user_key
     issuer.rotate_key(withdraw=True)
     until(lambda: refusal(verifier, old) is not None)
     until(lambda: refusal(verifier, issuer.token()) is None)
@@ -219,7 +219,7 @@ def test_another_log_voids_everything_until_it_is_read_again() -> None:
     verifier = issuer.verifier(on_stale="open")
     token, gone = issuer.token(), issuer.token()
     issuer.revoke(gone)
-    assert verifier.verify(token)
+    assert verifier.verify(token).user_key
     assert ended(verifier, gone)
     fetched = verifier._keys.fetches
     feed = verifier._feed
@@ -236,7 +236,7 @@ def test_a_log_that_is_another_one_is_not_trusted_even_by_who_fails_open() -> No
     issuer = FakeIssuer()
     verifier = issuer.verifier(on_stale="open")
     token = issuer.token()
-    assert verifier.verify(token)
+    assert verifier.verify(token).user_key
     feed = verifier._feed
     assert feed is not None
     feed._changed = True
@@ -304,7 +304,7 @@ def test_a_token_is_over_when_its_time_and_the_leeway_are(
 ) -> None:
     verifier = knowing(genuine.key)
     monkeypatch.setattr(time, "time", lambda: CLAIMS.exp - 0.001)
-    assert verifier.verify(genuine.token)
+    assert verifier.verify(genuine.token).user_key
     monkeypatch.setattr(time, "time", lambda: float(CLAIMS.exp))
     with pytest.raises(TokenExpired):
         verifier.verify(genuine.token)

@@ -21,10 +21,7 @@ from gatebook_client.tokens import Tokens
 from gatebook_client.wire import base_url, token_refused
 
 if TYPE_CHECKING:
-
-    class _Httpx2Auth:
-        """Whichever: the type checker needn't have it."""
-
+    from httpx2 import Auth as _Httpx2Auth
 else:
     try:
         from httpx2 import Auth as _Httpx2Auth
@@ -147,6 +144,10 @@ class GatebookAuth(httpx.Auth, _Httpx2Auth):
     def close(self) -> None:
         """Close the connection to the service; requests with other ones go on."""
         self._keeper.close()
+
+    def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """The same as `sync_auth_flow`, which both libraries prefer."""
+        return self.sync_auth_flow(request)
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """What `Client` calls for each request."""
