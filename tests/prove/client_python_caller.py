@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import sys
 import time
@@ -18,9 +19,11 @@ import httpx
 
 from gatebook_client import GatebookAuth, GatebookError
 
-PAUSE_S = 2.0
+PAUSE_S = 3.0
 """Between two calls of one task, on average: all together they must not be too much for the service
 on the same machine, or tokens of two seconds are over before they are looked at."""
+NICENESS = 5
+"""For the same reason callers stand back behind the service."""
 
 
 class Calls:
@@ -65,6 +68,7 @@ async def run(url: str, auth: GatebookAuth, tasks: int, seconds: float) -> Calls
 
 def main() -> None:
     """Call, then tell."""
+    os.nice(NICENESS)
     url, folder = sys.argv[1:]
     tasks, seconds, token = (sys.stdin.readline().strip() for _ in range(3))
     auth = GatebookAuth(url, refresh_token=token, cache=Path(folder) / "tokens.json")
