@@ -245,12 +245,16 @@ class AsyncGatebook:
         type: str | None = None,  # noqa: A002 - the service's name for it
         after: str | None = None,
     ) -> AsyncIterator[Event]:
-        """The log as it happens, without end: what is there already, or comes after `after`.
+        """The log as it happens, without end: from now on, or after `after`.
 
-        A stream that breaks is resumed where it was, nothing missed and nothing twice. Raises what
-        ended it when it couldn't be resumed for `patience` seconds, or was refused: LogChanged,
-        InsufficientPermission.
+        "Now" is when the first event is asked for. A stream that breaks is resumed where it was,
+        nothing missed and nothing twice. Raises what ended it when it couldn't be resumed for
+        `patience` seconds, or was refused: LogChanged, InsufficientPermission.
         """
+        if after is None:
+            # So that a stream which breaks before its first event is resumed from here, too.
+            newest = (await self._ask(operations.newest_event())).items[0]
+            after = f"{(await self.version()).log_id}:{newest.position}"
         following = Following(operations.event_stream(user_key, type), after)
         tries = Tries(self._service.patience)
         while True:
@@ -273,7 +277,7 @@ class AsyncGatebook:
         """Leave it as it is."""
         await self._ask(operations.cancel_rebuild(name))
 
-    async def keys(self) -> list[SigningKey]:
+    async def signing_keys(self) -> list[SigningKey]:
         """The keys that sign access tokens."""
         return (await self._ask(operations.keys())).items
 

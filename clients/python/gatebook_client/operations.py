@@ -218,6 +218,11 @@ def events(after: str | None, order: str, wanted: Mapping[str, Any]) -> Operatio
     return Operation("GET", path, Page[Event])
 
 
+def newest_event() -> Operation[Page[Event]]:
+    """Where the log ends."""
+    return Operation("GET", _with(EVENTS, order="desc", limit=1), Page[Event])
+
+
 def event_stream(user_key: str | None, type_: str | None) -> str:
     """The path of the log as it happens."""
     return _with(EVENT_STREAM, user_key=user_key, type=type_)
