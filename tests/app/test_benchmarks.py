@@ -28,7 +28,7 @@ from tests.benchmarks import (
     machine,
     wrk,
 )
-from tests.benchmarks.__main__ import Report, main, measure_tokens, write
+from tests.benchmarks.__main__ import Report, main, measure_tokens, measure_verifying, write
 from tests.benchmarks.asking import ask, compact, count_events
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.figures import ratios, summary
@@ -332,6 +332,16 @@ def test_tokens_are_measured_for_each_algorithm(
     assert "gatebook, whole token" in capsys.readouterr().out
 
 
+def test_verifying_is_measured_for_each_algorithm(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tests.benchmarks.bench_tokens.CALLS", {"ES256": 1, "EdDSA": 1, "RS256": 1})
+    found = measure_verifying(2)
+    assert [each.algorithm for each in found] == ["ES256", "EdDSA", "RS256"]
+    assert found[0].costs["PyJWT decode"].n == len(found[0].ratio.values) == 2
+    assert "ratio to PyJWT decode" in capsys.readouterr().out
+
+
 def test_a_long_log_is_measured_from_end_to_end() -> None:
     found = bench_log.measure(600, 1)
     assert found.events >= 600
@@ -344,4 +354,4 @@ def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit) as ended:
         main(["refresh", "speed"])
     assert ended.value.code == 2
-    assert "speed: there are refresh, authenticate, tokens" in capsys.readouterr().err
+    assert "speed: there are refresh, authenticate, tokens, verifying" in capsys.readouterr().err

@@ -23,6 +23,7 @@ from tests.benchmarks import (
     bench_log,
     bench_refresh,
     bench_tokens,
+    bench_verifying,
     client,
     machine,
     wrk,
@@ -33,7 +34,7 @@ from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.load import Generator, LoadError
 from tests.benchmarks.machine import Machine
 
-NAMES: Final = ("refresh", "authenticate", "tokens", "log")
+NAMES: Final = ("refresh", "authenticate", "tokens", "verifying", "log")
 
 _TOKEN_ROUNDS: Final = 25
 _TOKEN_ROUNDS_QUICK: Final = 6
@@ -47,6 +48,7 @@ class Report(msgspec.Struct):
     quick: bool
     comparisons: list[Comparison] = msgspec.field(default_factory=list)
     tokens: dict[str, dict[str, Summary]] = msgspec.field(default_factory=dict)
+    verifying: list[bench_verifying.Verifying] = msgspec.field(default_factory=list)
     log: LogFigures | None = None
     failures: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -89,6 +91,11 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
         rounds = _TOKEN_ROUNDS_QUICK if report.quick else _TOKEN_ROUNDS
         report.tokens.update(measure_tokens(rounds))
         return
+    if name == "verifying":
+        report.verifying += measure_verifying(
+            _TOKEN_ROUNDS_QUICK if report.quick else _TOKEN_ROUNDS
+        )
+        return
     if name == "log":
         report.log = bench_log.run(quick=report.quick)
         _say(report.log.lines())
@@ -113,6 +120,16 @@ def measure_tokens(rounds: int) -> dict[str, dict[str, Summary]]:
             bench_tokens.report(f"{algorithm} {what}", figures)
             costs[f"{algorithm} {what}"] = {way: summary(values) for way, values in figures.items()}
     return costs
+
+
+def measure_verifying(rounds: int) -> list[bench_verifying.Verifying]:
+    """Verify with each algorithm beside other libraries, and print what it costs."""
+    _say(bench_verifying.title(rounds))
+    found = []
+    for algorithm in get_args(Algorithm):
+        found.append(bench_verifying.run(algorithm, bench_tokens.CALLS[algorithm], rounds))
+        _say(found[-1].lines())
+    return found
 
 
 def _say(lines: list[str]) -> None:

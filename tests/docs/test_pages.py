@@ -11,6 +11,8 @@ import pytest
 from app.http.problem import BY_CODE
 from app.settings import PREFIX, SETTINGS
 from domain.catalogue import EVENTS
+from gatebook_client.credentials import NAMES as CLIENT_NAMES
+from gatebook_client.credentials import PREFIX as CLIENTS
 from tests.docs.generate import PAGES as GENERATED
 from tests.docs.generate import REFERENCE, commands, figures
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, files_named, links, name, prose, read
@@ -42,6 +44,7 @@ def test_every_setting_event_problem_command_and_figure_is_on_a_page() -> None:
 
 def test_a_page_names_no_setting_that_there_is_not() -> None:
     real = {name for each in SETTINGS for name in (each.name, each.file_name)}
+    real |= {f"{CLIENTS}{name}{file}" for name in CLIENT_NAMES for file in ("", "_FILE")}
     for page in PAGES:
         named = set(re.findall(rf"\b{PREFIX}[A-Z_]+[A-Z]\b", read(page)))
         assert named - real <= {"GATEBOOK_CLIENT", "GATEBOOK_TEST"}, name(page)
@@ -55,6 +58,11 @@ def test_every_setting_is_read_by_something() -> None:
     )
     unread = {each.name for each in SETTINGS if not re.search(rf"\.{each.field}\b", source)}
     assert unread == set()
+
+
+def test_every_variable_of_a_client_is_on_its_page() -> None:
+    said = read(REFERENCE / "clients.md")
+    assert {each for each in CLIENT_NAMES if f"`{CLIENTS}{each}`" not in said} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

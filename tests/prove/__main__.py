@@ -53,6 +53,7 @@ NAMES: Final = (
     "guessing",
     "as_of",
     "verified",
+    "client_python",
 )
 SECONDS_A_NAME: Final = 19 * 60
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -79,6 +80,9 @@ _SOURCES: Final = (
     "tests/http/people.py",
     "tests/http/steps.py",
     "tests/golden/openapi.json",
+    "tests/oauth_clients/conftest.py",
+    "tests/oauth_clients/program.py",
+    "clients/python/gatebook_client",
     "requirements.lock",
     "tests/requirements.lock",
 )

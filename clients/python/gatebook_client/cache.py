@@ -1,0 +1,142 @@
+"""Where tokens are kept between runs, and shared by processes: one file, locked while it changes.
+
+The lock is the operating system's, so that it goes with whoever held it. Knows no service.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from gatebook_client.errors import CacheUnavailable, ConfigurationError
+from gatebook_client.private_file import MODE, make_private_folder, read_private, write_private
+
+LOCK_SECONDS: Final = 30.0
+"""How long a process waits for another one that is renewing the tokens."""
+_LOOK_EVERY: Final = 0.01
+
+
+class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept: the newest tokens, and how far the service's clock is ahead, in s."""
+
+    access_token: str | None = None
+    refresh_token: str | None = None
+    ahead: float | None = None
+
+    def __repr__(self) -> str:
+        """Without the tokens."""
+        return f"Kept(access_token={'…' if self.access_token else None})"
+
+
+class FileCache:
+    """Keeps tokens as member `tokens` of a JSON object in a file of mode 0600.
+
+    A folder (or a path that ends with a slash) holds a file for each service and user. Other
+    members of the file are left as they are.
+    """
+
+    def __init__(self, path: Path | str, *, lock_seconds: float = LOCK_SECONDS) -> None:
+        self._slash = str(path).endswith(("/", os.sep))
+        self._path = Path(path)
+        self._lock_seconds = lock_seconds
+
+    def __repr__(self) -> str:
+        """Say where."""
+        return f"FileCache({str(self._path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The file, or the folder."""
+        return self._path
+
+    def of(self, url: str, identity: str) -> FileCache:
+        """The file of one user at one service: itself, unless it is a folder."""
+        if not self._slash and not self._path.is_dir():
+            return self
+        name = hashlib.sha256(f"{url}\0{identity}".encode()).hexdigest()[:32]
+        return FileCache(self._path / f"{name}.json", lock_seconds=self._lock_seconds)
+
+    def read(self) -> Kept:
+        """What is kept; nothing when the file isn't there or isn't ours.
+
+        Raises ConfigurationError when others may read it.
+        """
+        try:
+            return msgspec.convert(self._members().get("tokens", {}), Kept)
+        except msgspec.ValidationError:
+            return Kept()
+
+    def write(self, kept: Kept) -> None:
+        """Keep it, on the disk; raises CacheUnavailable."""
+        try:
+            members = {**self._members(), "tokens": msgspec.to_builtins(kept)}
+            content = msgspec.json.format(msgspec.json.encode(members), indent=2)
+            write_private(self._path, content + b"\n")
+        except OSError as error:
+            raise CacheUnavailable(f"{self._path} can't be written: {error.strerror}.") from None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else changes it meanwhile; raises CacheUnavailable when that takes too long."""
+        try:
+            make_private_folder(self._path.parent)
+            descriptor = os.open(
+                self._path.with_name(self._path.name + ".lock"), os.O_RDWR | os.O_CREAT, MODE
+            )
+        except OSError as error:
+            raise CacheUnavailable(f"{self._path} can't be locked: {error.strerror}.") from None
+        with os.fdopen(descriptor, "rb") as file:
+            until = time.monotonic() + self._lock_seconds
+            while not _lock(file):
+                if time.monotonic() > until:
+                    raise CacheUnavailable(
+                        f"{self._path} has been locked by another process for "
+                        f"{self._lock_seconds:.0f} s."
+                    )
+                time.sleep(_LOOK_EVERY)
+            yield
+
+    def _members(self) -> dict[str, object]:
+        try:
+            found = msgspec.json.decode(read_private(self._path) or b"{}")
+        except msgspec.DecodeError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def cache_of(given: FileCache | Path | str | None) -> FileCache | None:
+    """A cache as it may be given: itself, the path of a file or folder, or none."""
+    if given is None or isinstance(given, FileCache):
+        return given
+    if not str(given):
+        raise ConfigurationError("The cache has an empty path.")
+    return FileCache(given)
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether the file is locked now; unlocked when it is closed, or its process is gone."""
+    try:
+        import fcntl  # noqa: PLC0415 - there is none on Windows
+    except ImportError:
+        return _lock_windows(file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock_windows(file: IO[bytes]) -> bool:
+    msvcrt = __import__("msvcrt")
+    try:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    except OSError:
+        return False
+    return True

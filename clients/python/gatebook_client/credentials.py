@@ -1,0 +1,148 @@
+"""What a program authenticates with, and where that comes from.
+
+Knows the environment's names and the profile's place; talks to nobody.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gatebook_client.cache import FileCache
+from gatebook_client.errors import ConfigurationError
+from gatebook_client.private_file import read_private
+from gatebook_client.tokens import session_of
+
+PREFIX: Final = "GATEBOOK_CLIENT_"
+NAMES: Final = ("URL", "USER_KEY", "USER_SECRET", "REFRESH_TOKEN", "PROFILE", "CACHE")
+"""Each also as `…_FILE`: the name of a file that holds the value."""
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Key and secret, or a refresh token, or both; a `repr` shows the key alone."""
+
+    user_key: str | None = None
+    user_secret: str | None = None
+    refresh_token: str | None = None
+
+    def __repr__(self) -> str:
+        """Without secret and token."""
+        return f"Credentials(user_key={self.user_key!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """What pretty-printers show."""
+        return [("user_key", self.user_key)]
+
+    @property
+    def can_authenticate(self) -> bool:
+        """Whether a new session can be begun with them."""
+        return bool(self.user_key and self.user_secret)
+
+    @property
+    def identity(self) -> str:
+        """What programs with the same credentials share a cache by; not secret."""
+        return self.user_key or session_of(self.refresh_token or "")
+
+    def check(self) -> None:
+        """Raises ConfigurationError unless something can be done with them."""
+        if bool(self.user_key) < bool(self.user_secret):
+            raise ConfigurationError("A user_secret takes its user_key.")
+        if not self.can_authenticate and not self.refresh_token:
+            raise ConfigurationError("Give user_key and user_secret, or a refresh_token.")
+        if self.refresh_token and not session_of(self.refresh_token):
+            raise ConfigurationError("The refresh_token is none of Gatebook's: gbr_…")
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A service, what to authenticate with there, and the file in which tokens are kept."""
+
+    url: str
+    credentials: Credentials
+    cache: FileCache | None = None
+
+
+def from_environment(environ: Mapping[str, str] | None = None) -> Found:
+    """What `GATEBOOK_CLIENT_*` says; a profile gives what the others leave out.
+
+    Raises ConfigurationError for an unknown name, or when it isn't enough.
+    """
+    given = _given(os.environ if environ is None else environ)
+    named = given.get("PROFILE")
+    profile = from_profile(named) if named or not given.keys() - {"CACHE"} else None
+    credentials = Credentials(
+        given.get("USER_KEY"), given.get("USER_SECRET"), given.get("REFRESH_TOKEN")
+    )
+    if profile is not None:
+        if credentials == Credentials():
+            return Found(given.get("URL", profile.url), profile.credentials, profile.cache)
+        raise ConfigurationError(
+            f"{PREFIX}PROFILE names a profile, and {PREFIX}USER_KEY, _USER_SECRET or "
+            "_REFRESH_TOKEN somebody else: give one of them."
+        )
+    if "URL" not in given:
+        raise ConfigurationError(f"{PREFIX}URL is missing: the address of the service.")
+    credentials.check()
+    cache = FileCache(Path(given["CACHE"])) if "CACHE" in given else None
+    return Found(given["URL"], credentials, cache)
+
+
+def _given(environ: Mapping[str, str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for name, value in environ.items():
+        short = name.removeprefix(PREFIX)
+        if short == name:
+            continue
+        if short in NAMES:
+            given[short] = value
+        elif (short := short.removesuffix("_FILE")) in NAMES:
+            try:
+                given[short] = Path(value).read_text(encoding="utf-8").rstrip("\r\n")
+            except OSError as error:
+                raise ConfigurationError(f"{name}: {error}") from None
+        else:
+            raise ConfigurationError(
+                f"{name} is unknown: there are {', '.join(PREFIX + each for each in NAMES)}."
+            )
+    return given
+
+
+class _Profile(msgspec.Struct, frozen=True):
+    url: str
+    user_key: str | None = None
+    user_secret: str | None = None
+
+
+def profile_path(name: str | None = None, environ: Mapping[str, str] | None = None) -> Path:
+    """Where the profile of this name is; a name with a slash is a path itself."""
+    name = name or "default"
+    if "/" in name or os.sep in name:
+        return Path(name)
+    if name.startswith("."):
+        raise ConfigurationError(f"{name!r} is no name of a profile.")
+    environ = os.environ if environ is None else environ
+    home = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return home / "gatebook-client" / f"{name}.json"
+
+
+def from_profile(name: str | None = None) -> Found:
+    """What a profile file says; its tokens are renewed in it.
+
+    Raises ConfigurationError when it isn't there, isn't the user's alone (0600), or isn't one.
+    """
+    path = profile_path(name)
+    text = read_private(path)
+    if text is None:
+        raise ConfigurationError(f"There is no profile {path}. Run: gatebook-client login")
+    try:
+        profile = msgspec.json.decode(text, type=_Profile)
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(f"{path} is no profile: {error}") from None
+    cache = FileCache(path)
+    held = cache.read().refresh_token
+    credentials = Credentials(profile.user_key, profile.user_secret, held)
+    credentials.check()
+    return Found(profile.url, credentials, cache)

@@ -1,0 +1,167 @@
+"""The issuer's keys: fetched once for all who wait, renewed beside the work, kept when it is away.
+
+Knows no token.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Final
+
+import msgspec
+
+from gatebook_client.errors import GatebookError, VerifierNotReady
+from gatebook_client.flight import SingleFlight
+from gatebook_client.keys import Jwk, PublicKey, read_key
+from gatebook_client.service import Asked, Service
+from gatebook_client.wire import read
+
+PATH: Final = "/.well-known/jwks.json"
+STALE_IF_ERROR: Final = 3600.0
+"""Seconds past their age for which keys are used when no newer ones can be had."""
+UNKNOWN_KEY_EVERY: Final = 30.0
+"""Seconds between two fetches that tokens of unknown keys can bring about."""
+_AFTER_A_FAILURE: Final = 5.0
+_RENEW_AT: Final = 0.8
+"""Of their age, when newer ones are fetched beside the work."""
+_AGES: Final = (1.0, 3600.0)
+_NO_AGE: Final = 300.0
+_NOT_MODIFIED: Final = 304
+_MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})")
+
+_logger = logging.getLogger("gatebook_client")
+
+
+class KeySet(msgspec.Struct, frozen=True):
+    """Keys by the header of their tokens and by kid; `at` is monotonic, `age` in s."""
+
+    by_header: Mapping[bytes, PublicKey]
+    by_kid: Mapping[str, PublicKey]
+    etag: str | None
+    at: float
+    age: float
+
+
+class _Published(msgspec.Struct, frozen=True):
+    keys: list[Jwk]
+
+
+class Keys:
+    """For any number of threads and event loops."""
+
+    def __init__(self, service: Service, *, stale_if_error: float = STALE_IF_ERROR) -> None:
+        self._service = service
+        self._stale_if_error = stale_if_error
+        self._lock = threading.Lock()
+        self._set: KeySet | None = None
+        self._asked_at = -1e9
+        """When the last fetch began (monotonic)."""
+        self._failed_at: float | None = None
+        """When the last fetch failed, until one doesn't."""
+        self._dropped = 0
+        """How often what was known had to be forgotten."""
+        self._error: GatebookError | None = None
+        self._flight = SingleFlight("keys", self._fetch)
+        self.fetches = 0
+        """How many fetches there were."""
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since they were fetched; None when there are none."""
+        known = self._set
+        return None if known is None else time.monotonic() - known.at
+
+    def current(self) -> KeySet | Future[KeySet]:
+        """What can be used at once, or what has to be waited for; raises VerifierNotReady."""
+        known, now = self._set, time.monotonic()
+        failing = self._failed_at is not None
+        may_ask = not failing or now - (self._failed_at or 0.0) > _AFTER_A_FAILURE
+        if known is None:
+            if may_ask:
+                return self._flight.join(lambda: self._set)
+            raise self._missing()
+        age = now - known.at
+        if age > known.age * _RENEW_AT and may_ask:
+            flying = self._flight.join(lambda: self._set if self._set is not known else None)
+            if age > known.age and not failing:
+                return flying
+        if age > known.age + self._stale_if_error:
+            raise self._missing()
+        return known
+
+    def after_unknown(self, kid: str) -> Future[KeySet] | None:
+        """Whether newer keys may have the one that a token names; None: not now."""
+        del kid  # whichever it is, and however many there are
+        with self._lock:
+            if time.monotonic() - self._asked_at < UNKNOWN_KEY_EVERY:
+                return None
+            self._asked_at = time.monotonic()
+        return self._flight.join()
+
+    def kept(self) -> KeySet:
+        """What may be used although nothing newer could be had; raises VerifierNotReady."""
+        known = self._set
+        if known is None or time.monotonic() - known.at > known.age + self._stale_if_error:
+            raise self._missing()
+        return known
+
+    def renew(self) -> None:
+        """Fetch them again, beside the work."""
+        self._flight.join()
+
+    def drop(self) -> None:
+        """Forget them: none is good until they have been fetched again."""
+        with self._lock:
+            self._dropped += 1
+            self._set, self._failed_at = None, None
+        self._flight.join()
+
+    def _missing(self) -> VerifierNotReady:
+        return VerifierNotReady(
+            f"The keys of {self._service.url} can't be had, or are too old: {self._error}",
+            retry_after=_AFTER_A_FAILURE,
+        )
+
+    def _fetch(self) -> KeySet:
+        while True:
+            dropped, known = self._dropped, self._set
+            try:
+                found = self._fetched(known)
+            except GatebookError as error:
+                self._error, self._failed_at = error, time.monotonic()
+                _logger.warning("The keys of %s could not be fetched: %s", self._service.url, error)
+                raise
+            with self._lock:
+                # What was asked for before it had to be forgotten may be what is forgotten.
+                if dropped == self._dropped:
+                    self._set, self._failed_at, self._error = found, None, None
+                    return found
+
+    def _fetched(self, known: KeySet | None) -> KeySet:
+        self.fetches += 1
+        self._asked_at = time.monotonic()
+        headers = {"If-None-Match": known.etag} if known and known.etag else {}
+        answer, sent, _ = self._service.ask(Asked("GET", PATH, headers=headers))
+        age = _age(answer.headers.get("cache-control", ""))
+        if answer.status == _NOT_MODIFIED and known is not None:
+            return msgspec.structs.replace(known, at=sent, age=age)
+        keys = [key for jwk in read(answer, _Published).keys if (key := read_key(jwk))]
+        if not keys:
+            raise VerifierNotReady(f"{self._service.url}{PATH} has no key for access tokens.")
+        return KeySet(
+            {key.header: key for key in keys},
+            {key.kid: key for key in keys},
+            answer.headers.get("etag"),
+            sent,
+            age,
+        )
+
+
+def _age(cache_control: str) -> float:
+    found = _MAX_AGE.search(cache_control)
+    return min(max(float(found[1]), _AGES[0]), _AGES[1]) if found else _NO_AGE

@@ -1,0 +1,272 @@
+"""Keeps one user's tokens good: renews them in good time, once for all who need them.
+
+Knows nothing of the requests that the tokens are for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import nullcontext
+from typing import Final
+
+import msgspec
+
+from gatebook_client.cache import FileCache, Kept
+from gatebook_client.clocks import ServiceClock
+from gatebook_client.credentials import Credentials
+from gatebook_client.errors import (
+    CacheUnavailable,
+    GatebookError,
+    InvalidCredentials,
+    InvalidToken,
+    Problem,
+    ReauthenticationRequired,
+    TryLater,
+    UnexpectedAnswer,
+)
+from gatebook_client.flight import SingleFlight, landed
+from gatebook_client.service import Asked, Service
+from gatebook_client.tokens import Tokens, newest, read_times, session_of
+from gatebook_client.wire import http_date, read
+
+MARGIN: Final = 60.0
+"""Seconds before its end at which a token is renewed; at most a fifth of its life."""
+_OF_LIFE: Final = 5
+_OF_MARGIN: Final = 4
+"""The last part of the margin, in which a token isn't sent any more: it has to arrive, too."""
+HOLD: Final = 30.0
+LONGEST_HOLD: Final = 900.0
+"""Seconds for which what was refused isn't tried again; twice as long each time."""
+
+_logger = logging.getLogger("gatebook_client")
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Tokens; when, on the monotonic clock, they were got, get old, and are over."""
+
+    tokens: Tokens
+    got: float
+    old: float
+    over: float
+
+    def __repr__(self) -> str:
+        """Without the tokens."""
+        return f"Held({self.tokens!r})"
+
+
+class _Answered(msgspec.Struct, frozen=True):
+    access_token: str
+    refresh_token: str | None = None
+
+
+class Keeper:
+    """For any number of threads and event loops.
+
+    Whoever asks reads one attribute; all others are written by the run of the flight, of which
+    there is one at a time, so that no lock is held while anybody waits.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        credentials: Credentials,
+        cache: FileCache | None = None,
+        *,
+        margin: float = MARGIN,
+        rotate: bool = False,
+    ) -> None:
+        credentials.check()
+        self._service = service
+        self._credentials = credentials
+        self._cache = cache.of(service.url, credentials.identity) if cache else None
+        self._margin = margin
+        self._rotate = rotate
+        self._clock = ServiceClock()
+        self._held: Held | None = None
+        self._refused: str | None = None
+        """The mark of the access token refused last: not to be taken from the cache again."""
+        self._forced: str | None = None
+        """The mark of the one that was got because of it."""
+        self._refusal: GatebookError | None = None
+        self._again_at = 0.0
+        self._hold = HOLD
+        self._flight = SingleFlight("renewal", self._renew)
+
+    @property
+    def held(self) -> Tokens | None:
+        """What is held now, good or not."""
+        return self._held.tokens if self._held else None
+
+    def current(self) -> Held | None:
+        """What can be used at once; what is getting old is renewed meanwhile."""
+        held = self._held
+        if held is None:
+            return None
+        now = time.monotonic()
+        if now >= held.over:
+            return None
+        if now >= held.old and now >= self._again_at:
+            self._flight.join(lambda: self._other_than(held))
+        return held
+
+    def good(self) -> Held:
+        """What can be used; waits for it if need be, and raises why there is nothing."""
+        return self.current() or self._flight.join(self._usable).result()
+
+    async def good_soon(self) -> Held:
+        """The same, for a task."""
+        held = self.current()
+        return held if held is not None else await landed(self._flight.join(self._usable))
+
+    def instead_of(self, refused: Held) -> Held | Future[Held] | None:
+        """What to try after this was refused; None when another one would be refused as well."""
+        held = self._other_than(refused)
+        if held is not None:
+            # There is one try more: one that is getting old might not last it.
+            if time.monotonic() < held.old:
+                return held
+            return self._flight.join(lambda: self._other_than(held))
+        life = refused.over - refused.got
+        young = time.monotonic() - refused.got < min(HOLD, life / _OF_LIFE)
+        mark = _mark(refused.tokens)
+        if mark == self._forced and young:
+            return None
+        self._refused = mark
+        return self._flight.join(lambda: self._other_than(refused))
+
+    def _usable(self) -> Held | None:
+        held = self._held
+        return held if held is not None and time.monotonic() < held.over else None
+
+    def _other_than(self, than: Held) -> Held | None:
+        held = self._held
+        if held is None or held.tokens.access_token == than.tokens.access_token:
+            return None
+        return held
+
+    def forget(self) -> None:
+        """Hold nothing any more, here and in the cache."""
+        self._held = None
+        if self._cache is not None:
+            with self._cache.locked():
+                self._cache.write(Kept())
+
+    def close(self) -> None:
+        """Wait for nothing any more, and renew no more."""
+        self._service.close()
+
+    def _renew(self) -> Held:
+        """In the thread of the flight."""
+        if self._refusal is not None and time.monotonic() < self._again_at:
+            raise self._refusal
+        refused = self._refused
+        try:
+            with self._cache.locked() if self._cache else nullcontext():
+                held = self._obtained(self._cache.read() if self._cache else Kept(), refused)
+        except GatebookError as error:
+            self._hold_off(error)
+            raise
+        self._refusal, self._hold, self._again_at = None, HOLD, 0.0
+        if refused is not None and self._held and _mark(self._held.tokens) == refused:
+            self._forced = _mark(held.tokens)
+        self._held = held
+        return held
+
+    def _hold_off(self, error: GatebookError) -> None:
+        """Don't ask again what was just refused, however many wish it."""
+        wait = 0.0
+        if isinstance(error, ReauthenticationRequired):
+            wait, self._hold = self._hold, min(self._hold * 2, LONGEST_HOLD)
+        elif isinstance(error, TryLater):
+            wait = min(error.retry_after or 0.0, LONGEST_HOLD)
+        self._refusal, self._again_at = error, time.monotonic() + wait
+        _logger.warning("The tokens could not be renewed: %s", error)
+
+    def _obtained(self, kept: Kept, refused: str | None) -> Held:
+        if kept.access_token:
+            tokens = Tokens(kept.access_token, kept.refresh_token)
+            try:
+                held = self._timed(tokens, kept.ahead)
+            except UnexpectedAnswer:
+                _logger.warning("The cache holds something else than a token.")
+            else:
+                if time.monotonic() < held.old and _mark(tokens) != refused:
+                    return held
+        problem = None
+        for token in self._refresh_tokens(kept):
+            try:
+                return self._asked("/refresh", {"refresh_token": token}, token)
+            except InvalidToken as error:
+                problem = error.problem
+        return self._authenticated(problem)
+
+    def _refresh_tokens(self, kept: Kept) -> Iterator[str]:
+        """Those worth trying: the newest of the session that is known last, then the given one."""
+        held = self._held.tokens.refresh_token if self._held else None
+        given = self._credentials.refresh_token
+        known = kept.refresh_token or held or given
+        if known is None:
+            return
+        session = session_of(known)
+        yield (
+            newest(known, *(each for each in (held, given) if each and session_of(each) == session))
+            or known
+        )
+        if given and session_of(given) != session:
+            yield given
+
+    def _authenticated(self, problem: Problem | None) -> Held:
+        held = self._credentials
+        if not held.can_authenticate:
+            raise ReauthenticationRequired(
+                "The refresh token is refused, and there is no secret to begin a new session with.",
+                problem,
+            )
+        secret: dict[str, object] = {
+            "user_key": held.user_key,
+            "user_secret": held.user_secret,
+        }
+        try:
+            return self._asked("/authenticate", secret, None)
+        except InvalidCredentials as error:
+            raise ReauthenticationRequired(
+                "The user_key and its secret are refused.", error.problem
+            ) from None
+
+    def _asked(self, path: str, body: dict[str, object], used: str | None) -> Held:
+        if self._rotate and used:
+            body["rotate"] = True
+        answer, sent, received = self._service.ask(Asked("POST", path, msgspec.json.encode(body)))
+        date = http_date(answer.headers.get("date"))
+        if date is not None:
+            self._clock.dated(date, sent)
+        found = read(answer, _Answered)
+        # `exp` counts on the clock that wrote `iat`, and that one is never a cached second late.
+        self._clock.told(read_times(found.access_token).iat, sent, received)
+        tokens = Tokens(found.access_token, found.refresh_token or used)
+        if self._cache is not None:
+            kept = Kept(tokens.access_token, tokens.refresh_token, self._clock.ahead_of_wall())
+            try:
+                self._cache.write(kept)
+            except CacheUnavailable:
+                # The old one is good until the new one is used, which must not happen unless
+                # everybody who shares them can know.
+                if used is not None and found.refresh_token is not None:
+                    raise
+                _logger.warning("The tokens could not be kept.", exc_info=True)
+        return self._timed(tokens, None)
+
+    def _timed(self, tokens: Tokens, ahead: float | None) -> Held:
+        times, now = read_times(tokens.access_token), time.monotonic()
+        over = now + times.exp - self._clock.now(ahead)
+        margin = min(self._margin, (times.exp - times.iat) / _OF_LIFE)
+        return Held(tokens, now, over - margin, over - margin / _OF_MARGIN)
+
+
+def _mark(tokens: Tokens) -> str:
+    """What an access token is known again by, and nobody can use."""
+    return hashlib.sha256(tokens.access_token.encode()).hexdigest()

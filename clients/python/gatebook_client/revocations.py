@@ -1,0 +1,225 @@
+"""What was revoked, as the issuer's feed tells it, and how old that knowledge is.
+
+Followed in a thread of its own. Knows no token and no key.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Final
+
+import httpx
+import msgspec
+
+from gatebook_client.errors import (
+    GatebookError,
+    LogChanged,
+    Problem,
+    ServiceUnavailable,
+    UnexpectedAnswer,
+)
+from gatebook_client.service import Service, unreachable
+from gatebook_client.sse import EventReader, SentEvent
+from gatebook_client.wire import Answer, error_of, pause
+
+PATH: Final = "/revocations/stream"
+SILENCE: Final = 3.0
+"""Seconds without a word, on a stream that says something every second, until it is left."""
+_PRUNE_EVERY: Final = 60.0
+_OK: Final = 200
+_JOIN_SECONDS: Final = 5.0
+
+_ANOTHER_LOG: Final = Problem("log_changed", 409, detail="The head is of another log.")
+
+_logger = logging.getLogger("gatebook_client")
+
+
+class _Revocation(msgspec.Struct, frozen=True):
+    position: int
+    until: datetime
+    session_id: str | None = None
+    kid: str | None = None
+
+
+class _Head(msgspec.Struct, frozen=True):
+    log_id: str
+    position: int
+    time: datetime
+
+
+class RevocationFeed:
+    """Sessions that have ended and keys that were withdrawn; written by its thread alone.
+
+    `withdrawn` is called when a key was, `log_changed` when the issuer's log is another one, so
+    that whatever was learned from it is void.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        withdrawn: Callable[[], None],
+        log_changed: Callable[[], None],
+    ) -> None:
+        self._service = service
+        self._withdrawn = withdrawn
+        self._log_changed = log_changed
+        self._sessions: dict[str, float] = {}
+        self._kids: dict[str, float] = {}
+        self._log_id: str | None = None
+        self._position: int | None = None
+        self._newest: tuple[float, float] | None = None
+        """The newest head: the least (monotonic) at which it may have been so, and the epoch."""
+        self._ahead: float | None = None
+        """How far the issuer's clock is ahead of the monotonic one, as far as is known."""
+        self._changed = False
+        self._pruned_at = 0.0
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+        self.started_at = 0.0
+        """When it began to be followed (monotonic)."""
+        self.first: Future[None] = Future()
+        """Done with the first head, when everything that was revoked before it is known."""
+
+    def start(self) -> None:
+        """Follow, unless that is done already; in a forked process once more."""
+        if self._pid == os.getpid():
+            return
+        with self._lock:
+            if self._pid == os.getpid() or self._closing.is_set():
+                return
+            self._pid = os.getpid()
+            self.started_at = time.monotonic()
+            if not self.first.done():
+                self.first = Future()
+                self.first.set_running_or_notify_cancel()
+            self._thread = threading.Thread(
+                target=self._run, name="gatebook revocations", daemon=True
+            )
+            self._thread.start()
+
+    @property
+    def staleness(self) -> float:
+        """Seconds since the newest head was true; infinite before the first one."""
+        newest = self._newest
+        return float("inf") if newest is None else max(0.0, time.monotonic() - newest[0])
+
+    @property
+    def changed(self) -> bool:
+        """The log is another one, and hasn't been read again yet."""
+        return self._changed
+
+    def __len__(self) -> int:
+        """How many revocations are remembered."""
+        return len(self._sessions) + len(self._kids)
+
+    def revoked(self, session_id: str, kid: str) -> bool:
+        """Whether tokens of a session, or signed by a key, are refused."""
+        return session_id in self._sessions or kid in self._kids
+
+    def close(self) -> None:
+        """Follow no more; takes as long as the next word of the stream does."""
+        self._closing.set()
+        thread = self._thread
+        if thread is not None and self._pid == os.getpid():
+            thread.join(_JOIN_SECONDS)
+
+    def _run(self) -> None:
+        turn = 0
+        while not self._closing.is_set():
+            began = time.monotonic()
+            try:
+                self._follow()
+                wait = pause(0)
+            except LogChanged:
+                self._void()
+                wait = 0.0
+            except GatebookError as error:
+                _logger.warning("The revocations of %s: %s", self._service.url, error)
+                wait = max(pause(turn), getattr(error, "retry_after", None) or 0.0)
+            except Exception:
+                _logger.exception("The revocations of %s can't be read", self._service.url)
+                wait = pause(turn)
+            turn = 0 if time.monotonic() - began > SILENCE else turn + 1
+            self._closing.wait(wait)
+
+    def _follow(self) -> None:
+        """Until the stream ends; raises what ended it."""
+        headers = {"Accept": "text/event-stream"}
+        if self._log_id is not None and self._position is not None:
+            headers["Last-Event-ID"] = f"{self._log_id}:{self._position}"
+        self._ahead = None
+        url, reader = f"{self._service.url}{PATH}", EventReader()
+        try:
+            with self._service.client().stream(
+                "GET", url, headers=headers, timeout=httpx.Timeout(5.0, read=SILENCE)
+            ) as answer:
+                if answer.status_code != _OK:
+                    raise error_of(Answer(answer.status_code, answer.headers, answer.read()))
+                for line in answer.iter_lines():
+                    event = reader.feed(line)
+                    if event is not None:
+                        self._hear(event)
+                    if self._closing.is_set():
+                        return
+        except httpx.TransportError as error:
+            raise unreachable(url, error) from None
+
+    def _hear(self, event: SentEvent) -> None:
+        try:
+            if event.name == "revocation":
+                self._learn(msgspec.json.decode(event.data, type=_Revocation))
+            elif event.name == "head":
+                self._reach(msgspec.json.decode(event.data, type=_Head))
+        except msgspec.DecodeError as error:
+            raise UnexpectedAnswer(f"an event that is none of Gatebook's: {error}", _OK) from None
+
+    def _learn(self, told: _Revocation) -> None:
+        until = told.until.timestamp()
+        if told.session_id is not None:
+            self._sessions[told.session_id] = until
+        if told.kid is not None and told.kid not in self._kids:
+            self._kids[told.kid] = until
+            self._withdrawn()
+        # Its place in the log is known once a head says which log that is.
+        if self._log_id is not None:
+            self._position = told.position
+
+    def _reach(self, head: _Head) -> None:
+        if self._log_id not in {None, head.log_id}:
+            raise LogChanged(_ANOTHER_LOG)
+        now, told = time.monotonic(), head.time.timestamp()
+        ahead = told - now
+        # On its way a head can only get older: the one that was fastest says how the clocks differ.
+        self._ahead = ahead if self._ahead is None else max(self._ahead, ahead)
+        if now - (told - self._ahead) > SILENCE:
+            raise ServiceUnavailable("The heads come too late, or the issuer's clock was set back.")
+        self._log_id, self._position = head.log_id, max(head.position, self._position or 0)
+        self._newest = (told - self._ahead, told)
+        self._changed = False
+        if now - self._pruned_at > _PRUNE_EVERY:
+            self._pruned_at = now
+            self._prune(told)
+        if not self.first.done():
+            self.first.set_result(None)
+
+    def _prune(self, now: float) -> None:
+        """Forget what no unexpired token can have."""
+        for known in (self._sessions, self._kids):
+            for each in [each for each, until in known.items() if until < now]:
+                del known[each]
+
+    def _void(self) -> None:
+        _logger.warning("The log of %s is another one: everything is read again", self._service.url)
+        self._changed, self._newest = True, None
+        self._log_id = self._position = None
+        self._sessions, self._kids = {}, {}
+        self._log_changed()

@@ -1,0 +1,1 @@
+"""The Python client, tried against a service that runs."""

@@ -1,0 +1,103 @@
+"""`gatebook-client`: a session in a profile, for scripts; secrets never on a command line."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from gatebook_client.cli import main
+from tests.clients_python.served import Person, Served
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    return tmp_path / "gatebook-client" / "default.json"
+
+
+def log_in(service: Served, person: Person, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{person.secret}\n"))
+    given = ["login", "--url", service.url, "--user-id", person.user_id, "--secret-stdin"]
+    return main([*given, *more])
+
+
+def test_a_session_is_begun_used_shown_and_ended(
+    service: Served,
+    person: Person,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    assert log_in(service, person, monkeypatch) == 0
+    said = capfdbinary.readouterr()
+    assert said.out == b""
+    assert home.stat().st_mode & 0o777 == 0o600
+    assert person.secret not in home.read_text()
+
+    assert main(["token"]) == 0
+    token = capfdbinary.readouterr().out.decode().strip()
+    assert service.api.get("/me", headers={"Authorization": f"Bearer {token}"}).is_success
+
+    assert main(["status", "--json"]) == 0
+    status = json.loads(capfdbinary.readouterr().out)
+    assert (status["user_key"], status["user_id"]) == (person.user_key, person.user_id)
+    assert token not in json.dumps(status)
+
+    for target in ("/me", f"{service.url}/me"):
+        assert main(["call", target]) == 0
+        assert json.loads(capfdbinary.readouterr().out)["user_key"] == person.user_key
+    assert main(["call", "/users"]) == 1
+    assert b"403" in capfdbinary.readouterr().err
+
+    assert main(["logout"]) == 0
+    assert not home.exists()
+    answer = service.api.get("/me", headers={"Authorization": f"Bearer {token}"})
+    assert answer.json()["reason"] == "revoked"
+    assert main(["token"]) == 2
+    assert b"gatebook-client login" in capfdbinary.readouterr().err
+
+
+def test_an_ended_session_says_how_to_go_on(
+    service: Served,
+    person: Person,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert log_in(service, person, monkeypatch) == 0
+    kept = json.loads(home.read_text())["tokens"]
+    service.api.post("/revoke", json={"refresh_token": kept["refresh_token"]})
+    assert main(["status"]) == 1
+    assert "gatebook-client login" in capsys.readouterr().err
+
+
+def test_with_its_secret_kept_a_profile_begins_sessions_itself(
+    service: Served, person: Person, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert log_in(service, person, monkeypatch, "--keep-secret") == 0
+    kept = json.loads(home.read_text())["tokens"]
+    service.api.post("/revoke", json={"refresh_token": kept["refresh_token"]})
+    assert main(["status"]) == 0
+
+
+def test_refusals_have_their_exit_codes(
+    service: Served,
+    person: Person,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert log_in(service, person._replace(secret="not the right one"), monkeypatch) == 1
+    assert "invalid_credentials" in capsys.readouterr().err
+    assert not home.exists()
+    assert main(["login", "--url", "http://auth.example", "--user-key", "uk_x"]) == 2
+    assert log_in(service, person, monkeypatch) == 0
+    capsys.readouterr()
+    assert main(["call", "http://elsewhere.example/"]) == 2
+    assert "unencrypted" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["login", "--user-secret", "x"])
+    assert ended.value.code == 2
