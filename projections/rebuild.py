@@ -44,6 +44,7 @@ from projections.runner import (
     singly,
     write,
 )
+from projections.standing import standing
 from projections.storage import Lost, Refused, Rows, Storage, Transaction
 
 RENEW_EVERY: Final = 3.0
@@ -248,9 +249,13 @@ class Rebuild:
             renew = self._renewing(reached)
             found = digest(new, projection, renew)
             differed: list[Difference] = []
-            if _comparable(rows, live, reached) and live is not None:
+            if live is not None and live.version == reached.version:
                 old = named(rows, _names(live))
-                if digest(old, projection, renew) != found:
+                if live.position < reached.position:
+                    place = live.position
+                    with standing(rows, self._feed, projection, place, renew) as then:
+                        differed = list(islice(differences(old, then, projection), NAMED))
+                elif digest(old, projection, renew) != found:
                     differed = list(islice(differences(old, new, projection), NAMED))
         if differed and not reached.accept:
             self._give_up(reached, _difference(reached, differed))
@@ -286,10 +291,11 @@ class Rebuild:
         return state
 
     def _bring_live(self, rows: Transaction, name: str, projection: Projection) -> None:
-        """A following view that is behind would differ; one that stopped isn't compared."""
+        """A following view that is behind; one that stopped, or an inline one, stays there."""
         live = read_pointers(rows).get(name)
         while (
             live is not None
+            and projection.mode == "follow"
             and live.version == projection.version
             and live.position < self._feed.head(rows)
             and read_stall(rows, name) is None
@@ -338,12 +344,6 @@ class Rebuild:
         known = ", ".join(each.name for each in newest(self._kept))
         msg = f"There is no such projection. There are: {known}."
         raise NotFound(msg)
-
-
-def _comparable(rows: Rows, live: Pointer | None, state: State) -> bool:
-    """Whether the live table should be as the new one is."""
-    there = live is not None and live.version == state.version
-    return there and read_stall(rows, state.name) is None
 
 
 def _names(live: Pointer) -> Names:

@@ -20,7 +20,7 @@ from projections.live import POINT, UnknownView, read_live, read_pointers
 from projections.rebuild import Differs, Gone, Rebuild, Stopped, Swapped
 from projections.rebuild_state import LEASE, cancel, read_state
 from projections.registry import PROJECTIONS
-from projections.runner import Follower
+from projections.runner import Follower, read_stall
 from projections.storage import Lost
 from tests.projections.history import whole
 from tests.store.intruding import intrude
@@ -164,6 +164,41 @@ def test_a_live_table_that_differs_is_named_and_stays_unless_accepted(
     assert isinstance(accepted, Swapped)
     assert len(accepted.differed) == 2
     assert view(busy, "user_directory") == good
+
+
+def test_an_inline_view_can_t_be_marked_as_one_that_stopped(busy: Store, database_url: str) -> None:
+    with intrude(database_url) as intruder:
+        change = "UPDATE user_directory_v1 SET permissions = 'admin' WHERE user_key = ?"
+        intruder.run(change, (user_key("bob"),))
+        intruder.run("UPDATE views SET stalled = 1 WHERE name = 'user_directory'")
+    outcome = rebuilt(busy, "user_directory")
+    assert isinstance(outcome, Differs)
+    assert list(map(str, outcome.rows)) == [f"{user_key('bob')} differs in permissions"]
+    assert tables(busy, "user_directory") == ["user_directory_v1"]
+
+
+def test_a_view_that_missed_events_is_compared_as_it_stands(
+    busy: Store, writer: Writer, database_url: str
+) -> None:
+    """What it missed is no difference; what somebody wrote is."""
+    with busy.storage.snapshot() as rows:
+        missed = read_pointers(rows)["user_directory"].position
+    before = view(busy, "user_directory")
+    writer.commit([register("eve")])
+    with intrude(database_url) as intruder:
+        intruder.run("DELETE FROM user_directory_v1 WHERE user_key = ?", (user_key("eve"),))
+        intruder.run("UPDATE views SET position = ? WHERE name = 'user_directory'", (missed,))
+        change = "UPDATE user_directory_v1 SET permissions = ? WHERE user_key = ?"
+        intruder.run(change, ("admin", user_key("bob")))
+        outcome = rebuilt(busy, "user_directory")
+        assert isinstance(outcome, Differs)
+        assert list(map(str, outcome.rows)) == [f"{user_key('bob')} differs in permissions"]
+        intruder.run(change, ("", user_key("bob")))
+    assert view(busy, "user_directory") == before
+    outcome = rebuilt(busy, "user_directory")
+    assert isinstance(outcome, Swapped)
+    assert outcome.differed == []
+    assert user_key("eve") in {row[0] for row in view(busy, "user_directory")}
 
 
 @pytest.mark.parametrize("last", ["lost", "done"])
@@ -372,6 +407,30 @@ def test_a_following_view_stops_at_what_it_can_t_apply_and_says_so(busy: Store) 
     assert mended.catch_up() == {}
     with busy.storage.snapshot() as rows:
         assert len(rows.fetch("SELECT * FROM login_count_v1")) == 2
+
+
+def test_a_view_that_stopped_is_compared_as_it_stands(busy: Store, database_url: str) -> None:
+    """What comes after its place is no difference; what somebody wrote is."""
+    with busy.storage.transaction() as rows:
+        rows.define(Choosy.tables[0])
+        rows.execute(POINT, ("login_count", 1))
+        rows.commit()
+    assert Follower(busy.storage, LogFeed(), (*PROJECTIONS, Choosy())).catch_up()
+    rebuild = rebuild_of(busy, kept=(*PROJECTIONS, Following()))
+    with intrude(database_url) as intruder:
+        intruder.run("UPDATE login_count_v1 SET logins = 19")
+        outcome = rebuild.run(rebuild.begin("login_count"))
+        assert isinstance(outcome, Differs)
+        assert list(map(str, outcome.rows)) == [f"{user_key('ada')} differs in logins"]
+        intruder.run("UPDATE login_count_v1 SET logins = 20")
+    outcome = rebuild.run(rebuild.begin("login_count"))
+    assert isinstance(outcome, Swapped)
+    assert outcome.differed == []
+    with busy.storage.snapshot() as rows:
+        assert read_stall(rows, "login_count") is None
+        live = read_live(rows, (*PROJECTIONS, Following()))
+        found = live.rows(rows).fetch("SELECT logins FROM login_count_v1 ORDER BY logins")
+    assert found == [(1,), (20,)]
 
 
 def test_a_following_view_stops_at_what_the_database_refuses(
