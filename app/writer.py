@@ -261,8 +261,7 @@ class Writer:
             return InternalError()
 
     def _draw_up(self, draft: _Draft, wish: Wish, stream: str) -> Answer:
-        aggregate = aggregate_of(stream)
-        state = draft.states[stream]
+        aggregate, state = aggregate_of(stream), draft.states[stream]
         before = state.version
         others = _others(draft, wish.command)
         events = aggregate.decide(state, wish.command, self._policy, draft.now, others)
@@ -295,14 +294,13 @@ class Writer:
                 row = (stream, version, *sealing.credential)
                 statements.append((ADD_USER_KEY, row))
                 statements.append((DROP_OLD_CREDENTIALS, (stream, version)))
-        records = [record_of(each) for each in recorded]
+        draft.records += [record_of(each) for each in recorded]
         if mac is not None:
             draft.taken.add(mac)
         if before // snapshot.EVERY < state.version // snapshot.EVERY and isinstance(state, User):
             draft.snapshots[stream] = state
         draft.states[stream] = state
         draft.recorded += recorded
-        draft.records += records
         draft.statements += statements
         draft.position += len(recorded)
         draft.now += 1 if recorded else 0
