@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Final, NamedTuple
 
 from domain.errors import NotFound
 from projections.comparison import Difference, differences, digest
 from projections.live import Pointer, newest, read_pointers
-from projections.naming import AS_WRITTEN, Names, base_of, named, renamed, table_of
+from projections.naming import AS_WRITTEN, Names, base_of, named, renamed
 from projections.projection import Projection
 from projections.rebuild_state import (
     BEGIN,
@@ -45,7 +44,7 @@ from projections.runner import (
     write,
 )
 from projections.standing import standing
-from projections.storage import Lost, Refused, Rows, Storage, Transaction
+from projections.storage import Refused, Rows, Storage, Transaction
 
 RENEW_EVERY: Final = 3.0
 """Seconds between two signs of life while tables are compared."""
@@ -154,7 +153,10 @@ class Rebuild:
         return state
 
     def run(self, state: State) -> Outcome:
-        """Fill, compare and swap; raises `Gone` when it was cancelled or taken over."""
+        """Fill, compare and swap; raises `Gone` when it was cancelled or taken over.
+
+        The table that nobody needs then is left over, whatever came of it.
+        """
         projection = self._newest(state.name)
         self._make_table(state, projection)
         try:
@@ -173,27 +175,10 @@ class Rebuild:
             rows.commit()
 
     def _make_table(self, state: State, projection: Projection) -> None:
-        """An empty table, unless it is there already; what others left behind goes first."""
-        with self._storage.snapshot() as rows:
-            live = read_pointers(rows).get(state.name)
-        versions = {each.version for each in self._kept if each.name == state.name}
+        """An empty table, unless it is there already."""
         with self._storage.transaction() as transaction:
             if transaction.has_table(state.table):
                 return
-            tables = (
-                table_of(state.name, version, build)
-                for version in versions
-                for build in range(state.build + 1)
-            )
-            left = [
-                each
-                for each in tables
-                if (live is None or each != live.table) and transaction.has_table(each)
-            ]
-        for each in left:
-            with suppress(Lost):
-                self._storage.drop(each)
-        with self._storage.transaction() as transaction:
             self._mine(transaction)
             for statement in projection.tables:
                 transaction.define(renamed(statement, state.names))
@@ -261,9 +246,6 @@ class Rebuild:
             self._give_up(reached, _difference(reached, differed))
             return Differs(state.name, reached.position, differed)
         self._swap(reached, projection, found)
-        if live is not None:
-            with suppress(Lost):
-                self._storage.drop(live.table)
         return Swapped(state.name, found, reached.position, differed)
 
     def _swap(self, state: State, projection: Projection, found: str) -> None:
@@ -323,8 +305,6 @@ class Rebuild:
             rows.execute(END)
             rows.execute(SET_ERROR, (*failure, state.name))
             rows.commit()
-        with suppress(Lost):
-            self._storage.drop(state.table)
 
     def _mine(self, rows: Rows) -> State:
         """The row of the rebuild under way; raises `Gone` when it isn't this one's."""

@@ -17,6 +17,7 @@ from app.projection_list import items
 from app.rebuilding import rebuild_of
 from app.verifying.store import verify_views
 from domain.errors import NotFound
+from projections.leftovers import sweep
 from projections.live import newest, read_pointers
 from projections.rebuild import Differs, Gone, Outcome, Stopped, Swapped
 from projections.rebuild_state import SET_DIGEST
@@ -75,6 +76,7 @@ def rebuild(ctx: click.Context, names: tuple[str, ...], *, every: bool, accept: 
         for name in wanted:
             outcome = _rebuilt(access.store.storage, name, accept=accept)
             code = _told(outcome)
+            sweep(access.store.storage, PROJECTIONS)
             if code:
                 ctx.exit(code)
 
