@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from domain.errors import NotFound
 from domain.stream import Recorded
 from projections.naming import Names, base_of, named, table_of
 from projections.projection import Projection
@@ -110,6 +111,17 @@ def read_live(rows: Rows, kept: Sequence[Projection]) -> Live:
 def newest(kept: Sequence[Projection]) -> tuple[Projection, ...]:
     """The newest version of each view that a release keeps."""
     return tuple({each.name: each for each in kept}.values())
+
+
+def find(kept: Sequence[Projection], name: str) -> Projection:
+    """The newest version of a view; raises `NotFound`."""
+    known = newest(kept)
+    for each in known:
+        if each.name == name:
+            return each
+    names = ", ".join(each.name for each in known)
+    msg = f"There is no such projection. There are: {names}."
+    raise NotFound(msg)
 
 
 def _keeper(

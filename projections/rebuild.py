@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
-from domain.errors import NotFound
 from projections.comparison import Difference, differences, digest
-from projections.live import Pointer, newest, read_pointers
+from projections.live import Pointer, find, read_pointers
 from projections.naming import AS_WRITTEN, Names, base_of, named, renamed
 from projections.projection import Projection
 from projections.rebuild_state import (
@@ -134,7 +133,7 @@ class Rebuild:
 
         Raises `NotFound` for a view that there isn't, `RebuildRunning`.
         """
-        projection = self._newest(name)
+        projection = find(self._kept, name)
         with self._storage.transaction() as rows:
             now, state = rows.clock(), read_state(rows)
             if state is not None:
@@ -157,7 +156,7 @@ class Rebuild:
 
         The table that nobody needs then is left over, whatever came of it.
         """
-        projection = self._newest(state.name)
+        projection = find(self._kept, state.name)
         self._make_table(state, projection)
         try:
             head = state.position + 1
@@ -316,14 +315,6 @@ class Rebuild:
             msg = "Somebody else goes on with this rebuild."
             raise Gone(msg)
         return state
-
-    def _newest(self, name: str) -> Projection:
-        for each in newest(self._kept):
-            if each.name == name:
-                return each
-        known = ", ".join(each.name for each in newest(self._kept))
-        msg = f"There is no such projection. There are: {known}."
-        raise NotFound(msg)
 
 
 def _names(live: Pointer) -> Names:
