@@ -238,9 +238,9 @@ class Rebuild:
                 if live.position < reached.position:
                     place = live.position
                     with standing(rows, self._feed, projection, place, renew) as then:
-                        differed = list(islice(differences(old, then, projection), NAMED))
+                        differed = list(islice(differences(old, then, projection, renew), NAMED))
                 elif digest(old, projection, renew) != found:
-                    differed = list(islice(differences(old, new, projection), NAMED))
+                    differed = list(islice(differences(old, new, projection, renew), NAMED))
         if differed and not reached.accept:
             self._give_up(reached, _difference(reached, differed))
             return Differs(state.name, reached.position, differed)

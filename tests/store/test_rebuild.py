@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
@@ -23,7 +25,7 @@ from projections.rebuild_state import LEASE, cancel, read_state
 from projections.registry import PROJECTIONS
 from projections.runner import Follower, read_stall
 from tests.projections.history import whole
-from tests.store.intruding import intrude
+from tests.store.intruding import intrude, unseal
 from tests.store.wishing import end, log_in, register, session_id, use, user_key
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def rebuild_of(
     storage: object | None = None,
     span: int = 1000,
     told: Callable[[State, int], None] = lambda *_: None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Rebuild:
     return Rebuild(
         storage or store.storage,  # type: ignore[arg-type]
@@ -62,6 +65,7 @@ def rebuild_of(
         holder,
         told=told,
         pause=lambda _: None,
+        monotonic=monotonic,
         span=span,
     )
 
@@ -239,6 +243,25 @@ def test_one_runs_at_a_time_until_its_lease_is_over(busy: Store) -> None:
     with pytest.raises(RebuildRunning, match="token_lookup was broken off"):
         rebuild_of(busy, "second").begin("revocations")
     assert rebuild_of(busy, "second").begin("token_lookup").holder == "second"
+
+
+@pytest.mark.parametrize(("seconds", "stopped", "signs"), [(4, 0, 2), (4, 1, 3), (0, 1, 0)])
+def test_comparing_shows_signs_of_life(
+    busy: Store, writer: Writer, seconds: int, stopped: int, signs: int
+) -> None:
+    """However long it takes to read both tables, or to fold what one that stopped must be."""
+    with busy.storage.transaction() as rows:
+        sql = "UPDATE views SET stalled = ? WHERE name = 'daily_activity'"
+        rows.execute(sql, (stopped,))
+        rows.commit()
+    writer.commit([log_in("ada", "later")])
+    watched, clock = Watched(busy.storage), itertools.count(0, seconds)
+    rebuild = rebuild_of(busy, storage=watched, monotonic=lambda: next(clock))
+    outcome = rebuild.run(rebuild.begin("daily_activity"))
+    assert isinstance(outcome, Swapped)
+    assert outcome.differed == []
+    assert len(watched.leases) == signs
+    assert watched.leases == sorted(set(watched.leases)), "each lasts longer than the one before"
 
 
 def test_whoever_comes_back_late_finds_it_taken_over_and_writes_nothing(busy: Store) -> None:
@@ -453,6 +476,35 @@ def test_a_following_view_stops_at_what_the_database_refuses(
     assert view(busy, "daily_activity")[0][2] == 22
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_an_event_that_only_a_newer_release_knows_is_not_passed_over(
+    busy: Store, writer: Writer, name: str
+) -> None:
+    """It may be meant for any view: a follower stops there, and a rebuild gives up."""
+    position = write_as_a_newer_release(busy)
+    (answer,) = writer.commit([log_in("bob", "later")])
+    assert isinstance(answer, tuple)
+    follower = Follower(busy.storage, LogFeed(), PROJECTIONS)
+    failure = follower.catch_up()["daily_activity"]
+    assert (failure.position, failure.type) == (position, "user.renamed")
+    assert "newer release" in failure.detail
+    with busy.storage.snapshot() as rows:
+        assert read_pointers(rows)["daily_activity"].position == position - 1
+    outcome = rebuilt(busy, name)
+    assert isinstance(outcome, Stopped)
+    assert outcome.failure == failure
+    assert build_of(busy, name) == 0
+    with busy.storage.transaction() as rows:  # this release learns of it, and wants none
+        unseal(rows, busy.storage.kind)
+        rows.execute("UPDATE events SET topic = 'log.opened' WHERE position = ?", (position,))
+        rows.commit()
+    assert follower.catch_up() != {}, "somebody has to say so"
+    assert follower.retry() == ["daily_activity"]
+    assert follower.catch_up() == {}
+    assert view(busy, "daily_activity")[0][2] == 22
+    assert isinstance(rebuilt(busy, name), Swapped)
+
+
 def test_a_rebuild_that_can_t_apply_an_event_leaves_the_live_table(busy: Store) -> None:
     kept = (*PROJECTIONS, Following())
     with busy.storage.transaction() as rows:
@@ -522,6 +574,35 @@ def test_a_read_that_meets_a_swap_is_done_again(busy: Store, opened: OpenStore) 
     assert asyncio.run(read()) == 21
     reading.close()
     assert met == (2 if busy.storage.kind == "postgresql" else 1)
+
+
+class Watched:
+    """A storage that notes until when the rebuild is held, at each commit while it compares."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._comparing = False
+        self.leases: list[int] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._storage, name)
+
+    @contextmanager
+    def handover(self, work: Callable[[Transaction], None]) -> Iterator[Rows]:
+        with self._storage.handover(work) as rows:
+            self._comparing = True
+            yield rows
+            self._comparing = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        with self._storage.transaction() as rows:
+            yield rows
+        if self._comparing:
+            with self._storage.transaction() as rows:
+                state = read_state(rows)
+            assert state is not None
+            self.leases.append(state.lease_until)
 
 
 class DyingStorage:
@@ -596,6 +677,19 @@ def expire(store: Store) -> None:
 def history(store: Store) -> list[Recorded]:
     with store.storage.snapshot() as rows:
         return [record.recorded() for record in read_range(rows, 0, 1000)]
+
+
+def write_as_a_newer_release(store: Store) -> int:
+    """An event of a type that this one doesn't know, with the inline views; its position."""
+    with store.log.append() as append:
+        last = read_range(append.rows, append.head.position - 1, 1)[0]
+        position = last.position + 1
+        last = last._replace(stream=user_key("eve"), version=1, topic="user.renamed")
+        append.write([last._replace(position=position, time=append.now())])
+        sql = "UPDATE views SET position = ? WHERE name <> 'daily_activity'"
+        append.rows.execute(sql, (position,))
+        append.rows.commit()
+    return position
 
 
 def is_login_of(recorded: Recorded, who: str) -> bool:
