@@ -72,10 +72,8 @@ class Rebuilding:
     async def tend(self) -> None:
         """Drop leftovers; go on with a rebuild that a service began, and whose lease is over."""
         self._looks += 1
-        if self._looks % LOOK_EVERY != 1:
-            return
-        self._sweep()
-        if self._running is None or self._running.done():
+        if self._looks % LOOK_EVERY == 1 and (self._running is None or self._running.done()):
+            self._sweep()
             await self._begin(self._left_behind)
 
     async def close(self) -> None:
