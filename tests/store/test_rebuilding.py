@@ -35,7 +35,7 @@ def test_only_what_a_service_began_is_gone_on_with(
         await rebuilding.close()
 
     asyncio.run(serve())
-    with store.storage.snapshot() as rows:
-        state, live = read_state(rows), read_pointers(rows)["token_lookup"]
+    with store.storage.snapshot() as found:
+        state, live = read_state(found), read_pointers(found)["token_lookup"]
     taken = live.build == begun.build or (state is not None and state.holder != begun.holder)
     assert taken == (served and over)
