@@ -12,9 +12,8 @@ import msgspec
 
 from app.eventstore.log import read_head
 from app.timestamps import rfc3339
-from domain.errors import NotFound
 from domain.policy import SECOND
-from projections.live import newest
+from projections.live import find, newest
 from projections.projection import Mode
 from projections.rebuild_state import State, read_state
 from projections.registry import PROJECTIONS
@@ -35,7 +34,10 @@ class ProjectionError(msgspec.Struct, frozen=True):
 
 
 class RebuildItem(msgspec.Struct, frozen=True):
-    """A rebuild under way; `eta_s` is null until it is known how fast it goes."""
+    """A rebuild under way; `eta_s` is null until it is known how fast it goes.
+
+    And when whoever was at it has been silent for too long: it was broken off.
+    """
 
     version: int
     position: int
@@ -101,12 +103,9 @@ def items(rows: Rows, now: int) -> list[ProjectionItem]:
 
 def item(rows: Rows, name: str, now: int) -> ProjectionItem:
     """The projection of a name; raises `NotFound`."""
-    for each in items(rows, now):
-        if each.name == name:
-            return each
-    known = ", ".join(each.name for each in newest(PROJECTIONS))
-    msg = f"There is no such projection. There are: {known}."
-    raise NotFound(msg)
+    find(PROJECTIONS, name)
+    (found,) = (each for each in items(rows, now) if each.name == name)
+    return found
 
 
 def _item(view: _View, mode: Mode, head: int, state: State | None, now: int) -> ProjectionItem:
@@ -129,6 +128,6 @@ def _item(view: _View, mode: Mode, head: int, state: State | None, now: int) -> 
 def _rebuild(state: State, head: int, now: int) -> RebuildItem:
     done, since = state.position - state.resumed_position, now - state.resumed_at
     eta = None
-    if done > 0 and since > 0:
+    if done > 0 and since > 0 and state.lease_until > now:
         eta = max(0, round((head - state.position) * since / done / SECOND))
     return RebuildItem(state.version, state.position, rfc3339(state.started_at), eta)

@@ -1,6 +1,7 @@
 """Rebuilds of views by a running service: begun when asked, gone on with when one broke off.
 
-One thread does the work; what it has done is in the store, so that whoever comes later goes on.
+One thread does the work, another drops what is left over; what they have done is in the store, so
+that whoever comes later goes on.
 Knows no HTTP, and nothing of how a view is filled.
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -18,6 +20,7 @@ from app.eventstore.feed import LogFeed
 from app.eventstore.schema import RAISE_GENERATION
 from app.identifiers import new_request_id
 from domain.errors import GatebookError, Unavailable
+from projections.leftovers import sweep
 from projections.rebuild import Differs, Gone, Outcome, Rebuild, Stopped, Swapped
 from projections.rebuild_state import State, cancel, read_state
 from projections.registry import PROJECTIONS
@@ -49,7 +52,9 @@ class Rebuilding:
         self._owned = owned
         self._stopping = threading.Event()
         self._thread = ThreadPoolExecutor(1, "gatebook-rebuild")
+        self._sweeper = ThreadPoolExecutor(1, "gatebook-sweep")
         self._running: asyncio.Future[None] | None = None
+        self._sweeping: Future[None] | None = None
         self._looks = 0
 
     async def start(self, name: str, *, accept: bool) -> None:
@@ -62,24 +67,27 @@ class Rebuilding:
             await asyncio.to_thread(cancel, self._storage, name)
         except StorageError as error:
             raise Unavailable from error
+        self._sweep()
 
     async def tend(self) -> None:
-        """Go on with a rebuild that a service began, and whose lease is over."""
+        """Drop leftovers; go on with a rebuild that a service began, and whose lease is over."""
         self._looks += 1
         if self._looks % LOOK_EVERY == 1 and (self._running is None or self._running.done()):
+            self._sweep()
             await self._begin(self._left_behind)
 
     async def close(self) -> None:
-        """Stop after the step that is under way; somebody goes on with it later."""
+        """Stop after the steps that are under way; somebody goes on with them later."""
         self._stopping.set()
         if self._running is not None:
             await asyncio.gather(self._running, return_exceptions=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._sweeper.shutdown, cancel_futures=True)
         if self._owned:
             await asyncio.to_thread(self._storage.close)
 
     async def _begin(self, work: Callable[[], tuple[Rebuild, State] | None]) -> None:
-        """Not on the rebuild's thread, which may be dropping the table of the one before."""
+        """Not on the rebuild's thread, which may be at the end of the one before."""
         try:
             begun = await asyncio.to_thread(work)
         except StorageError as error:
@@ -113,15 +121,37 @@ class Rebuilding:
             _logger.warning("rebuild_interrupted", projection=state.name, detail=str(error))
         except Exception:
             _logger.exception("rebuild_interrupted", projection=state.name)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Let the thread for it drop what is left over; from any thread."""
+        if self._sweeping is None or self._sweeping.done():
+            with suppress(RuntimeError):  # it has stopped
+                self._sweeping = self._sweeper.submit(self._swept)
+
+    def _swept(self) -> None:
+        """On the sweeping thread; a fault of the store is met again next time."""
+        try:
+            sweep(self._storage, PROJECTIONS, self._go_on)
+        except _Stopping:
+            pass
+        except StorageError as error:
+            _logger.warning("sweep_interrupted", detail=str(error))
+        except Exception:
+            _logger.exception("sweep_interrupted")
 
     def _told(self, state: State, head: int) -> None:
         del state, head
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Between two steps; raises `_Stopping`."""
         if self._stopping.is_set():
             raise _Stopping
 
 
 class _Stopping(Exception):
-    """The service stops: the rebuild is left as it is."""
+    """The service stops: what is under way is left as it is."""
 
 
 def tell(outcome: Outcome) -> None:

@@ -25,7 +25,15 @@ from domain.aggregate import aggregate_of
 from domain.errors import Damage
 from domain.policy import Policy
 from domain.stream import SYSTEM, Meta, Recorded
-from projections.live import CREATE_POINTERS, POINT, UnknownView, newest, read_live, read_pointers
+from projections.live import (
+    CREATE_POINTERS,
+    POINT,
+    MissedEvents,
+    UnknownView,
+    newest,
+    read_live,
+    read_pointers,
+)
 from projections.registry import PROJECTIONS
 from projections.storage import Kind, Rows, Storage, Transaction
 from projections.storage_sqlite import SqliteStorage
@@ -121,18 +129,9 @@ def _check(rows: Rows) -> None:
 def _check_views(rows: Rows) -> None:
     """Each is of a version that is kept, and an inline one has missed no event."""
     try:
-        live = read_live(rows, PROJECTIONS)
-    except UnknownView as error:
+        read_live(rows, PROJECTIONS).check(read_head(rows).position)
+    except (UnknownView, MissedEvents) as error:
         raise UnusableStore(str(error)) from error
-    head = read_head(rows).position
-    for each in live.inline:
-        position = live.pointers[each.name].position
-        if position != head:
-            msg = (
-                f"The view {each.name} is at {position}, the log at {head}: a release that doesn't "
-                f"keep it has written. Run: gatebook projections rebuild {each.name}"
-            )
-            raise UnusableStore(msg)
 
 
 def _add_followers(rows: Transaction) -> bool:

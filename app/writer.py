@@ -41,14 +41,13 @@ from domain.policy import Policy
 from domain.stream import Meta, Recorded, is_user_stream, user_key_of
 from domain.user import User
 from domain.user_id import prepare
-from projections.live import Live, read_live
+from projections.live import Live, MissedEvents, read_live
 from projections.registry import PROJECTIONS
 from projections.storage import Lost, NotDurable, OutcomeUnknown, Rows, Statement
 from projections.user_directory import ADMINISTRATORS
 
 Answer = tuple[Recorded, ...] | Exception
 """The events that a command led to, or why it led to none."""
-
 
 CACHED_STREAMS: Final = 4096
 SETTLE_WITHIN: Final = 10.0
@@ -77,6 +76,14 @@ class _InDoubt(Exception):
         super().__init__(str(why))
         self.first = first
         self.answers = answers
+
+
+_STORE_FAULTS: Final = (
+    (NotDurable, "store_not_durable"),
+    (_InDoubt, "commit_failed"),
+    (MissedEvents, "view_missed_events"),
+    (Lost, "store_unavailable"),
+)
 
 
 class _Draft:
@@ -146,18 +153,16 @@ class Writer:
             except Exception as error:  # noqa: BLE001 - whatever it was, the batch isn't stored
                 self._forget()
                 failure = error
-        if isinstance(failure, NotDurable):
-            _logger.error("store_not_durable", detail=str(failure))
-            return [Unavailable() for _ in batch]
-        if isinstance(failure, _InDoubt):
-            _logger.error("commit_failed", detail=str(failure))
-            return [Unavailable() for _ in batch]
-        if isinstance(failure, Lost):
-            _logger.warning("store_unavailable", detail=str(failure))
-            return [Unavailable() for _ in batch]
+        for kind, event in _STORE_FAULTS:
+            if isinstance(failure, kind):
+                (_logger.warning if kind is Lost else _logger.error)(event, detail=str(failure))
+                told = (str(failure),) if kind is MissedEvents else ()
+                return [Unavailable(*told) for _ in batch]
         if len(batch) > 1:
             return [self.commit([wish])[0] for wish in batch]
-        _logger.error("command_not_stored", command=_name(batch[0]), exc_info=failure)
+        _logger.error(
+            "command_not_stored", command=type(batch[0].command).__name__, exc_info=failure
+        )
         return [InternalError()]
 
     def _write(self, batch: Sequence[Wish]) -> list[Answer]:
@@ -225,6 +230,7 @@ class Writer:
         rows, head = draft.append.rows, draft.append.head
         if head.generation != self._generation:
             self._live = read_live(rows, PROJECTIONS)
+            self._live.check(head.position)
             self._keys.clear()
             self._load_keys(rows, people)
             self._generation = head.generation
@@ -251,12 +257,11 @@ class Writer:
         except GatebookError as refusal:
             return refusal
         except Exception:
-            _logger.exception("command_failed", command=_name(wish))
+            _logger.exception("command_failed", command=type(wish.command).__name__)
             return InternalError()
 
     def _draw_up(self, draft: _Draft, wish: Wish, stream: str) -> Answer:
-        aggregate = aggregate_of(stream)
-        state = draft.states[stream]
+        aggregate, state = aggregate_of(stream), draft.states[stream]
         before = state.version
         others = _others(draft, wish.command)
         events = aggregate.decide(state, wish.command, self._policy, draft.now, others)
@@ -289,14 +294,13 @@ class Writer:
                 row = (stream, version, *sealing.credential)
                 statements.append((ADD_USER_KEY, row))
                 statements.append((DROP_OLD_CREDENTIALS, (stream, version)))
-        records = [record_of(each) for each in recorded]
+        draft.records += [record_of(each) for each in recorded]
         if mac is not None:
             draft.taken.add(mac)
         if before // snapshot.EVERY < state.version // snapshot.EVERY and isinstance(state, User):
             draft.snapshots[stream] = state
         draft.states[stream] = state
         draft.recorded += recorded
-        draft.records += records
         draft.statements += statements
         draft.position += len(recorded)
         draft.now += 1 if recorded else 0
@@ -394,7 +398,3 @@ def _taken(rows: Rows, macs: list[bytes]) -> set[bytes]:
 def _again(error: Exception) -> Exception:
     """Another one of the same: each caller raises its own."""
     return type(error)(*error.args)
-
-
-def _name(wish: Wish) -> str:
-    return type(wish.command).__name__

@@ -82,14 +82,16 @@ def digest(rows: Rows, projection: Projection, told: Told = lambda _: None) -> s
     return f"sha256:{found.hexdigest()}"
 
 
-def differences(live: Rows, fresh: Rows, projection: Projection) -> Iterator[Difference]:
+def differences(
+    live: Rows, fresh: Rows, projection: Projection, told: Told = lambda _: None
+) -> Iterator[Difference]:
     """What is otherwise in a live view than in a fresh fold, in the order of keys."""
     for table in tables_of(projection):
-        yield from _differences(table, live, fresh)
+        yield from _differences(table, live, fresh, told)
 
 
-def _differences(table: Table, live: Rows, fresh: Rows) -> Iterator[Difference]:
-    here = chain.from_iterable(live.scan(table.select))
+def _differences(table: Table, live: Rows, fresh: Rows, told: Told) -> Iterator[Difference]:
+    here = _telling(live.scan(table.select), told)
     there = chain.from_iterable(fresh.scan(table.select))
     one, other = next(here, None), next(there, None)
     while one is not None or other is not None:
@@ -108,6 +110,12 @@ def _differences(table: Table, live: Rows, fresh: Rows) -> Iterator[Difference]:
         elif other is not None:
             yield Difference(table.name, table.key_of(other), "missing")
             other = next(there, None)
+
+
+def _telling(batches: Iterator[list[Row]], told: Told) -> Iterator[Row]:
+    for batch in batches:
+        told(len(batch))
+        yield from batch
 
 
 def _order(table: Table, one: Row | None, other: Row | None) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from domain.errors import NotFound
 from domain.stream import Recorded
 from projections.naming import Names, base_of, named, table_of
 from projections.projection import Projection
@@ -24,11 +25,18 @@ ADD_BUILD: Final = "ALTER TABLE views ADD COLUMN build BIGINT NOT NULL DEFAULT 0
 
 POINT: Final = "INSERT INTO views (name, version, position) VALUES (?, ?, 0)"
 POINTERS: Final = "SELECT name, version, position, build FROM views"
-_ADVANCE: Final = "UPDATE views SET position = ? WHERE name IN (%s)"
+_ADVANCE: Final = """
+UPDATE views SET position = CASE WHEN position = ? THEN ? END WHERE name IN (%s)"""
+"""A view that is anywhere else would be nowhere, which the column refuses: all of it fails, and
+no answer has to be waited for."""
 
 
 class UnknownView(Lost):
     """A live view is of a version that this release doesn't keep, or isn't there."""
+
+
+class MissedEvents(Lost):
+    """An inline view isn't where the log ends."""
 
 
 class Pointer(NamedTuple):
@@ -70,15 +78,29 @@ class Live:
         """Rows of the moment, in which the views' names stand for the live tables."""
         return named(rows, self.names)
 
+    def check(self, head: int) -> None:
+        """Raises `MissedEvents` for an inline view that isn't at the head, naming what to run."""
+        for each in self.inline:
+            position = self.pointers[each.name].position
+            if position != head:
+                msg = (
+                    f"The view {each.name} is at {position}, the log at {head}: a release that "
+                    f"doesn't keep it has written. Run: gatebook projections rebuild {each.name}"
+                )
+                raise MissedEvents(msg)
+
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
-        """Write every inline view's share of a batch, and the position that it reaches."""
+        """Write every inline view's share of a batch, and the position that it reaches.
+
+        A view that isn't where the batch begins is refused by the storage.
+        """
         live = self.rows(rows)
         for projection in self.inline:
             wanted = [each for each in batch if type(each.event) in projection.wants]
             if wanted:
                 projection.apply(live, wanted)
         sql, inline = self._advance
-        rows.execute(sql, (batch[-1].position, *inline))
+        rows.execute(sql, (batch[0].position - 1, batch[-1].position, *inline))
 
 
 def read_live(rows: Rows, kept: Sequence[Projection]) -> Live:
@@ -89,6 +111,17 @@ def read_live(rows: Rows, kept: Sequence[Projection]) -> Live:
 def newest(kept: Sequence[Projection]) -> tuple[Projection, ...]:
     """The newest version of each view that a release keeps."""
     return tuple({each.name: each for each in kept}.values())
+
+
+def find(kept: Sequence[Projection], name: str) -> Projection:
+    """The newest version of a view; raises `NotFound`."""
+    known = newest(kept)
+    for each in known:
+        if each.name == name:
+            return each
+    names = ", ".join(each.name for each in known)
+    msg = f"There is no such projection. There are: {names}."
+    raise NotFound(msg)
 
 
 def _keeper(

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Final, NamedTuple
 
-from domain.errors import NotFound
 from projections.comparison import Difference, differences, digest
-from projections.live import Pointer, newest, read_pointers
-from projections.naming import AS_WRITTEN, Names, base_of, named, renamed, table_of
+from projections.live import Pointer, find, read_pointers
+from projections.naming import AS_WRITTEN, Names, base_of, named, renamed
 from projections.projection import Projection
 from projections.rebuild_state import (
     BEGIN,
@@ -44,7 +42,8 @@ from projections.runner import (
     singly,
     write,
 )
-from projections.storage import Lost, Refused, Rows, Storage, Transaction
+from projections.standing import standing
+from projections.storage import Refused, Rows, Storage, Transaction
 
 RENEW_EVERY: Final = 3.0
 """Seconds between two signs of life while tables are compared."""
@@ -134,7 +133,7 @@ class Rebuild:
 
         Raises `NotFound` for a view that there isn't, `RebuildRunning`.
         """
-        projection = self._newest(name)
+        projection = find(self._kept, name)
         with self._storage.transaction() as rows:
             now, state = rows.clock(), read_state(rows)
             if state is not None:
@@ -153,8 +152,11 @@ class Rebuild:
         return state
 
     def run(self, state: State) -> Outcome:
-        """Fill, compare and swap; raises `Gone` when it was cancelled or taken over."""
-        projection = self._newest(state.name)
+        """Fill, compare and swap; raises `Gone` when it was cancelled or taken over.
+
+        The table that nobody needs then is left over, whatever came of it.
+        """
+        projection = find(self._kept, state.name)
         self._make_table(state, projection)
         try:
             head = state.position + 1
@@ -172,27 +174,10 @@ class Rebuild:
             rows.commit()
 
     def _make_table(self, state: State, projection: Projection) -> None:
-        """An empty table, unless it is there already; what others left behind goes first."""
-        with self._storage.snapshot() as rows:
-            live = read_pointers(rows).get(state.name)
-        versions = {each.version for each in self._kept if each.name == state.name}
+        """An empty table, unless it is there already."""
         with self._storage.transaction() as transaction:
             if transaction.has_table(state.table):
                 return
-            tables = (
-                table_of(state.name, version, build)
-                for version in versions
-                for build in range(state.build + 1)
-            )
-            left = [
-                each
-                for each in tables
-                if (live is None or each != live.table) and transaction.has_table(each)
-            ]
-        for each in left:
-            with suppress(Lost):
-                self._storage.drop(each)
-        with self._storage.transaction() as transaction:
             self._mine(transaction)
             for statement in projection.tables:
                 transaction.define(renamed(statement, state.names))
@@ -248,17 +233,18 @@ class Rebuild:
             renew = self._renewing(reached)
             found = digest(new, projection, renew)
             differed: list[Difference] = []
-            if _comparable(rows, live, reached) and live is not None:
+            if live is not None and live.version == reached.version:
                 old = named(rows, _names(live))
-                if digest(old, projection, renew) != found:
-                    differed = list(islice(differences(old, new, projection), NAMED))
+                if live.position < reached.position:
+                    place = live.position
+                    with standing(rows, self._feed, projection, place, renew) as then:
+                        differed = list(islice(differences(old, then, projection, renew), NAMED))
+                elif digest(old, projection, renew) != found:
+                    differed = list(islice(differences(old, new, projection, renew), NAMED))
         if differed and not reached.accept:
             self._give_up(reached, _difference(reached, differed))
             return Differs(state.name, reached.position, differed)
         self._swap(reached, projection, found)
-        if live is not None:
-            with suppress(Lost):
-                self._storage.drop(live.table)
         return Swapped(state.name, found, reached.position, differed)
 
     def _swap(self, state: State, projection: Projection, found: str) -> None:
@@ -286,10 +272,11 @@ class Rebuild:
         return state
 
     def _bring_live(self, rows: Transaction, name: str, projection: Projection) -> None:
-        """A following view that is behind would differ; one that stopped isn't compared."""
+        """A following view that is behind; one that stopped, or an inline one, stays there."""
         live = read_pointers(rows).get(name)
         while (
             live is not None
+            and projection.mode == "follow"
             and live.version == projection.version
             and live.position < self._feed.head(rows)
             and read_stall(rows, name) is None
@@ -317,8 +304,6 @@ class Rebuild:
             rows.execute(END)
             rows.execute(SET_ERROR, (*failure, state.name))
             rows.commit()
-        with suppress(Lost):
-            self._storage.drop(state.table)
 
     def _mine(self, rows: Rows) -> State:
         """The row of the rebuild under way; raises `Gone` when it isn't this one's."""
@@ -330,20 +315,6 @@ class Rebuild:
             msg = "Somebody else goes on with this rebuild."
             raise Gone(msg)
         return state
-
-    def _newest(self, name: str) -> Projection:
-        for each in newest(self._kept):
-            if each.name == name:
-                return each
-        known = ", ".join(each.name for each in newest(self._kept))
-        msg = f"There is no such projection. There are: {known}."
-        raise NotFound(msg)
-
-
-def _comparable(rows: Rows, live: Pointer | None, state: State) -> bool:
-    """Whether the live table should be as the new one is."""
-    there = live is not None and live.version == state.version
-    return there and read_stall(rows, state.name) is None
 
 
 def _names(live: Pointer) -> Names:

@@ -5,12 +5,11 @@ Knows nothing of how a view is filled.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 from domain.errors import RebuildRunning
 from projections.naming import Names, base_of, table_of
-from projections.storage import Lost, Rows, Storage
+from projections.storage import Rows, Storage
 
 LEASE: Final = 15_000_000
 """µs of silence after which somebody else may go on."""
@@ -102,15 +101,13 @@ def next_build(rows: Rows, name: str) -> int:
 
 
 def cancel(storage: Storage, name: str) -> bool:
-    """Give up a view's rebuild, whoever is at it; whether there was one."""
+    """Give up a view's rebuild, whoever is at it; whether there was one. Its table is left over."""
     with storage.transaction() as rows:
         state = read_state(rows)
         if state is None or state.name != name:
             return False
         rows.execute(END)
         rows.commit()
-    with suppress(Lost):
-        storage.drop(state.table)
     return True
 
 

@@ -103,7 +103,7 @@ class Storage(Protocol):
         """
 
     def drop(self, table: str) -> None:
-        """Drop a table that nobody looks for any more; a busy store hardly notices.
+        """Drop a table that nobody looks for any more; an empty one, on SQLite.
 
         Raises `Lost` when somebody still reads it: another time, then.
         """

@@ -32,8 +32,6 @@ from projections.storage import (
     Value,
 )
 
-DROPPED: Final = 500
-"""Rows of a table that is dropped that go at a time."""
 READ_PATIENCE: Final = 0.25
 """Seconds that a reader waits for the file: a look-up happens on the event loop."""
 
@@ -165,21 +163,9 @@ class SqliteStorage:
             yield snapshot
 
     def drop(self, table: str) -> None:
-        """Row by row first: what is deleted is overwritten, which takes long for many."""
-        left = True
-        while left:
-            with self.transaction() as rows:
-                if not rows.has_table(table):
-                    return
-                rows.execute(
-                    f"DELETE FROM {table} WHERE rowid IN "
-                    f"(SELECT rowid FROM {table} LIMIT {DROPPED})"
-                )
-                left = bool(rows.fetch(f"SELECT 1 FROM {table} LIMIT 1"))
-                rows.commit()
-            self._sleep(0.001)
+        """Under the lock: what is in it is overwritten, so that it had better be empty."""
         with self.transaction() as rows:
-            rows.execute(f"DROP TABLE {table}")
+            rows.execute(f"DROP TABLE IF EXISTS {table}")
             rows.commit()
 
     def look_up(self, sql: str, params: Sequence[Value]) -> list[Row]:

@@ -16,15 +16,16 @@ from app.eventstore.log import read_head
 from app.projection_list import items
 from app.rebuilding import rebuild_of
 from app.verifying.store import verify_views
-from domain.errors import NotFound
-from projections.live import newest, read_pointers
+from projections.leftovers import sweep
+from projections.live import find, newest, read_pointers
 from projections.rebuild import Differs, Gone, Outcome, Stopped, Swapped
-from projections.rebuild_state import SET_DIGEST
+from projections.rebuild_state import SET_DIGEST, cancel, read_state
 from projections.registry import PROJECTIONS
 from projections.runner import Follower
 
 if TYPE_CHECKING:
     from app.projection_list import ProjectionItem
+    from app.verifying.store import Report
     from projections.rebuild_state import State
     from projections.storage import Storage
 
@@ -45,7 +46,8 @@ def status(*, as_json: bool) -> None:
     Inline ones are written with the events; following ones soon after, by a running service.
     """
     with opened(views=False) as access, access.store.storage.snapshot() as rows:
-        found = items(rows, now())
+        moment = now()
+        found, state = items(rows, moment), read_state(rows)
     if as_json:
         output.json_lines(found)
         return
@@ -55,33 +57,50 @@ def status(*, as_json: bool) -> None:
             output.talk(f"{item.name}: {item.error.type} at {item.error.position}. "
                         f"{item.error.detail}")  # fmt: skip
         if item.rebuild is not None:
-            output.talk(f"{item.name}: being rebuilt, at {item.rebuild.position} of {item.head}.")
+            place = f"at {item.rebuild.position} of {item.head}"
+            if state is None or state.lease_until > moment:
+                output.talk(f"{item.name}: being rebuilt, {place}.")
+            else:
+                output.talk(f"{item.name}: its rebuild was broken off {place}. Run it again, or "
+                            "give it up with --cancel.")  # fmt: skip
 
 
 @command.command("rebuild")
 @click.argument("names", metavar="[NAME...]", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All of them, one after another.")
 @click.option("--accept", is_flag=True, help="Swap even where the live table differs.")
+@click.option("--cancel", "give_up", is_flag=True, help="Give up the one under way instead.")
 @click.pass_context
-def rebuild(ctx: click.Context, names: tuple[str, ...], *, every: bool, accept: bool) -> None:
+def rebuild(
+    ctx: click.Context, names: tuple[str, ...], *, every: bool, accept: bool, give_up: bool
+) -> None:
     """Fill a view again from the first event, beside the one that is live, and swap.
 
-    The service goes on meanwhile. It may be broken off: run again, it goes on where it was. Should
-    the live table differ from what the log says, the rows are named, the exit code is 5, and it
-    stays unless --accept is given.
+    The service goes on meanwhile. It may be broken off: run again, it goes on where it was, with
+    that view first. Should the live table differ from what the log says, the rows are named, the
+    exit code is 5, and it stays unless --accept is given. With --cancel the one under way is given
+    up, whoever is at it; NAME says of which view it may be.
     """
+    if give_up:
+        if every or accept or len(names) > 1:
+            msg = "Give --cancel alone, or with the name of one projection."
+            raise click.UsageError(msg)
+        _given_up(*names)
+        return
     wanted = _wanted(names, every=every)
     with opened(views=False) as access:
-        for name in wanted:
+        for name in _broken_off_first(access.store.storage, wanted):
             outcome = _rebuilt(access.store.storage, name, accept=accept)
             code = _told(outcome)
+            sweep(access.store.storage, PROJECTIONS)
             if code:
                 ctx.exit(code)
 
 
 @command.command("verify")
+@output.json_option
 @click.pass_context
-def verify(ctx: click.Context) -> None:
+def verify(ctx: click.Context, *, as_json: bool) -> None:
     """Fold the log anew, beside the store, and compare every view with what comes of it.
 
     Rows that differ are named, and the exit code is 5. Changes nothing but the digests that
@@ -93,11 +112,8 @@ def verify(ctx: click.Context) -> None:
             before = read_pointers(rows)
             with progress("Verifying", read_head(rows).position) as advance:
                 found = verify_views(rows, vault, advance)
+        _show(found, as_json=as_json)
         if not found.ok:
-            output.data(
-                output.columns((each.table, 18), (each.key, 29), (each.detail, 0))
-                for each in found.findings
-            )
             output.talk("The views are not what the log says. Find out who changed them, then "
                         "run: gatebook projections rebuild NAME --accept")  # fmt: skip
             ctx.exit(failure.UNVERIFIED)
@@ -105,7 +121,6 @@ def verify(ctx: click.Context) -> None:
             for name, digest in found.digests.items():
                 writing.execute(SET_DIGEST, (digest, before[name].position, name))
             writing.commit()
-    output.data(output.columns((name, 16), (each, 0)) for name, each in found.digests.items())
 
 
 @command.command("retry")
@@ -135,10 +150,43 @@ def _wanted(names: tuple[str, ...], *, every: bool) -> tuple[str, ...]:
         msg = "Name projections, or give --all."
         raise click.UsageError(msg)
     for name in names:
-        if name not in _NAMES:
-            msg = f"There is no projection {name!r}. There are: {', '.join(_NAMES)}."
-            raise NotFound(msg)
+        find(PROJECTIONS, name)
     return _NAMES if every else names
+
+
+def _broken_off_first(storage: Storage, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Whichever is under way: no other may begin before it."""
+    with storage.snapshot() as rows:
+        state = read_state(rows)
+    return tuple(sorted(wanted, key=lambda name: state is None or name != state.name))
+
+
+def _given_up(name: str | None = None) -> None:
+    """Cancel the rebuild that is under way, if it is of that view."""
+    if name is not None:
+        find(PROJECTIONS, name)
+    with opened(views=False) as access:
+        storage = access.store.storage
+        with storage.snapshot() as rows:
+            state = read_state(rows)
+        if state is None or name not in {None, state.name} or not cancel(storage, state.name):
+            output.talk("There is no rebuild to give up.")
+            return
+        output.talk(f"The rebuild of {state.name} was given up. The live table stays as it is.")
+        sweep(storage, PROJECTIONS)
+
+
+def _show(found: Report, *, as_json: bool) -> None:
+    """What a verification came to: the digests, or what is wrong."""
+    if as_json:
+        output.json_lines([found])
+    elif found.ok:
+        output.data(output.columns((name, 16), (each, 0)) for name, each in found.digests.items())
+    else:
+        output.data(
+            output.columns((each.table, 18), (each.key, 29), (each.detail, 0))
+            for each in found.findings
+        )
 
 
 def _rebuilt(storage: Storage, name: str, *, accept: bool) -> Outcome | Gone:
@@ -160,7 +208,7 @@ def _rebuilt(storage: Storage, name: str, *, accept: bool) -> Outcome | Gone:
         except KeyboardInterrupt:
             with suppress(KeyboardInterrupt):
                 work.leave()
-            output.talk("Broken off. Run it again to go on, or cancel it over HTTP.")
+            output.talk("Broken off. Run it again to go on, or give it up with --cancel.")
             raise
 
 

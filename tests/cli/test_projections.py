@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.rebuilding import rebuild_of
 from app.store import open_store, storage_of
 from app.vault import Vault
 from app.writer import Writer
 from domain.policy import Policy
 from projections.live import newest, read_pointers
-from projections.rebuild_state import read_state
+from projections.rebuild_state import LEASE, read_state
 from projections.registry import PROJECTIONS
 from tests.cli.conftest import Gatebook, items, serving
 from tests.store.intruding import intrude, unseal
@@ -103,6 +104,10 @@ def test_views_are_compared_with_a_fresh_fold(
     assert result.exit_code == 0, result.stderr
     digests = dict(line.split() for line in result.stdout.splitlines())
     assert {name: each["digest"] for name, each in status(gatebook).items()} == digests
+    (report,) = items(gatebook("projections", "verify", "--json"))
+    (whole,) = items(gatebook("audit", "verify", "--json"))
+    assert report == whole
+    assert report["digests"] == digests
     assert gatebook("projections", "rebuild", "token_lookup").exit_code == 0
     again = gatebook("projections", "verify")
     assert dict(line.split() for line in again.stdout.splitlines()) == digests
@@ -112,6 +117,12 @@ def test_views_are_compared_with_a_fresh_fold(
         intruder.run(f"UPDATE {table} SET generation = 7")
     found = gatebook("projections", "verify")
     assert found.exit_code == 5
+    as_json = gatebook("projections", "verify", "--json")
+    assert as_json.exit_code == 5
+    (report,) = findings(as_json)
+    assert not report["ok"]
+    (finding,) = report["findings"]
+    assert (finding["table"], finding["key"]) == ("token_lookup_v1", session_id("ada", "a"))
     assert session_id("ada", "a") in found.stdout
     assert "generation" in found.stdout
 
@@ -158,6 +169,62 @@ def test_one_that_is_broken_off_by_hand_is_gone_on_with_at_once(
     assert again.exit_code == 0, again.stderr
     with store.storage.snapshot() as rows:
         assert read_state(rows) is None
+
+
+def broken_off(store: Store, name: str) -> None:
+    """Somebody was at it, and was killed."""
+    rebuild_of(store.storage).begin(name)
+    with store.storage.transaction() as rows:
+        rows.execute(
+            "UPDATE rebuilds SET position = 2, resumed_position = 0, "
+            "resumed_at = resumed_at - ?, lease_until = lease_until - ?",
+            (2 * LEASE, LEASE),
+        )
+        rows.commit()
+
+
+def test_one_that_was_broken_off_is_gone_on_with_first(gatebook: Gatebook, store: Store) -> None:
+    broken_off(store, "token_lookup")
+    other = gatebook("projections", "rebuild", "revocations", "user_directory")
+    assert other.exit_code == 1
+    assert "token_lookup was broken off" in other.stderr
+    result = gatebook("projections", "rebuild", "--all")
+    assert result.exit_code == 0, result.stderr
+    first, *others = [line.split()[0] for line in result.stderr.splitlines()]
+    assert first == "token_lookup"
+    assert sorted([first, *others]) == sorted(NAMES)
+    with store.storage.snapshot() as rows:
+        assert read_pointers(rows)["token_lookup"].build == 1
+
+
+def test_one_that_was_broken_off_is_called_that(gatebook: Gatebook, store: Store) -> None:
+    broken_off(store, "token_lookup")
+    item = status(gatebook)["token_lookup"]
+    assert (item["state"], item["rebuild"]["eta_s"]) == ("building", None)
+    said = gatebook("projections", "status").stderr
+    assert f"its rebuild was broken off at 2 of {item['head']}" in said
+    with store.storage.transaction() as rows:
+        rows.execute("UPDATE rebuilds SET lease_until = ?", (rows.clock() + LEASE,))
+        rows.commit()
+    assert status(gatebook)["token_lookup"]["rebuild"]["eta_s"] > 0
+    assert "token_lookup: being rebuilt, at 2 of" in gatebook("projections", "status").stderr
+
+
+@pytest.mark.parametrize("named", [(), ("token_lookup",)])
+def test_one_is_given_up(gatebook: Gatebook, store: Store, named: tuple[str, ...]) -> None:
+    """Whoever is at it."""
+    rebuild_of(store.storage).begin("token_lookup")
+    for args, code in ((("--all",), 2), (("--accept",), 2), (NAMES, 2), (("nothing",), 3)):
+        assert gatebook("projections", "rebuild", "--cancel", *args).exit_code == code
+    another = gatebook("projections", "rebuild", "--cancel", "revocations")
+    assert (another.exit_code, another.stderr) == (0, "There is no rebuild to give up.\n")
+    assert status(gatebook)["token_lookup"]["state"] == "building"
+    result = gatebook("projections", "rebuild", "--cancel", *named)
+    assert result.exit_code == 0
+    assert "The rebuild of token_lookup was given up" in result.stderr
+    assert status(gatebook)["token_lookup"]["state"] == "live"
+    again = gatebook("projections", "rebuild", "--cancel", *named)
+    assert (again.exit_code, again.stderr) == (0, "There is no rebuild to give up.\n")
 
 
 def test_it_is_rebuilt_beside_a_service(

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from app.eventstore.feed import LogFeed
 from app.writer import Writer
@@ -32,8 +32,6 @@ from tests.store.wishing import commit, log_in, register, rotate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
-
-    from projections.storage import Storage
 
 PROPERTY: Final = "rebuilt under load, killed and gone on with, nobody notices"
 SIZE: Final = 20
@@ -174,29 +172,10 @@ def _swap_in_silence(url: str, tally: Tally) -> None:
     with opened(url) as store:
         writer = Writer(store.log, store.vault, store.ring, Policy())
         commit(writer, [register("before")])
-        rebuild = Rebuild(
-            cast("Storage", _Keeping(store.storage)),
-            LogFeed(),
-            PROJECTIONS,
-            lambda _: None,
-            "silent",
-        )
+        rebuild = Rebuild(store.storage, LogFeed(), PROJECTIONS, lambda _: None, "silent")
         rebuild.run(rebuild.begin("user_directory"))
         commit(writer, [register("after")])
     second = Tally()
     check_log(url, second)
     noticed = any(each.startswith("view user_directory_v1") for each in second.first)
     tally.control("a swap that nobody hears of", noticed=noticed)
-
-
-class _Keeping:
-    """A storage that drops no table."""
-
-    def __init__(self, storage: object) -> None:
-        self._storage = storage
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._storage, name)
-
-    def drop(self, table: str) -> None:
-        """Keep it."""

@@ -19,6 +19,8 @@ from domain.errors import Damage
 from domain.events import UserDisabled
 from domain.stream import SYSTEM, Meta, Recorded
 from projections import storage_postgres, storage_sqlite
+from projections.live import read_live
+from projections.registry import PROJECTIONS
 from projections.storage import Lost, Refused
 from projections.storage_sqlite import SqliteStorage
 from tests.store import processes
@@ -136,6 +138,7 @@ def test_times_go_on_after_an_event_from_a_fast_clock(store: Store, writer: Writ
         position = append.head.position + 1
         event = Recorded(user_key("x"), 1, position, ahead, Meta(SYSTEM, "0"), UserDisabled())
         append.write([record_of(event)])
+        read_live(append.rows, PROJECTIONS).apply(append.rows, [event])
         append.rows.commit()
     writer.commit([register("ada"), register("bob")])
     assert [each.time for each in records(store)[-3:]] == [ahead, ahead + 1, ahead + 2]

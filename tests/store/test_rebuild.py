@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
@@ -16,14 +18,14 @@ from app.lookup import lookup_of
 from app.reading import Reading
 from domain import events
 from domain.errors import NotFound, RebuildRunning
+from projections.leftovers import sweep
 from projections.live import POINT, UnknownView, read_live, read_pointers
 from projections.rebuild import Differs, Gone, Rebuild, Stopped, Swapped
 from projections.rebuild_state import LEASE, cancel, read_state
 from projections.registry import PROJECTIONS
-from projections.runner import Follower
-from projections.storage import Lost
+from projections.runner import Follower, read_stall
 from tests.projections.history import whole
-from tests.store.intruding import intrude
+from tests.store.intruding import intrude, unseal
 from tests.store.wishing import end, log_in, register, session_id, use, user_key
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def rebuild_of(
     storage: object | None = None,
     span: int = 1000,
     told: Callable[[State, int], None] = lambda *_: None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Rebuild:
     return Rebuild(
         storage or store.storage,  # type: ignore[arg-type]
@@ -62,13 +65,16 @@ def rebuild_of(
         holder,
         told=told,
         pause=lambda _: None,
+        monotonic=monotonic,
         span=span,
     )
 
 
 def rebuilt(store: Store, name: str, *, accept: bool = False) -> object:
     rebuild = rebuild_of(store)
-    return rebuild.run(rebuild.begin(name, accept=accept))
+    outcome = rebuild.run(rebuild.begin(name, accept=accept))
+    sweep(store.storage, PROJECTIONS)
+    return outcome
 
 
 def view(store: Store, name: str) -> list[Row]:
@@ -166,6 +172,41 @@ def test_a_live_table_that_differs_is_named_and_stays_unless_accepted(
     assert view(busy, "user_directory") == good
 
 
+def test_an_inline_view_can_t_be_marked_as_one_that_stopped(busy: Store, database_url: str) -> None:
+    with intrude(database_url) as intruder:
+        change = "UPDATE user_directory_v1 SET permissions = 'admin' WHERE user_key = ?"
+        intruder.run(change, (user_key("bob"),))
+        intruder.run("UPDATE views SET stalled = 1 WHERE name = 'user_directory'")
+    outcome = rebuilt(busy, "user_directory")
+    assert isinstance(outcome, Differs)
+    assert list(map(str, outcome.rows)) == [f"{user_key('bob')} differs in permissions"]
+    assert tables(busy, "user_directory") == ["user_directory_v1"]
+
+
+def test_a_view_that_missed_events_is_compared_as_it_stands(
+    busy: Store, writer: Writer, database_url: str
+) -> None:
+    """What it missed is no difference; what somebody wrote is."""
+    with busy.storage.snapshot() as rows:
+        missed = read_pointers(rows)["user_directory"].position
+    before = view(busy, "user_directory")
+    writer.commit([register("eve")])
+    with intrude(database_url) as intruder:
+        intruder.run("DELETE FROM user_directory_v1 WHERE user_key = ?", (user_key("eve"),))
+        intruder.run("UPDATE views SET position = ? WHERE name = 'user_directory'", (missed,))
+        change = "UPDATE user_directory_v1 SET permissions = ? WHERE user_key = ?"
+        intruder.run(change, ("admin", user_key("bob")))
+        outcome = rebuilt(busy, "user_directory")
+        assert isinstance(outcome, Differs)
+        assert list(map(str, outcome.rows)) == [f"{user_key('bob')} differs in permissions"]
+        intruder.run(change, ("", user_key("bob")))
+    assert view(busy, "user_directory") == before
+    outcome = rebuilt(busy, "user_directory")
+    assert isinstance(outcome, Swapped)
+    assert outcome.differed == []
+    assert user_key("eve") in {row[0] for row in view(busy, "user_directory")}
+
+
 @pytest.mark.parametrize("last", ["lost", "done"])
 @pytest.mark.parametrize("name", ["token_lookup", "daily_activity"])
 def test_a_rebuild_that_died_at_any_commit_is_resumed(
@@ -204,6 +245,25 @@ def test_one_runs_at_a_time_until_its_lease_is_over(busy: Store) -> None:
     assert rebuild_of(busy, "second").begin("token_lookup").holder == "second"
 
 
+@pytest.mark.parametrize(("seconds", "stopped", "signs"), [(4, 0, 2), (4, 1, 3), (0, 1, 0)])
+def test_comparing_shows_signs_of_life(
+    busy: Store, writer: Writer, seconds: int, stopped: int, signs: int
+) -> None:
+    """However long it takes to read both tables, or to fold what one that stopped must be."""
+    with busy.storage.transaction() as rows:
+        sql = "UPDATE views SET stalled = ? WHERE name = 'daily_activity'"
+        rows.execute(sql, (stopped,))
+        rows.commit()
+    writer.commit([log_in("ada", "later")])
+    watched, clock = Watched(busy.storage), itertools.count(0, seconds)
+    rebuild = rebuild_of(busy, storage=watched, monotonic=lambda: next(clock))
+    outcome = rebuild.run(rebuild.begin("daily_activity"))
+    assert isinstance(outcome, Swapped)
+    assert outcome.differed == []
+    assert len(watched.leases) == signs
+    assert watched.leases == sorted(set(watched.leases)), "each lasts longer than the one before"
+
+
 def test_whoever_comes_back_late_finds_it_taken_over_and_writes_nothing(busy: Store) -> None:
     late = rebuild_of(busy, "late")
     state = late.begin("token_lookup")
@@ -229,6 +289,7 @@ def test_a_cancelled_rebuild_leaves_nothing(busy: Store) -> None:
     with pytest.raises(Gone, match="cancelled"):
         rebuild.run(rebuild.begin("token_lookup"))
     assert cancelled
+    sweep(busy.storage, PROJECTIONS)
     assert tables(busy, "token_lookup") == ["token_lookup_v1"]
     assert not cancel(busy.storage, "token_lookup")
     with busy.storage.snapshot() as rows:
@@ -236,10 +297,10 @@ def test_a_cancelled_rebuild_leaves_nothing(busy: Store) -> None:
 
 
 def test_what_a_rebuild_left_behind_is_nothing_to_begin_with(busy: Store) -> None:
-    """It was cancelled, and its half-filled table could not be dropped."""
+    """It was cancelled, and nobody dropped its half-filled table."""
 
     def cancelled(state: State, _: int) -> None:
-        cancel(Keeping(busy.storage), state.name)  # type: ignore[arg-type]
+        cancel(busy.storage, state.name)
 
     rebuild = rebuild_of(busy, "gone", told=cancelled, span=7)
     state = rebuild.begin("daily_activity")
@@ -374,6 +435,30 @@ def test_a_following_view_stops_at_what_it_can_t_apply_and_says_so(busy: Store) 
         assert len(rows.fetch("SELECT * FROM login_count_v1")) == 2
 
 
+def test_a_view_that_stopped_is_compared_as_it_stands(busy: Store, database_url: str) -> None:
+    """What comes after its place is no difference; what somebody wrote is."""
+    with busy.storage.transaction() as rows:
+        rows.define(Choosy.tables[0])
+        rows.execute(POINT, ("login_count", 1))
+        rows.commit()
+    assert Follower(busy.storage, LogFeed(), (*PROJECTIONS, Choosy())).catch_up()
+    rebuild = rebuild_of(busy, kept=(*PROJECTIONS, Following()))
+    with intrude(database_url) as intruder:
+        intruder.run("UPDATE login_count_v1 SET logins = 19")
+        outcome = rebuild.run(rebuild.begin("login_count"))
+        assert isinstance(outcome, Differs)
+        assert list(map(str, outcome.rows)) == [f"{user_key('ada')} differs in logins"]
+        intruder.run("UPDATE login_count_v1 SET logins = 20")
+    outcome = rebuild.run(rebuild.begin("login_count"))
+    assert isinstance(outcome, Swapped)
+    assert outcome.differed == []
+    with busy.storage.snapshot() as rows:
+        assert read_stall(rows, "login_count") is None
+        live = read_live(rows, (*PROJECTIONS, Following()))
+        found = live.rows(rows).fetch("SELECT logins FROM login_count_v1 ORDER BY logins")
+    assert found == [(1,), (20,)]
+
+
 def test_a_following_view_stops_at_what_the_database_refuses(
     busy: Store, writer: Writer, database_url: str
 ) -> None:
@@ -389,6 +474,35 @@ def test_a_following_view_stops_at_what_the_database_refuses(
     assert follower.retry() == ["daily_activity"]
     assert follower.catch_up() == {}
     assert view(busy, "daily_activity")[0][2] == 22
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_event_that_only_a_newer_release_knows_is_not_passed_over(
+    busy: Store, writer: Writer, name: str
+) -> None:
+    """It may be meant for any view: a follower stops there, and a rebuild gives up."""
+    position = write_as_a_newer_release(busy)
+    (answer,) = writer.commit([log_in("bob", "later")])
+    assert isinstance(answer, tuple)
+    follower = Follower(busy.storage, LogFeed(), PROJECTIONS)
+    failure = follower.catch_up()["daily_activity"]
+    assert (failure.position, failure.type) == (position, "user.renamed")
+    assert "newer release" in failure.detail
+    with busy.storage.snapshot() as rows:
+        assert read_pointers(rows)["daily_activity"].position == position - 1
+    outcome = rebuilt(busy, name)
+    assert isinstance(outcome, Stopped)
+    assert outcome.failure == failure
+    assert build_of(busy, name) == 0
+    with busy.storage.transaction() as rows:  # this release learns of it, and wants none
+        unseal(rows, busy.storage.kind)
+        rows.execute("UPDATE events SET topic = 'log.opened' WHERE position = ?", (position,))
+        rows.commit()
+    assert follower.catch_up() != {}, "somebody has to say so"
+    assert follower.retry() == ["daily_activity"]
+    assert follower.catch_up() == {}
+    assert view(busy, "daily_activity")[0][2] == 22
+    assert isinstance(rebuilt(busy, name), Swapped)
 
 
 def test_a_rebuild_that_can_t_apply_an_event_leaves_the_live_table(busy: Store) -> None:
@@ -462,17 +576,33 @@ def test_a_read_that_meets_a_swap_is_done_again(busy: Store, opened: OpenStore) 
     assert met == (2 if busy.storage.kind == "postgresql" else 1)
 
 
-class Keeping:
-    """A storage that can't drop a table, since somebody reads it."""
+class Watched:
+    """A storage that notes until when the rebuild is held, at each commit while it compares."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._comparing = False
+        self.leases: list[int] = []
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._storage, name)
 
-    def drop(self, table: str) -> None:
-        raise Lost(table)
+    @contextmanager
+    def handover(self, work: Callable[[Transaction], None]) -> Iterator[Rows]:
+        with self._storage.handover(work) as rows:
+            self._comparing = True
+            yield rows
+            self._comparing = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        with self._storage.transaction() as rows:
+            yield rows
+        if self._comparing:
+            with self._storage.transaction() as rows:
+                state = read_state(rows)
+            assert state is not None
+            self.leases.append(state.lease_until)
 
 
 class DyingStorage:
@@ -547,6 +677,19 @@ def expire(store: Store) -> None:
 def history(store: Store) -> list[Recorded]:
     with store.storage.snapshot() as rows:
         return [record.recorded() for record in read_range(rows, 0, 1000)]
+
+
+def write_as_a_newer_release(store: Store) -> int:
+    """An event of a type that this one doesn't know, with the inline views; its position."""
+    with store.log.append() as append:
+        last = read_range(append.rows, append.head.position - 1, 1)[0]
+        position = last.position + 1
+        last = last._replace(stream=user_key("eve"), version=1, topic="user.renamed")
+        append.write([last._replace(position=position, time=append.now())])
+        sql = "UPDATE views SET position = ? WHERE name <> 'daily_activity'"
+        append.rows.execute(sql, (position,))
+        append.rows.commit()
+    return position
 
 
 def is_login_of(recorded: Recorded, who: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from app.eventstore.log import read_newer, read_range, verify_chain
 from app.eventstore.record import Record
+from app.rebuilding import rebuild_of
 from app.store import storage_of
 from app.writer import Wish
 from domain import commands
@@ -23,6 +24,9 @@ from domain.errors import (
 from domain.sealed import Clear
 from domain.stream import Recorded, actor_of
 from projections import storage_postgres, storage_sqlite
+from projections.live import read_live
+from projections.rebuild import Swapped
+from projections.registry import PROJECTIONS
 from projections.storage import Refused
 from tests.store.intruding import intrude, unseal
 from tests.store.wishing import (
@@ -286,13 +290,21 @@ def test_a_transaction_with_a_refused_statement_is_never_taken_for_committed(
 # --- streams that can't be read
 
 
-def write_past_the_code(store: Store, topic: str, schema: int, clear: bytes) -> None:
-    """Append an event to Ada's stream, as a newer release or a broken one would."""
+def write_past_the_code(
+    store: Store, topic: str, schema: int, clear: bytes, *, keeps: bool = True
+) -> None:
+    """Append an event to Ada's stream, as a newer release or a broken one would.
+
+    `keeps` says that it keeps the views.
+    """
     with store.log.append() as append:
         version = read_newer(append.rows, {user_key("ada"): 0})[-1].version + 1
         position, now = append.head.position + 1, append.now()
         record = Record(position, user_key("ada"), version, topic, schema, now, clear, None)
         append.write([record])
+        if keeps:
+            sql = "UPDATE views SET position = ? WHERE position = ?"
+            append.rows.execute(sql, (position, position - 1))
         append.rows.commit()
 
 
@@ -392,3 +404,43 @@ def test_a_lock_held_by_another_is_unavailable_until_it_ends(
         assert [line["event"] for line in log_lines] == ["store_unavailable"]
         assert len(records(store)) == before
     assert kinds(writer.commit([log_in("ada", "a"), register("bob")])) == [2, 1]
+
+
+def test_an_inline_view_that_missed_an_event_is_not_written_past_it(
+    store: Store, writer: Writer, log_lines: list[EventDict]
+) -> None:
+    """Nothing is stored until each was rebuilt, and nothing is lost."""
+    writer.commit([register("ada")])
+    write_past_the_code(store, "user.disabled", 1, WELL, keeps=False)
+    before = records(store)
+    told = (
+        f"The view user_directory is at {len(before) - 1}, the log at {len(before)}: a release "
+        "that doesn't keep it has written. Run: gatebook projections rebuild user_directory"
+    )
+    for _ in range(2):
+        answers = writer.commit([register("bob"), log_in("ada", "a")])
+        assert {type(answer) for answer in answers} == {Unavailable}
+        assert {str(answer) for answer in answers} == {told}
+    assert records(store) == before
+    assert count(store, "user_keys") == 2
+    assert {line["event"] for line in log_lines} == {"view_missed_events"}
+    for name in ("user_directory", "token_lookup", "revocations"):
+        (refused,) = writer.commit([register("bob")])
+        assert f"The view {name} is at" in str(refused)
+        rebuild = rebuild_of(store.storage)
+        assert isinstance(rebuild.run(rebuild.begin(name)), Swapped)
+    (answer,) = writer.commit([register("bob")])
+    assert isinstance(answer, tuple), answer
+
+
+def test_right_after_a_swap_a_view_is_where_the_log_ends(store: Store, writer: Writer) -> None:
+    """Its pointer was written by somebody else, at whatever head there was."""
+    writer.commit([register("ada")])
+    for number in range(3):
+        rebuild = rebuild_of(store.storage)
+        assert isinstance(rebuild.run(rebuild.begin("token_lookup")), Swapped)
+        (answer,) = writer.commit([log_in("ada", str(number))])
+        assert isinstance(answer, tuple), answer
+    with store.storage.snapshot() as rows:
+        positions = {each.position for each in read_live(rows, PROJECTIONS).pointers.values()}
+    assert positions == {0, len(records(store))}

@@ -1,0 +1,41 @@
+"""A running service goes on with rebuilds that a service began, and with no other."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.rebuilding import Rebuilding, rebuild_of
+from projections.live import read_pointers
+from projections.rebuild_state import LEASE, read_state
+from tests.store.wishing import log_in, register
+
+if TYPE_CHECKING:
+    from app.store import Store
+    from app.writer import Writer
+
+
+@pytest.mark.parametrize("served", [True, False])
+@pytest.mark.parametrize("over", [True, False])
+def test_only_what_a_service_began_is_gone_on_with(
+    store: Store, writer: Writer, served: bool, over: bool
+) -> None:
+    """And only when nobody is at it; what a person began at a terminal, a person goes on with."""
+    writer.commit([register("ada"), log_in("ada", "a")])
+    begun = rebuild_of(store.storage, served=served).begin("token_lookup")
+    with store.storage.transaction() as rows:
+        rows.execute("UPDATE rebuilds SET lease_until = lease_until - ?", (over * LEASE,))
+        rows.commit()
+
+    async def serve() -> None:
+        rebuilding = Rebuilding(store.storage, owned=False)
+        await rebuilding.tend()
+        await rebuilding.close()
+
+    asyncio.run(serve())
+    with store.storage.snapshot() as found:
+        state, live = read_state(found), read_pointers(found)["token_lookup"]
+    taken = live.build == begun.build or (state is not None and state.holder != begun.holder)
+    assert taken == (served and over)
