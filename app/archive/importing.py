@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from app.archive.filling import Filled, check_ring, make_tables, put_keys, put_records
+from app.archive.lent import LentStorage
 from app.archive.lines import End, Header, Key, is_record, read_key, read_record
 from app.archive.reading import reading
 from app.archive.restoring import Restored, Restoring
+from app.eventstore.feed import LogFeed
 from app.settings import Settings
 from app.vault import Vault
 from domain.errors import Damage
-from projections.storage import Storage, Transaction
+from projections.registry import PROJECTIONS
+from projections.runner import Follower
+from projections.storage import Kind, Storage, Transaction
 
 Advance = Callable[[int], None]
 
@@ -104,8 +108,14 @@ def _import(
         if erase is not None:
             restoring = Restoring(rows, storage.kind, filled, vault)
             restored = restoring.go_on(settings, erase)
+        _follow(storage.kind, rows)
         rows.commit()
     return Imported(filled, restored)
+
+
+def _follow(kind: Kind, rows: Transaction) -> None:
+    """Bring what follows the log to its head: nobody need serve the store for it to be whole."""
+    Follower(LentStorage(kind, rows), LogFeed(), PROJECTIONS).catch_up()
 
 
 def _keys(parts: Iterator[tuple[bool, Iterator[bytes]]]) -> Iterator[Key]:

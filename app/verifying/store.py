@@ -33,7 +33,10 @@ _STORE: Final = "SELECT one, format, log_id, generation FROM store"
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What was found; `root` (hexadecimal) is of the records up to `head`."""
+    """What was found; `root` (hexadecimal) is of the records up to `head`.
+
+    `notes` are things to know that aren't wrong.
+    """
 
     ok: bool
     log_id: str
@@ -41,6 +44,7 @@ class Report(msgspec.Struct, frozen=True):
     root: str
     digests: dict[str, str]
     findings: list[Finding]
+    notes: list[Finding]
 
 
 def verify_log(rows: Rows, vault: Vault, noted: Noted | None, advance: Advance) -> Report:
@@ -94,7 +98,7 @@ def verify_views(rows: Rows, vault: Vault, advance: Advance) -> Report:
 def report(findings: Findings, log_id: str, proof: LogProof, digests: dict[str, str]) -> Report:
     """What it came to."""
     found = findings.told()
-    return Report(not found, log_id, proof.position, proof.root, digests, found)
+    return Report(not found, log_id, proof.position, proof.root, digests, found, findings.notes)
 
 
 class _Part(Protocol):

@@ -98,6 +98,9 @@ class Views:
         late = not isinstance(position, int) or position > head
         if late or (projection.mode == "inline" and position != head):
             told("views", name, f"The view says that it is at {position}, the log is at {head}.")
+        elif position != head:
+            text = f"It is at {position}, the log at {head}: a running service brings it there."
+            self._findings.note("views", name, text)
 
     def _fold(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -12,6 +12,7 @@ from app.vault import Vault
 from app.writer import Writer
 from domain.policy import Policy
 from tests.cli.conftest import MASTER_KEY, Gatebook, items
+from tests.store.living import follow
 from tests.store.wishing import commit, log_in, register, user_key
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def lived(database_url: str) -> None:
     store = open_store(storage_of(database_url), Vault(bytes(range(32))), "ES256")
     writer = Writer(store.log, store.vault, store.ring, Policy())
     commit(writer, [register("ada"), register("ben"), log_in("ben", "one")])
+    follow(store.storage)
     store.storage.close()
 
 

@@ -30,7 +30,7 @@ from projections.registry import PROJECTIONS
 from tests.prove.tally import Tally
 from tests.running import MASTER, settings
 from tests.store.intruding import intrude, unseal
-from tests.store.living import Life
+from tests.store.living import Life, follow
 
 if TYPE_CHECKING:
     from app.store import Store
@@ -250,6 +250,7 @@ def _cut(intruder: Intruder, store: Store, tally: Tally) -> None:
 
 def _older_copy(store: Store, life: Life, directory: Path, tally: Tally) -> None:
     """A copy of before, in a database of the other kind, is whole; but not what was noted."""
+    follow(store.storage)
     before = look(store)
     records, keys = directory / "log", directory / "keys"
     _export(store, records, keys)

@@ -27,10 +27,11 @@ from app.writer import Writer
 from domain import commands
 from domain.errors import Damage, InvalidRequest, InvalidToken, NotFound
 from domain.policy import Policy
+from projections.registry import PROJECTIONS
 from tests.prove.verified import look
 from tests.running import settings
 from tests.store.conftest import MASTER
-from tests.store.living import Life
+from tests.store.living import Life, follow
 from tests.store.wishing import log_in, permit, register, use, user_key
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def lived(store: Store) -> Store:
     life.begin()
     life.go_on(60)
     life.erase("person3")
+    follow(store.storage)
     return store
 
 
@@ -146,6 +148,7 @@ def test_an_imported_log_goes_on_as_another_one(
     lived: Store, files: tuple[Path, Path], elsewhere: Storage
 ) -> None:
     before = look(lived)
+    assert before.notes == []
     imported = import_log(place_of(elsewhere), *files, lambda _: None, move=False)
     there = open_store(elsewhere, Vault(MASTER), "ES256")
     assert imported.filled.root == before.root
@@ -154,6 +157,7 @@ def test_an_imported_log_goes_on_as_another_one(
     after = look(there, Noted(before.head, before.root))
     assert after.findings == []
     assert after.head > before.head
+    assert_all_at_head(there)
 
 
 def test_a_restored_store_is_whole_and_nobody_is_logged_in(
@@ -170,6 +174,16 @@ def test_a_restored_store_is_whole_and_nobody_is_logged_in(
     assert isinstance(refused, InvalidToken)
     assert refused.reason == "revoked"
     assert look(there).findings == []
+    assert_all_at_head(there)
+
+
+def assert_all_at_head(store: Store) -> None:
+    """Every view, those that follow too, is there without anybody serving the store."""
+    found = look(store)
+    assert (found.findings, found.notes) == ([], [])
+    assert set(found.digests) == {each.name for each in PROJECTIONS}
+    assert read(store, "SELECT DISTINCT position FROM views") == [found.head]
+    assert read(store, "SELECT count(*) FROM daily_activity_v1") != [0]
 
 
 def read(store: Store, sql: str) -> list[object]:

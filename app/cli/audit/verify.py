@@ -48,6 +48,8 @@ def verify(
         found = _of_file(file, noted)
         output.talk(UNPROVED)
     _tell(found, as_json=as_json)
+    for each in found.notes:
+        output.talk(f"Note: {each.table} {each.key}. {each.detail}")
     if not found.ok:
         output.talk(f"Found: {len(found.findings)}. This isn't what it must be.")
         ctx.exit(failure.UNVERIFIED)
