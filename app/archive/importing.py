@@ -18,6 +18,7 @@ from app.archive.restoring import Restored, Restoring
 from app.eventstore.feed import LogFeed
 from app.settings import Settings
 from app.vault import Vault
+from app.verifying.log import Noted
 from domain.errors import Damage
 from projections.registry import PROJECTIONS
 from projections.runner import Follower
@@ -49,11 +50,20 @@ def header_of(path: Path, *, backup: bool) -> Header:
         return reader.header
 
 
-def import_log(place: Place, log: Path, keys: Path, advance: Advance, *, move: bool) -> Imported:
+def import_log(
+    place: Place,
+    log: Path,
+    keys: Path,
+    advance: Advance,
+    *,
+    move: bool,
+    noted: Noted | None = None,
+) -> Imported:
     """Fill a store with an exported log; with `move` it goes on as the very same log.
 
-    Raises `UnusableStore` for a database that isn't empty and for another master key, before
-    anything is written; `Damage` for files that aren't as they were written, and then nothing is.
+    `noted` is a root that it must extend, and its own for files that aren't sealed. Raises
+    `UnusableStore` for a database that isn't empty and for another master key, before anything is
+    written; `Damage` for files that aren't as they were written, and then nothing is.
     """
     with reading(keys, "gatebook-keys") as wrapped:
         check_ring(map(read_key, wrapped.lines()), place.vault)
@@ -63,8 +73,10 @@ def import_log(place: Place, log: Path, keys: Path, advance: Advance, *, move: b
 
         def fill(rows: Transaction) -> Filled:
             put_keys(rows, map(read_key, wrapped.lines()), place.vault)
-            filled = put_records(rows, map(read_record, records.lines()), place.vault, advance)
-            _check(filled, records.end)
+            lines = map(read_record, records.lines())
+            filled = put_records(rows, lines, place.vault, noted, advance)
+            _check(filled, records.end, noted)
+            _check_seal(filled, wrapped.end, noted)
             if wrapped.end is None or wrapped.end.root != filled.root:
                 raise Damage(_OTHER)
             return filled
@@ -72,8 +84,14 @@ def import_log(place: Place, log: Path, keys: Path, advance: Advance, *, move: b
         return _import(place, records.header, fill, None if move else ())
 
 
-def restore(place: Place, backup: Path, erase: Sequence[str], advance: Advance) -> Imported:
-    """Fill a store with a backup, and erase these people again; raises as `import_log`."""
+def restore(
+    place: Place,
+    backup: Path,
+    erase: Sequence[str],
+    advance: Advance,
+    noted: Noted | None = None,
+) -> Imported:
+    """Fill a store with a backup, and erase these people again; the rest as `import_log`."""
     with reading(backup, "gatebook-backup") as reader:
         keys = takewhile(lambda line: not is_record(line), reader.lines())
         check_ring(map(read_key, keys), place.vault)
@@ -83,11 +101,11 @@ def restore(place: Place, backup: Path, erase: Sequence[str], advance: Advance) 
             parts = groupby(reader.lines(), is_record)
             put_keys(rows, _keys(parts), place.vault)
             _, lines = next(parts, (True, iter(())))
-            filled = put_records(rows, map(read_record, lines), place.vault, advance)
+            filled = put_records(rows, map(read_record, lines), place.vault, noted, advance)
             if next(parts, None) is not None:
                 msg = "There are keys after the records."
                 raise Damage(msg)
-            _check(filled, reader.end)
+            _check(filled, reader.end, noted)
             return filled
 
         return _import(place, reader.header, fill, erase)
@@ -126,10 +144,27 @@ def _keys(parts: Iterator[tuple[bool, Iterator[bytes]]]) -> Iterator[Key]:
     yield from map(read_key, lines)
 
 
-def _check(filled: Filled, end: End | None) -> None:
+def _check(filled: Filled, end: End | None, noted: Noted | None) -> None:
     """What came in is all that the file was written with."""
     if end is None or (end.records, end.root) != (filled.position, filled.root):
         msg = "The file's last line is of other records."
+        raise Damage(msg)
+    _check_seal(filled, end, noted)
+
+
+def _check_seal(filled: Filled, end: End | None, noted: Noted | None) -> None:
+    """Whoever wrote the last line had the store's key; or somebody noted the root it ends with.
+
+    Without either the newest events, and whatever follows from them, could have been left out.
+    """
+    if end is None or (end.mac is not None and not end.is_sealed_by(filled.ring.log)):
+        msg = "The file isn't as it was written: its last line isn't sealed by this store's key."
+        raise Damage(msg)
+    if end.mac is None and noted != (filled.position, filled.root):
+        msg = (
+            "The file isn't sealed, since the master key wasn't at hand when it was written, or "
+            "somebody changed it. Give --expect the POSITION:ROOT that was noted then."
+        )
         raise Damage(msg)
 
 

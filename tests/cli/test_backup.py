@@ -56,6 +56,49 @@ def test_a_backup_needs_no_master_key_and_is_for_its_owner_alone(
 
 
 @pytest.mark.usefixtures("lived")
+def test_what_was_written_without_the_master_key_is_restored_by_its_noted_root_alone(
+    gatebook: Gatebook, tmp_path: Path, elsewhere: str
+) -> None:
+    file, log, keys = (str(tmp_path / name) for name in ("backup", "log", "keys"))
+    there = {"DATABASE_URL": elsewhere}
+    done = gatebook("backup", file, MASTER_KEY=None)
+    assert "There was no master key to seal the file with" in done.stderr
+    noted = done.stderr.split()[-1]
+    export = ("audit", "export", log, "--keys", keys)
+    assert gatebook(*export, MASTER_KEY=None).stderr.split()[-1] == noted
+    for command in (("restore", file), ("audit", "import", log, "--keys", keys, "--move")):
+        refused = gatebook(*command, **there)
+        assert refused.exit_code == 1
+        assert "Give --expect" in refused.stderr
+        other = gatebook(*command, "--expect", f"7:{'0' * 64}", **there)
+        assert (other.exit_code, "the noted root" in other.stderr) == (1, True)
+        assert gatebook(*command, "--expect", "7", **there).exit_code == 2
+    done = gatebook("restore", file, "--expect", noted, **there)
+    assert done.exit_code == 0, done.stderr
+    assert gatebook("audit", "verify", "--expect", noted, **there).exit_code == 0
+
+
+@pytest.mark.usefixtures("lived")
+def test_a_log_is_imported_by_its_noted_root(
+    gatebook: Gatebook, tmp_path: Path, elsewhere: str
+) -> None:
+    log, keys = str(tmp_path / "log"), str(tmp_path / "keys")
+    export = ("audit", "export", log, "--keys", keys)
+    noted = gatebook(*export, MASTER_KEY=None).stderr.split()[-1]
+    command = ("audit", "import", log, "--keys", keys, "--move", "--expect", noted)
+    done = gatebook(*command, DATABASE_URL=elsewhere)
+    assert done.exit_code == 0, done.stderr
+
+
+@pytest.mark.usefixtures("lived")
+def test_another_master_key_seals_no_file(gatebook: Gatebook, tmp_path: Path) -> None:
+    refused = gatebook("backup", str(tmp_path / "backup"), MASTER_KEY="A" * 43 + "=")
+    assert refused.exit_code == 1
+    assert "isn't the one given" in refused.stderr
+    assert not list(tmp_path.glob("*backup*"))
+
+
+@pytest.mark.usefixtures("lived")
 def test_a_restored_store_is_proved_and_extends_the_root_of_its_backup(
     gatebook: Gatebook, tmp_path: Path, elsewhere: str
 ) -> None:

@@ -278,7 +278,8 @@ def _older_copy(store: Store, life: Life, directory: Path, tally: Tally) -> None
 
 def _export(store: Store, records: Path, keys: Path) -> None:
     with store.storage.snapshot() as rows, records.open("wb") as out, keys.open("wb") as wrapped:
-        export_keys(rows, wrapped, export_log(rows, out, lambda _: None))
+        end = export_log(rows, out, lambda _: None, store.ring.log)
+        export_keys(rows, wrapped, end, store.ring.log)
 
 
 def _nothing(store: Store, rng: random.Random, intruder: Intruder) -> bool:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import pytest
 
 from app.archive import filling, restoring
 from app.archive.importing import Imported, Place, import_log, restore
-from app.archive.lines import End
 from app.archive.new_file import new_file
 from app.archive.proving import verify_file
-from app.archive.writing import back_up, export_keys, export_log
+from app.archive.writing import back_up
 from app.eventstore.log import read_head
-from app.settings import load
 from app.signing_keys import KeyRotation
 from app.store import UnusableStore, open_store, storage_of
 from app.vault import Vault
@@ -29,13 +25,21 @@ from domain.errors import Damage, InvalidRequest, InvalidToken, NotFound
 from domain.policy import Policy
 from projections.registry import PROJECTIONS
 from tests.prove.verified import look
-from tests.running import settings
+from tests.store.archiving import (
+    back_up_to,
+    export,
+    has_nothing,
+    live,
+    moved,
+    place_of,
+    rewritten,
+)
 from tests.store.conftest import MASTER
-from tests.store.living import Life, follow
+from tests.store.living import Life
 from tests.store.wishing import log_in, permit, register, use, user_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from app.store import Store
@@ -47,12 +51,7 @@ OTHER: Final = {"sqlite": "postgresql", "postgresql": "sqlite"}
 
 @pytest.fixture
 def lived(store: Store) -> Store:
-    """A store with a past."""
-    life = Life(store, random.Random(5))
-    life.begin()
-    life.go_on(60)
-    life.erase("person3")
-    follow(store.storage)
+    live(store)
     return store
 
 
@@ -65,10 +64,7 @@ def files(lived: Store, tmp_path: Path) -> tuple[Path, Path]:
 @pytest.fixture
 def backup(lived: Store, tmp_path: Path) -> Path:
     """All of it."""
-    path = tmp_path / "backup"
-    with lived.storage.snapshot() as rows, new_file(path) as file:
-        back_up(rows, file, lambda _: None)
-    return path
+    return back_up_to(tmp_path / "backup", lived)
 
 
 @pytest.fixture
@@ -82,47 +78,15 @@ def elsewhere(store: Store, tmp_path: Path, request: pytest.FixtureRequest) -> I
     storage.close()
 
 
-def export(store: Store, directory: Path) -> tuple[Path, Path]:
-    log, keys = directory / "log", directory / "keys"
-    with store.storage.snapshot() as rows, new_file(log) as records, new_file(keys) as wrapped:
-        export_keys(rows, wrapped, export_log(rows, records, lambda _: None))
-    return log, keys
-
-
-def place_of(storage: Storage, master: bytes = MASTER) -> Place:
-    return Place(storage, Vault(master), load(settings("sqlite:///unused")).settings)
-
-
-def moved(storage: Storage, files: tuple[Path, Path]) -> Store:
-    import_log(place_of(storage), *files, lambda _: None, move=True)
-    return open_store(storage, Vault(MASTER), "ES256")
-
-
 def restored(storage: Storage, backup: Path, *erase: str) -> tuple[Store, Imported]:
     imported = restore(place_of(storage), backup, erase, lambda _: None)
     return open_store(storage, Vault(MASTER), "ES256"), imported
-
-
-def has_nothing(storage: Storage) -> bool:
-    storage.prepare()
-    with storage.transaction() as rows:
-        return not rows.has_table("store") and not rows.has_table("events")
 
 
 def answer_to(store: Store, wish: Wish) -> Answer:
     writer = Writer(store.log, store.vault, store.ring, Policy())
     (answer,) = writer.commit([wish])
     return answer
-
-
-def rewritten(path: Path, change: Callable[[list[bytes]], None]) -> None:
-    """Other lines, with a last one that counts them rightly."""
-    lines = path.read_bytes().splitlines(keepends=True)
-    change(lines)
-    end = msgspec.json.decode(lines.pop(), type=End)
-    whole = b"".join(lines)
-    end = msgspec.structs.replace(end, sha256=hashlib.sha256(whole).hexdigest())
-    path.write_bytes(whole + msgspec.json.encode(end) + b"\n")
 
 
 def test_a_moved_log_is_the_same_in_a_database_of_the_other_kind(
@@ -427,7 +391,7 @@ def begun(path: Path) -> Iterator[None]:
 def test_the_same_store_is_written_in_the_same_bytes(lived: Store, backup: Path) -> None:
     again = backup.with_name("again")
     with lived.storage.snapshot() as rows, new_file(again) as file:
-        back_up(rows, file, lambda _: None)
+        back_up(rows, file, lambda _: None, lived.ring.log)
     assert again.read_bytes() == backup.read_bytes()
 
 
@@ -437,7 +401,7 @@ def test_a_log_restored_twice_is_whole(lived: Store, backup: Path, elsewhere: St
     assert isinstance(answer, tuple)
     second = backup.with_name("second")
     with there.storage.snapshot() as rows, new_file(second) as file:
-        back_up(rows, file, lambda _: None)
+        back_up(rows, file, lambda _: None, there.ring.log)
     third = storage_of(f"sqlite:///{backup.parent}/third.db")
     last, imported = restored(third, second)
     assert imported.restored is not None
