@@ -89,10 +89,9 @@ class Change(NamedTuple):
         return {spelled(*(row[place] for place in self.table.key)) for row in self[1:]}
 
     def is_named(self, found: Report) -> bool:
-        """Whether it was found, by name."""
-        return not found.ok and any(
-            each.table == self.table.name and each.key in self.names for each in found.findings
-        )
+        """Whether it was found, by name; of a view that follows it is noted that it is behind."""
+        told = (*found.findings, *found.notes)
+        return any(each.table == self.table.name and each.key in self.names for each in told)
 
 
 def prove(url: str, count: int) -> Tally:
@@ -256,6 +255,7 @@ def _older_copy(store: Store, life: Life, directory: Path, tally: Tally) -> None
     _export(store, records, keys)
     life.go_on(3)
     life.join("newcomer")
+    follow(store.storage)
     after = look(store)
     storage, vault = storage_of(f"sqlite:///{directory}/copy.db"), Vault(MASTER)
     place = Place(storage, vault, load(settings("sqlite:///unused")).settings)
