@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
+import signal
 import stat
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from app.store import open_store, storage_of
 from app.vault import Vault
 from app.writer import Writer
 from domain.policy import Policy
-from tests.cli.conftest import MASTER_KEY, Gatebook, items
+from tests.cli.conftest import MASTER_KEY, PATIENCE_S, Gatebook, items
 from tests.store.living import follow
 from tests.store.wishing import commit, log_in, register, user_key
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -138,6 +143,45 @@ def test_who_is_named_is_erased_again(gatebook: Gatebook, tmp_path: Path, elsewh
     assert checks.get("erasures", "ok") == "ok", "no byte of the person is left to be removed"
     assert (ben["status"], ben["user_id"]) == ("active", "ben")
     assert gatebook("audit", "verify", DATABASE_URL=elsewhere).exit_code == 0
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGHUP])
+def test_a_backup_that_is_told_to_end_leaves_no_file(
+    sig: signal.Signals,
+    database_url: str,
+    tmp_path: Path,
+    program: Callable[..., subprocess.Popen[str]],
+) -> None:
+    open_store(storage_of(database_url), Vault(bytes(range(32))), "ES256").storage.close()
+    files = tmp_path / "files"
+    files.mkdir()
+    export = ("audit", "export", str(files / "log"), "--keys", str(files / "keys"))
+    for command in (("backup", str(files / "backup")), export):
+        with psycopg.connect(database_url) as connection:
+            connection.execute("LOCK TABLE known_networks IN ACCESS EXCLUSIVE MODE")
+            started = program(*command)
+            while not list(files.iterdir()):
+                assert started.poll() is None, started.communicate()
+            started.send_signal(sig)
+            _, said = started.communicate(timeout=PATIENCE_S)
+        assert (started.returncode, said.split()[-1]) == (1, "Aborted.")
+        assert list(files.iterdir()) == []
+
+
+@pytest.mark.usefixtures("lived")
+def test_a_backup_removes_what_a_killed_one_of_its_name_left(
+    gatebook: Gatebook, tmp_path: Path
+) -> None:
+    left, other, held = (
+        tmp_path / f".{name}" for name in ("b.0123456789abcdef", "b.other", "b.fedcba9876543210")
+    )
+    for each in (left, other, held):
+        each.write_bytes(b"keys")
+    with held.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        assert gatebook("backup", str(tmp_path / "b")).exit_code == 0
+    assert [each.exists() for each in (left, other, held)] == [False, True, True]
 
 
 @pytest.mark.usefixtures("lived")
