@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from app.archive.filling import Filled, check_ring, make_tables, put_keys, put_records
 from app.archive.lent import LentStorage
-from app.archive.lines import End, Header, Key, is_record, read_key, read_record
+from app.archive.lines import End, Header, is_record, read_key, read_record
 from app.archive.reading import reading
 from app.archive.restoring import Restored, Restoring
 from app.eventstore.feed import LogFeed
@@ -66,14 +66,14 @@ def import_log(
     written; `Damage` for files that aren't as they were written, and then nothing is.
     """
     with reading(keys, "gatebook-keys") as wrapped:
-        check_ring(map(read_key, wrapped.lines()), place.vault)
+        check_ring(wrapped.read(read_key, wrapped.lines()), place.vault)
     with reading(keys, "gatebook-keys") as wrapped, reading(log, "gatebook-log") as records:
         if _moment(wrapped.header) != _moment(records.header):
             raise Damage(_OTHER)
 
         def fill(rows: Transaction) -> Filled:
-            put_keys(rows, map(read_key, wrapped.lines()), place.vault)
-            lines = map(read_record, records.lines())
+            put_keys(rows, wrapped.read(read_key, wrapped.lines()), place.vault)
+            lines = records.read(read_record, records.lines())
             filled = put_records(rows, lines, place.vault, noted, advance)
             _check(filled, records.end, noted)
             _check_seal(filled, wrapped.end, noted)
@@ -94,14 +94,15 @@ def restore(
     """Fill a store with a backup, and erase these people again; the rest as `import_log`."""
     with reading(backup, "gatebook-backup") as reader:
         keys = takewhile(lambda line: not is_record(line), reader.lines())
-        check_ring(map(read_key, keys), place.vault)
+        check_ring(reader.read(read_key, keys), place.vault)
     with reading(backup, "gatebook-backup") as reader:
 
         def fill(rows: Transaction) -> Filled:
             parts = groupby(reader.lines(), is_record)
-            put_keys(rows, _keys(parts), place.vault)
+            put_keys(rows, reader.read(read_key, _keys(parts)), place.vault)
             _, lines = next(parts, (True, iter(())))
-            filled = put_records(rows, map(read_record, lines), place.vault, noted, advance)
+            records = reader.read(read_record, lines)
+            filled = put_records(rows, records, place.vault, noted, advance)
             if next(parts, None) is not None:
                 msg = "There are keys after the records."
                 raise Damage(msg)
@@ -136,12 +137,12 @@ def _follow(kind: Kind, rows: Transaction) -> None:
     Follower(LentStorage(kind, rows), LogFeed(), PROJECTIONS).catch_up()
 
 
-def _keys(parts: Iterator[tuple[bool, Iterator[bytes]]]) -> Iterator[Key]:
+def _keys(parts: Iterator[tuple[bool, Iterator[bytes]]]) -> Iterator[bytes]:
     is_records, lines = next(parts, (True, iter(())))
     if is_records:
         msg = "The file has no keys."
         raise Damage(msg)
-    yield from map(read_key, lines)
+    yield from lines
 
 
 def _check(filled: Filled, end: End | None, noted: Noted | None) -> None:

@@ -51,7 +51,7 @@ def command(file: Path, erased: Path | None, expect: str | None) -> None:
 
 def _people(path: Path) -> list[str]:
     """Those whom a file names; raises `InvalidRequest` for a line that is no user_key."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     people = dict.fromkeys(line.strip() for line in lines if line.strip())
     for number, line in enumerate(lines, 1):
         if line.strip() and not is_user_key(line.strip()):

@@ -130,7 +130,7 @@ def test_who_is_named_is_erased_again(gatebook: Gatebook, tmp_path: Path, elsewh
     refused = gatebook("restore", str(file), "--erased", str(erased), DATABASE_URL=elsewhere)
     assert refused.exit_code == 2
     assert "Line 1" in refused.stderr
-    erased.write_text(f"{user_key('ada')}\n\n{user_key('nobody')}\n")
+    erased.write_text(f"\ufeff{user_key('ada')}\n\n{user_key('nobody')}\n")
     done = gatebook("restore", str(file), "--erased", str(erased), DATABASE_URL=elsewhere)
     assert done.exit_code == 0, done.stderr
     assert "Erased again: 1. Not there, or erased before: 1." in done.stderr
@@ -242,6 +242,9 @@ def test_an_export_writes_over_nothing(gatebook: Gatebook, tmp_path: Path) -> No
     assert refused.exit_code == 2
     assert keys.read_text() == "kept"
     assert not log.exists()
+    same = gatebook("audit", "export", str(log), "--keys", f"{tmp_path}/../{tmp_path.name}/log")
+    assert (same.exit_code, log.exists()) == (2, False)
+    assert "name two" in same.stderr
     log.write_text("kept")
     keys.unlink()
     assert gatebook("audit", "export", str(log), "--keys", str(keys)).exit_code == 2

@@ -259,7 +259,10 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(
         with pytest.raises(Damage, match=r"cut off|no file of the kind"):
             import_log(place_of(elsewhere), log, keys, lambda _: None, move=True)
     log.write_bytes(b"".join(lines)[:-20])
-    with pytest.raises(Damage, match="neither a record nor a key"):
+    with pytest.raises(Damage, match=f"cut off in line {len(lines)}"):
+        import_log(place_of(elsewhere), log, keys, lambda _: None, move=True)
+    log.write_bytes(b"".join([*lines[:7], b"[8\n", *lines[8:]]))
+    with pytest.raises(Damage, match="Line 8 of the file: This line is no record"):
         import_log(place_of(elsewhere), log, keys, lambda _: None, move=True)
     log.write_bytes(b"".join(lines))
     cut_keys = keys.read_bytes().splitlines(keepends=True)[:-1]

@@ -413,8 +413,8 @@ GUARDS: Final = {
         ),
         "events events_never_change: This guard is otherwise than it was": (
             (
-                "CREATE OR REPLACE FUNCTION gatebook_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ "
-                "BEGIN RETURN NULL; END $$"
+                "CREATE OR REPLACE FUNCTION gatebook_refuse() RETURNS trigger LANGUAGE plpgsql "
+                "AS $$ BEGIN RETURN NULL; END $$"
             ),
         ),
         "events events_never_change: This guard is switched off": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def export(file: Path, keys: Path | None) -> None:
     and its root, and read what isn't personal. With KEYFILE and the master key a store can be
     made of it again, by `audit import`. Nothing is written over.
     """
+    if keys is not None and os.path.realpath(keys) == os.path.realpath(file):
+        msg = "FILE and KEYFILE are the same: name two."
+        raise click.UsageError(msg)
     logs.configure("console")
     settings = read_settings().settings
     with ExitStack() as stack:
