@@ -196,8 +196,7 @@ def _come(at: int | None, now: int) -> int:
     if at is None:
         return now
     if at > now:
-        msg = "A parameter is not acceptable."
-        raise InvalidRequest(msg, (Fault("/at", "This time hasn't come yet."),))
+        raise InvalidRequest.of(Fault("/at", "This time hasn't come yet."))
     return at
 
 

@@ -20,6 +20,11 @@ def log_place(log_id: str, position: int) -> str:
     return f"{log_id}:{position}"
 
 
+def is_place(text: str | None) -> bool:
+    """Whether it has the form of one."""
+    return text is not None and _FORM.fullmatch(text) is not None
+
+
 def position_of(place: str, head: Head) -> int:
     """The position of a place in the log that ends at `head`.
 

@@ -35,4 +35,4 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 def wrong_place(detail: str = "There is no such place in this list.") -> InvalidRequest:
     """What whoever makes a place up hears."""
-    return InvalidRequest("A parameter is not acceptable.", (Fault("/after", detail),))
+    return InvalidRequest.of(Fault("/after", detail))

@@ -120,7 +120,9 @@ def store_checks(store: Store, now: int) -> list[Check]:
     ]
     return [
         Check("store", ok=True, detail=f"{store.storage.kind}, writable, head {head.position}"),
-        Check("views", ok=not behind, detail=", ".join(behind) or f"all at {head.position}"),
+        Check(
+            "views", ok=not behind, detail=", ".join(behind) or f"inline views at {head.position}"
+        ),
         _clock_check(apart, head.time - now),
     ]
 

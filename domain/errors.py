@@ -34,6 +34,8 @@ from typing import ClassVar, Final, Literal, NamedTuple
 
 TokenRefusal = Literal["expired", "revoked", "reused", "retired", "user_disabled"]
 
+PARAMETERS: Final = "A parameter is not acceptable."
+"""What is said of parameters before what is wrong with each."""
 _REFUSED: Final[dict[TokenRefusal | None, str]] = {
     None: "The token is not valid. Authenticate to get a new one.",
     "expired": "The session of this token has run out. Authenticate to begin a new one.",
@@ -77,6 +79,11 @@ class InvalidRequest(GatebookError):
     def __init__(self, detail: str = "", faults: tuple[Fault, ...] = ()) -> None:
         super().__init__(detail)
         self.faults = faults
+
+    @classmethod
+    def of(cls, *faults: Fault) -> InvalidRequest:
+        """Of parameters: the faults say it all."""
+        return cls(PARAMETERS, faults)
 
 
 class UnacceptableSecret(InvalidRequest):

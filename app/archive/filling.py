@@ -31,7 +31,10 @@ from app.vault import (
     Wrapped,
 )
 from app.verifying.findings import Findings
-from app.verifying.log import LogProof, Step
+from app.verifying.keys import check_signing_keys, open_ring, open_users
+from app.verifying.log import LogProof, Noted, Step
+from app.verifying.people import People
+from app.verifying.store import Own
 from domain.errors import Damage
 from domain.stream import Recorded
 from projections.live import read_live
@@ -94,27 +97,56 @@ def put_keys(rows: Transaction, keys: Iterable[Key], vault: Vault) -> None:
 
 
 def put_records(
-    rows: Transaction, records: Iterable[Chained], vault: Vault, advance: Callable[[int], None]
+    rows: Transaction,
+    records: Iterable[Chained],
+    vault: Vault,
+    noted: Noted | None,
+    advance: Callable[[int], None],
 ) -> Filled:
     """Records in their order, each proved by its chain, with the views.
 
-    Raises `Damage` for the first that isn't, or can't be read.
+    Then keys, names and the store's own row are what the records say. Raises `Damage` for the
+    first that isn't, or can't be read.
     """
     ring = vault.load_ring(rows)
     findings, time, live = Findings(), 0, read_live(rows, PROJECTIONS)
-    proof = LogProof(findings, ring.log)
+    keys = open_users(rows, vault, open_ring(rows, vault, findings), findings)
+    own, people, proof = Own(), People(keys, findings), LogProof(findings, ring.log, noted)
     for batch in _batched(records):
         steps = proof.take([(*record, chain) for record, chain in batch])
-        if wrong := findings.told():
-            msg = f"Event {wrong[0].key} of the file: {wrong[0].detail}"
-            raise Damage(msg)
+        for step in steps:
+            own.take(step)
+            people.take(step)
+        _refuse(findings)
         for record, chain in batch:
             rows.execute(INSERT, (*record, chain))
         live.apply(rows, _recorded(steps))
         _sent(rows)
         time = batch[-1][0].time
         advance(len(batch))
+    proof.end()
+    own.check_store(rows, findings)
+    check_signing_keys(own.keys, keys.ring, rows, findings)
+    people.finish(rows)
+    _refuse(findings)
     return Filled(ring, proof.position, proof.root, time)
+
+
+def _refuse(findings: Findings) -> None:
+    """Raises `Damage` with what was found, if anything was."""
+    found = findings.told()
+    if not found:
+        return
+    table, key, detail = found[0].table, found[0].key, found[0].detail
+    if table == "events":
+        msg = f"Event {key} of the file: {detail}"
+    elif table == "store":
+        msg = f"The file's first line isn't that of its records: {detail}"
+    else:
+        msg = f"{key} in {table} of the file: {detail}"
+    if len(found) > 1:
+        msg += f" That is the first of {len(found)} findings."
+    raise Damage(msg)
 
 
 def _recorded(steps: Sequence[Step]) -> list[Recorded]:

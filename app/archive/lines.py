@@ -1,13 +1,15 @@
 """What stands in a file of records or keys: a line each, the first and the last about the file.
 
 A record's line is its canonical JSON, a tab, and its chain in base64. Keys stay wrapped as they
-are in the store. The last line counts what came before, so that a file that was cut off, or
-changed by accident, is noticed. Knows no file.
+are in the store. The last line counts what came before, and is sealed by the store's key where
+that was at hand, so that a file that was cut off or changed is noticed. Knows no file.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 from typing import Final, Literal
 
 import msgspec
@@ -29,17 +31,29 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head: int
 
 
-class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The last line.
 
-    `root` is of the records up to `head` (RFC 6962), `sha256` of every byte before this line;
-    both in hexadecimal.
+    `root` is of the records up to `head` (RFC 6962), `sha256` of every byte before this line, and
+    `mac` HMAC-SHA-256 of the other members, by a key of the store's; all in hexadecimal.
     """
 
     records: int
     keys: int
     root: str
     sha256: str
+    mac: str | None = None
+
+    def sealed(self, log_key: bytes) -> End:
+        """With its `mac`, by the ring's `log` key."""
+        # A key of its own: what chains records never stands for a file.
+        key = hmac.digest(log_key, b"gatebook archive", hashlib.sha256)
+        content = _encode(msgspec.structs.replace(self, mac=None))
+        return msgspec.structs.replace(self, mac=hmac.digest(key, content, hashlib.sha256).hex())
+
+    def is_sealed_by(self, log_key: bytes) -> bool:
+        """Whether whoever had the key wrote this; false without a `mac` too."""
+        return hmac.compare_digest(self.mac or "", self.sealed(log_key).mac or "")
 
 
 class RingKey(msgspec.Struct, frozen=True, array_like=True, tag="ring"):

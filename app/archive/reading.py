@@ -6,13 +6,15 @@ Knows no store. What is read is no more than what somebody wrote: who fills a st
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from app.archive.lines import End, Format, Header, read_end, read_header
 from domain.errors import Damage, Fault, InvalidRequest
+
+T = TypeVar("T")
 
 LONGEST = 1 << 24
 """Bytes of a line, and more than any has."""
@@ -37,6 +39,9 @@ class Reader:
         """
         while line := self._file.readline(LONGEST):
             self.number += 1
+            if not line.endswith(b"\n"):
+                msg = f"The file is cut off in line {self.number}."
+                raise Damage(msg)
             if line.startswith(b"{"):
                 self._finish(line)
                 return
@@ -44,6 +49,17 @@ class Reader:
             yield line.removesuffix(b"\n")
         msg = f"The file is cut off after line {self.number}."
         raise Damage(msg)
+
+    def read(self, of: Callable[[bytes], T], lines: Iterator[bytes]) -> Iterator[T]:
+        """What these lines of the file are; raises `Damage` naming the one that isn't."""
+        for line in lines:
+            try:
+                yield of(line)
+            except Damage as error:
+                msg = (
+                    f"Line {self.number} of the file: {error.detail} Perhaps it was cut off there."
+                )
+                raise Damage(msg) from None
 
     def _finish(self, line: bytes) -> None:
         end = read_end(line.removesuffix(b"\n"))

@@ -1,6 +1,7 @@
 """Writing the log and its keys, of one moment of a store, as files.
 
-Unwraps nothing: no master key is needed. Knows no store's kind.
+Unwraps nothing. `log_key` is the ring's, which seals the last line; None where there is no master
+key to have it by. Knows no store's kind.
 """
 
 from __future__ import annotations
@@ -46,23 +47,23 @@ _KEYS: Final[tuple[tuple[type[Key], str], ...]] = (
 )
 
 
-def export_log(rows: Rows, file: BinaryIO, advance: Advance) -> End:
+def export_log(rows: Rows, file: BinaryIO, advance: Advance, log_key: bytes | None = None) -> End:
     """Every record with its chain; `advance` hears how many were written."""
-    out = _Out(file, "gatebook-log", rows)
+    out = _Out(file, "gatebook-log", rows, log_key)
     out.write_records(rows, advance)
     return out.end()
 
 
-def export_keys(rows: Rows, file: BinaryIO, log: End) -> None:
+def export_keys(rows: Rows, file: BinaryIO, log: End, log_key: bytes | None = None) -> None:
     """Every key and reservation that belongs to an exported log of the same moment."""
-    out = _Out(file, "gatebook-keys", rows)
+    out = _Out(file, "gatebook-keys", rows, log_key)
     out.write_keys(rows)
     out.end(log.root)
 
 
-def back_up(rows: Rows, file: BinaryIO, advance: Advance) -> End:
+def back_up(rows: Rows, file: BinaryIO, advance: Advance, log_key: bytes | None = None) -> End:
     """Keys and records in one file."""
-    out = _Out(file, "gatebook-backup", rows)
+    out = _Out(file, "gatebook-backup", rows, log_key)
     out.write_keys(rows)
     out.write_records(rows, advance)
     return out.end()
@@ -71,8 +72,9 @@ def back_up(rows: Rows, file: BinaryIO, advance: Advance) -> End:
 class _Out:
     """A file as it is written, with what its last line will say."""
 
-    def __init__(self, file: BinaryIO, what: Format, rows: Rows) -> None:
+    def __init__(self, file: BinaryIO, what: Format, rows: Rows, log_key: bytes | None) -> None:
         self._file = file
+        self._log_key = log_key
         self._hash = hashlib.sha256()
         self._tree = Tree()
         self._keys = 0
@@ -103,6 +105,8 @@ class _Out:
         """The last line; of keys it says to which log they belong."""
         whole = root or self._tree.root().hex()
         end = End(self._tree.count, self._keys, whole, self._hash.hexdigest())
+        if self._log_key is not None:
+            end = end.sealed(self._log_key)
         self._file.write(spell(end))
         return end
 

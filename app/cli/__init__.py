@@ -15,6 +15,7 @@ from typing import Final
 import rich_click as click
 from click.exceptions import Abort, Exit
 
+from app.cli import ending
 from app.version import VERSION
 
 COMMANDS: Final = {
@@ -95,6 +96,7 @@ def main() -> int:
     with suppress(AttributeError):
         # What a terminal's encoding lacks is escaped, never a failure.
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    ending.orderly()
     try:
         cli.main(prog_name="gatebook")
     except SystemExit as end:

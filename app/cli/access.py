@@ -22,7 +22,7 @@ from app.settings import MASK, Loaded, SettingFault, Settings, SettingsError, lo
 from app.store import Store, open_store, storage_of
 from app.vault import Vault
 from domain.errors import Unavailable
-from projections.storage import Storage, StorageError, Transaction
+from projections.storage import Rows, Storage, StorageError, Transaction
 
 _URL: Final = "GATEBOOK_DATABASE_URL"
 
@@ -105,6 +105,17 @@ def makes_key(settings: Settings) -> bool:
     """Whether opening the store would make a master key."""
     path = master_key.key_path(settings)
     return settings.master_key is None and path is not None and not path.exists()
+
+
+def log_key(rows: Rows, settings: Settings) -> bytes | None:
+    """The key that seals files, None without a master key: none is made, and none is needed.
+
+    Raises `Damage` for a master key that doesn't open it.
+    """
+    path = master_key.key_path(settings)
+    if settings.master_key is None and (path is None or not path.exists()):
+        return None
+    return open_vault(settings).load_ring(rows).log
 
 
 def without_password(text: str, url: str) -> str:

@@ -27,6 +27,8 @@ from app.projection_list import items
 from app.readiness import store_checks
 from app.settings import SettingsError
 from app.timestamps import rfc3339
+from app.verifying.findings import Findings
+from app.verifying.guards import check_guards
 from domain.aggregate import KEYS
 from domain.errors import GatebookError
 from domain.permission import ADMIN
@@ -107,6 +109,7 @@ def examine() -> Iterator[Finding]:
             mend = "" if check.ok else _MEND.get(check.name, "Look at the log of the service.")
             yield Finding("ok" if check.ok else "fail", check.name, check.detail, mend)
         yield from _projections(store)
+        yield from _guards(store)
         yield from _durability(settings, store)
         yield from _signing(settings, store)
         yield _administrators(settings, store)
@@ -169,8 +172,15 @@ def _projections(store: Store) -> Iterator[Finding]:
         if each.rebuild is not None:
             detail = f"{each.name} is being rebuilt, at {each.rebuild.position} of {each.head}"
             yield Finding("ok", "rebuild", detail)
-        if each.error is not None:
-            stalled = each.state == "stalled"
+        stalled = each.state == "stalled"
+        if stalled and each.mode == "inline":
+            yield Finding(
+                "fail",
+                "projection",
+                f"{each.name} is said to have stopped, which it never does",
+                f"Find out who changed it, then run: gatebook projections rebuild {each.name}",
+            )
+        elif each.error is not None:
             what = "stopped" if stalled else "could not be rebuilt"
             yield Finding(
                 "fail" if stalled else "warn",
@@ -182,6 +192,22 @@ def _projections(store: Store) -> Iterator[Finding]:
                 else f"Find out who changed it, then run: gatebook projections rebuild "
                 f"{each.name} --accept",
             )
+
+
+def _guards(store: Store) -> Iterator[Finding]:
+    """Whether the database still refuses to change events."""
+    findings = Findings()
+    with store.storage.snapshot() as rows:
+        check_guards(rows, store.storage.kind, findings)
+    for each in findings.told():
+        yield Finding(
+            "fail",
+            "guards",
+            f"{each.key}: {each.detail}",
+            "Find out who changed it. Back the store up, and restore it into a new database.",
+        )
+    if not findings.told():
+        yield Finding("ok", "guards", "the database refuses to change events")
 
 
 def _durability(settings: Settings, store: Store) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from typing import Final
 from app.cli import output
 from app.settings import SettingsError
 from app.store import UnusableStore
-from domain.errors import Fault, GatebookError, InvalidRequest, NotFound, TryLater
+from domain.errors import PARAMETERS, Fault, GatebookError, InvalidRequest, NotFound, TryLater
 from projections.storage import Lost, NotDurable, OutcomeUnknown, StorageError
 
 FAILED: Final = 1
@@ -77,7 +77,9 @@ def describe(error: Exception) -> str | None:
         case SettingsError():
             return f"The settings can't be used.\n{error.detail}"
         case InvalidRequest():
-            return "\n".join([error.detail, *(fault.detail for fault in error.faults)])
+            # A command line has no parameters: what is wrong with one says it all.
+            first = [] if error.detail == PARAMETERS else [error.detail]
+            return "\n".join([*first, *(fault.detail for fault in error.faults)])
         case GatebookError():
             return error.detail
         case NotDurable():

@@ -1,4 +1,4 @@
-"""How commands make a store of files, and what they say of it.
+"""How commands make a store of files, and what they say of it and of the files.
 
 Knows no command.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app import logs, master_key
 from app.archive.importing import Imported, Place, header_of
+from app.archive.lines import End
 from app.bootstrap import open_vault
 from app.cli import output
 from app.cli.access import check_release, closing_storage, makes_key, read_settings
@@ -44,6 +45,16 @@ def working(file: Path, *, backup: bool) -> Iterator[Callable[[int], None]]:
     """Progress through a file."""
     with progress("Reading", header_of(file, backup=backup).head) as advance:
         yield advance
+
+
+def tell_written(end: End, what: str) -> None:
+    """Say what a file holds, and how it is to be proved again."""
+    if end.mac is None:
+        output.talk(
+            "There was no master key to seal the file with: whoever makes a store of it has to "
+            "give this root to --expect."
+        )
+    output.talk(f"{what}: {end.records}. Note the root:\n{end.records}:{end.root}")
 
 
 def tell(imported: Imported) -> None:

@@ -8,7 +8,7 @@ import rich_click as click
 import structlog
 
 from app import logs, master_key, server
-from app.cli import failure
+from app.cli import ending, failure
 from app.cli.access import Access, check_release, makes_key, open_with, read_settings
 from app.cli.administering import directory_of
 from app.cli.holding import held
@@ -37,6 +37,7 @@ def command(ctx: click.Context, host: str | None, port: str | None, workers: str
     Makes the store when there is none. SIGTERM and Ctrl-C stop it: open requests are answered
     first. The options win over GATEBOOK_HOST, GATEBOOK_PORT and GATEBOOK_WORKERS.
     """
+    ending.as_ever()
     given = {"GATEBOOK_HOST": host, "GATEBOOK_PORT": port, "GATEBOOK_WORKERS": workers}
     overrides = {name: value for name, value in given.items() if value is not None}
     settings = read_settings(overrides).settings

@@ -16,5 +16,5 @@ class Time(click.ParamType[int]):
         """RFC 3339 with `Z` or an offset, or a date."""
         try:
             return parse_rfc3339(value)
-        except (ValueError, OverflowError):
-            self.fail("Give a time such as 2026-11-23T17:08:32Z, or a date.", param, ctx)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)

@@ -1,5 +1,6 @@
 """The log, for administrators: pages, all of it as lines, and a stream that goes on."""
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Annotated, Final
@@ -20,7 +21,7 @@ from app.http.problems import BEARER, OF_THE_STORE, refusals
 from app.http.query import only_known
 from app.http.standing import Standing
 from app.http.stream import LINES, EventStream, LineStream, message
-from app.log_place import log_place
+from app.log_place import is_place, log_place
 from app.paging import Part
 from app.timestamps import parse_rfc3339
 from domain.errors import Fault, InvalidRequest
@@ -41,6 +42,8 @@ _JSON: Final = "application/json"
 _REFUSALS: Final = (
     "invalid_request", "invalid_token", "insufficient_permission", "log_changed", *OF_THE_STORE,
 )  # fmt: skip
+_REFUSED: Final = re.compile(r"[^,]*;\s*q=0(\.0{0,3})?\s*(;[^,]*)?(,|$)", re.IGNORECASE)
+"""What a client says that it doesn't accept (RFC 9110 §12.4.2)."""
 _NOTHING_NEW: Final = b":\n\n"
 
 
@@ -112,6 +115,8 @@ class EventController(Controller):
         wanted = _wanted(request, user_key, type)
         resumed = header(request, b"last-event-id")
         place = (resumed or b"").decode("latin-1") or after or None
+        if resumed and not is_place(place):
+            raise InvalidRequest.of(Fault("/Last-Event-ID", "This header is LOG_ID:POSITION."))
         source = caller_of(request).source
         return EventStream(_following(service_of(request), source, wanted, place), standing)
 
@@ -124,8 +129,8 @@ async def _standing(request: StrictRequest) -> Standing:
 
 def _asks_for_lines(request: StrictRequest) -> bool:
     """Whether lines are what it likes best; raises `InvalidRequest` for a limit of them."""
-    accepted = request.headers.get("accept")
-    if accepted is None or Accept(accepted).best_match([_JSON, LINES], _JSON) != LINES:
+    accepted = _REFUSED.sub("", request.headers.get("accept", ""))
+    if not accepted or Accept(accepted).best_match([_JSON, LINES], _JSON) != LINES:
         return False
     if "limit" in request.query_params:
         raise _wrong("limit", "All events are sent: leave it out, or ask for a page.")
@@ -150,13 +155,12 @@ def _wanted(
 def _moment(name: str, text: str) -> int:
     try:
         return parse_rfc3339(text)
-    except (ValueError, OverflowError):
-        why = "Give a time such as 2026-11-23T17:08:32Z, or a date; the + of an offset as %2B."
-        raise _wrong(name, why) from None
+    except ValueError as error:
+        raise _wrong(name, f"{error} Send the + of an offset as %2B.") from None
 
 
 def _wrong(name: str, why: str) -> InvalidRequest:
-    return InvalidRequest("A parameter is not acceptable.", (Fault(f"/{name}", why),))
+    return InvalidRequest.of(Fault(f"/{name}", why))
 
 
 @asynccontextmanager

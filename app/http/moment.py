@@ -45,10 +45,10 @@ def moment_of(given: Mapping[str, str], at: str, position: str) -> Moment | None
     if "at" in given:
         try:
             return Moment(at=parse_rfc3339(at))
-        except (ValueError, OverflowError):
-            raise _refused("at", "Give a time such as 2026-11-23T17:08:32Z, or a date.") from None
+        except ValueError as error:
+            raise _refused("at", str(error)) from None
     return None
 
 
 def _refused(name: str, why: str) -> InvalidRequest:
-    return InvalidRequest("A parameter is not acceptable.", (Fault(f"/{name}", why),))
+    return InvalidRequest.of(Fault(f"/{name}", why))

@@ -82,7 +82,7 @@ def _refusal(error: Exception) -> GatebookError:
     if isinstance(error, GatebookError):
         return error
     if isinstance(error, ValidationException):
-        return errors.InvalidRequest("A parameter is not acceptable.", _faults(error))
+        return errors.InvalidRequest.of(*_faults(error))
     if isinstance(error, HTTPException) and error.status_code < 500:  # noqa: PLR2004 - theirs
         cls: type[GatebookError] = _OF_STATUS.get(error.status_code, errors.InvalidRequest)
         return cls(_DETAIL.get(error.status_code, ""))

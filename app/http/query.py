@@ -25,4 +25,4 @@ async def only_known(request: AnyRequest) -> None:
         *(Fault(f"/{name}", "It is repeated.") for name in known if given.count(name) > 1),
     ]
     if faults:
-        raise InvalidRequest("A parameter is not acceptable.", tuple(faults))
+        raise InvalidRequest.of(*faults)

@@ -61,8 +61,8 @@ async def _only_current(request: AnyRequest) -> None:
     """An empty `keep` is a mistake: whoever sends it wants to keep something."""
     await only_known(request)
     if request.query_params.get("keep") == "":
-        fault = Fault("/keep", "Send `current`, or leave it out to end this session too.")
-        raise InvalidRequest("A parameter is not acceptable.", (fault,))
+        why = "Send `current`, or leave it out to end this session too."
+        raise InvalidRequest.of(Fault("/keep", why))
 
 
 class SessionController(Controller):

@@ -30,6 +30,11 @@ class Findings:
     def __init__(self) -> None:
         self._found: list[Finding] = []
         self._more = 0
+        self.notes: list[Finding] = []
+
+    def note(self, table: str, key: Value, detail: str) -> None:
+        """Something to know that isn't wrong."""
+        self.notes.append(Finding(table, spelled(key), detail))
 
     def add(self, table: str, key: Value, detail: str) -> None:
         """One more."""

@@ -16,6 +16,7 @@ from app.eventstore import schema
 from app.eventstore.log import EVERYTHING
 from app.vault import Vault
 from app.verifying.findings import Finding, Findings
+from app.verifying.guards import check_guards
 from app.verifying.keys import Keys, check_signing_keys, open_ring, open_users
 from app.verifying.log import LogProof, Noted, Step
 from app.verifying.people import People
@@ -25,7 +26,7 @@ from domain.aggregate import KEYS, OF_LOG
 from domain.log import Log
 from domain.signing_keys import SigningKeys
 from domain.stream import LOG, SIGNING_KEYS
-from projections.storage import Rows
+from projections.storage import Kind, Rows
 
 Advance = Callable[[int], None]
 
@@ -33,7 +34,10 @@ _STORE: Final = "SELECT one, format, log_id, generation FROM store"
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What was found; `root` (hexadecimal) is of the records up to `head`."""
+    """What was found; `root` (hexadecimal) is of the records up to `head`.
+
+    `notes` are things to know that aren't wrong.
+    """
 
     ok: bool
     log_id: str
@@ -41,6 +45,7 @@ class Report(msgspec.Struct, frozen=True):
     root: str
     digests: dict[str, str]
     findings: list[Finding]
+    notes: list[Finding]
 
 
 def verify_log(rows: Rows, vault: Vault, noted: Noted | None, advance: Advance) -> Report:
@@ -59,9 +64,20 @@ def verify_log(rows: Rows, vault: Vault, noted: Noted | None, advance: Advance) 
     return report(findings, own.log.log_id, proof, {})
 
 
-def verify_store(rows: Rows, vault: Vault, noted: Noted | None, advance: Advance) -> Report:
-    """Prove the log and all that follows from it; as `verify_log`."""
+def verify_store(
+    rows: Rows,
+    vault: Vault,
+    noted: Noted | None,
+    advance: Advance,
+    guarded: Kind | None = None,
+) -> Report:
+    """Prove the log and all that follows from it; as `verify_log`.
+
+    `guarded` is the kind of a storage whose guards must be there.
+    """
     findings = Findings()
+    if guarded is not None:
+        check_guards(rows, guarded, findings)
     keys = open_users(rows, vault, open_ring(rows, vault, findings), findings)
     proof = LogProof(findings, keys.ring.get("log"), noted)
     own, people = Own(), People(keys, findings)
@@ -94,7 +110,7 @@ def verify_views(rows: Rows, vault: Vault, advance: Advance) -> Report:
 def report(findings: Findings, log_id: str, proof: LogProof, digests: dict[str, str]) -> Report:
     """What it came to."""
     found = findings.told()
-    return Report(not found, log_id, proof.position, proof.root, digests, found)
+    return Report(not found, log_id, proof.position, proof.root, digests, found, findings.notes)
 
 
 class _Part(Protocol):

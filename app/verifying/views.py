@@ -14,7 +14,7 @@ from app.verifying.findings import Findings
 from app.verifying.log import Step
 from domain.stream import Recorded
 from projections.comparison import Difference, differences, digest, spelled
-from projections.live import POINTERS, newest
+from projections.live import newest
 from projections.naming import Names, base_of, named, table_of
 from projections.projection import Projection
 from projections.registry import PROJECTIONS
@@ -22,6 +22,8 @@ from projections.storage import Rows, StorageError
 from projections.storage_scratch import scratch
 
 BATCH: Final = 500
+_PLACES: Final = """
+SELECT name, version, position, build, stalled, error_type, digest, digest_position FROM views"""
 _HOW: Final = {
     "missing": "Missing: the log says that there is such a row.",
     "extra": "Too many: the log knows no such row.",
@@ -34,6 +36,10 @@ class _Place(NamedTuple):
     version: object
     position: object
     build: object
+    stalled: object
+    error: object
+    digest: object
+    digest_position: object
 
 
 class Views:
@@ -65,13 +71,22 @@ class Views:
             self._check_place(projection, head)
         for name in sorted(self._places.keys() - {each.name for each in PROJECTIONS}):
             self._findings.add("views", name, "Too many: this release knows no such view.")
-        return {each.name: self._compared(each) for each in self._kept if self._is_there(each)}
+        there = [each for each in self._kept if self._is_there(each)]
+        return {each.name: self._compared(each, head) for each in there}
 
-    def _compared(self, projection: Projection) -> str:
-        """The digest of a live view, whose differences are told."""
+    def _compared(self, projection: Projection, head: int) -> str:
+        """The digest of a live view, whose differences are told, and that of a stored digest."""
+        differs = False
         for found in differences(self._live, self._fresh, projection):
+            differs = True
             self._findings.add(found.table, spelled(*found.key), _told(found))
-        return digest(self._live, projection)
+        live, place = digest(self._live, projection), self._places[projection.name]
+        if place.digest is not None and place.digest_position == place.position == head:
+            right = digest(self._fresh, projection) if differs else live
+            if place.digest != right:
+                text = f"The digest that is kept of position {head} isn't that of the log."
+                self._findings.add("views", projection.name, text)
+        return live
 
     def _is_there(self, projection: Projection) -> bool:
         return self._live.has_table(base_of(projection.name, projection.version))
@@ -89,7 +104,9 @@ class Views:
         if name not in self._places:
             told("views", name, "Missing: nothing says which version of this view is live.")
             return
-        version, position, _ = self._places[name]
+        version, position = self._places[name][:2]
+        if projection.mode == "inline":
+            self._check_flags(name, self._places[name])
         if name not in {each.name for each in self._kept}:
             text = f"Version {version} is live, this release knows {projection.version}."
             told("views", name, text)
@@ -98,6 +115,17 @@ class Views:
         late = not isinstance(position, int) or position > head
         if late or (projection.mode == "inline" and position != head):
             told("views", name, f"The view says that it is at {position}, the log is at {head}.")
+        elif position != head:
+            text = f"It is at {position}, the log at {head}: a running service brings it there."
+            self._findings.note("views", name, text)
+
+    def _check_flags(self, name: str, place: _Place) -> None:
+        """A view that is written with the events is never stopped by one."""
+        if place.stalled != 0:
+            self._findings.add("views", name, "It is said to have stopped, which it never does.")
+        if place.error is not None:
+            text = f"An error is kept of it: {spelled(str(place.error))}. Rebuild it."
+            self._findings.add("views", name, text)
 
     def _fold(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -145,7 +173,7 @@ def views(live: Rows, findings: Findings) -> Iterator[Views]:
 
 
 def _places(rows: Rows) -> dict[str, _Place]:
-    found = (row for batch in rows.scan(POINTERS) for row in batch)
+    found = (row for batch in rows.scan(_PLACES) for row in batch)
     return {str(name): _Place(*place) for name, *place in found}
 
 

@@ -51,3 +51,17 @@ def test_a_bare_date_is_its_first_moment() -> None:
 def test_anything_else_is_no_time(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_rfc3339(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("2026-11-26T08:08:22", "needs Z or an offset"),
+        ("2026-11-26T08:08:22.1234567Z", "at most six decimals"),
+        ("2026-13-26", "Give a time such as"),
+        ("yesterday", "Give a time such as"),
+    ],
+)
+def test_a_time_that_is_refused_says_why(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        parse_rfc3339(text)

@@ -87,3 +87,4 @@ def test_a_wrong_choice_is_told(
     result = gatebook("audit", "replay", *args)
     assert (result.exit_code, result.stdout) == (code, "")
     assert why in result.stderr
+    assert "parameter" not in result.stderr

@@ -43,7 +43,7 @@ def test_a_token_on_stdin_is_traced(
     assert tuple(item) == TraceItem.__struct_fields__
     assert (item["user_key"], item["user_id"]) == (user_key("ada"), "Ada")
     assert (item["token"], item["session"], item["generation"]) == ("retired", "live", 1)
-    (item,) = items(gatebook("audit", "trace", "--json", stdin=tokens[1] + end_of_line))
+    (item,) = items(gatebook("audit", "trace", "--json", stdin=f" {tokens[1]} {end_of_line}"))
     assert (item["token"], item["generation"]) == ("current", 2)
 
 
@@ -72,7 +72,6 @@ def test_it_is_shown_for_people_without_the_token(gatebook: Gatebook, tokens: li
     [
         ("", "no refresh token"),
         ("{0}x", "no refresh token"),
-        ("{0}\n\n", "no refresh token"),
         ("gbr_\xff", "no refresh token"),
         (format_refresh_token(session_id("ada", "one"), 1, bytes(32)), "not made by this service"),
     ],

@@ -42,14 +42,22 @@ def report(result: Result, code: int = 0) -> dict[str, Any]:
 @pytest.mark.usefixtures("log")
 def test_an_honest_store_is_told_by_its_root_and_its_digests(gatebook: Gatebook) -> None:
     whole = report(gatebook("audit", "verify", "--json"))
-    assert tuple(whole) == ("ok", "log_id", "head", "root", "digests", "findings")
+    assert tuple(whole) == ("ok", "log_id", "head", "root", "digests", "findings", "notes")
     assert (whole["ok"], whole["head"], whole["findings"]) == (True, 7, [])
     assert all(each.startswith("sha256:") for each in whole["digests"].values())
     alone = report(gatebook("audit", "verify", "--log-only", "--json"))
-    assert alone == {**whole, "digests": {}}
+    assert alone == {**whole, "digests": {}, "notes": []}
     text = gatebook("audit", "verify")
     assert whole["root"] in text.stdout
     assert f"7:{whole['root']}" in text.stderr
+
+
+@pytest.mark.usefixtures("log")
+def test_a_view_that_follows_may_be_behind_and_it_is_noted(gatebook: Gatebook) -> None:
+    (note,) = report(gatebook("audit", "verify", "--json"))["notes"]
+    assert (note["table"], note["key"]) == ("views", "daily_activity")
+    assert note["detail"].startswith("It is at 0, the log at 7")
+    assert "Note: views daily_activity. It is at 0" in gatebook("audit", "verify").stderr
 
 
 @pytest.mark.usefixtures("log")
@@ -123,7 +131,7 @@ def test_an_export_is_proved_without_the_store(gatebook: Gatebook, tmp_path: Pat
     nowhere = "sqlite:////nowhere/at/all"
     prove = ("audit", "verify", "--file", str(file), "--json")
     found = gatebook(*prove, DATABASE_URL=nowhere, MASTER_KEY=None)
-    assert report(found) == {**whole, "digests": {}}
+    assert report(found) == {**whole, "digests": {}, "notes": []}
     assert "can't be proved who wrote" in found.stderr
     file.write_bytes(file.read_bytes()[:-40])
     cut = gatebook(*prove, DATABASE_URL=nowhere, MASTER_KEY=None)

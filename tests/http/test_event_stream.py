@@ -140,7 +140,11 @@ def test_who_may_not_follow_is_told_why(people: People, root: Person) -> None:
     problem(root.get(f"{STREAM}?after={place(people, 10**12)}"), 409, "log_changed")
     for query in ("after=5", "user_key=ada", "type=no", "since=2026-01-01", "limit=5"):
         problem(root.get(f"{STREAM}?{query}"), 400, "invalid_request", "errors")
-    problem(root.get(STREAM, **{"Last-Event-ID": "5"}), 400, "invalid_request", "errors")
+    refused = root.get(STREAM, **{"Last-Event-ID": "5"})
+    body = problem(refused, 400, "invalid_request", "errors")
+    assert body["errors"] == [
+        {"pointer": "/Last-Event-ID", "detail": "This header is LOG_ID:POSITION."}
+    ]
 
 
 def test_a_source_has_so_many_streams_and_no_more(people: People, root: Person) -> None:

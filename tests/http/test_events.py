@@ -199,6 +199,25 @@ def test_lines_have_no_limit(root: Person) -> None:
     assert len(root.get("/events?limit=5", Accept=f"{LINES};q=0.1, */*").json()["items"]) == 5
 
 
+@pytest.mark.parametrize("refused", ["q=0", "q=0.000", "Q=0", "a=b; q=0"])
+def test_lines_that_are_not_accepted_are_not_sent(root: Person, refused: str) -> None:
+    """RFC 9110 §12.4.2."""
+    for accept in (
+        f"{LINES};{refused}",
+        f"{LINES}; {refused}, */*",
+        f"text/html, {LINES};{refused}",
+    ):
+        answer = root.get("/events?limit=5", Accept=accept)
+        assert answer.headers["content-type"] == "application/json"
+        assert len(answer.json()["items"]) == 5
+    assert lines_by(root, f"*/*;{refused}, {LINES};q=0.01")
+
+
+def lines_by(person: Person, accept: str) -> bool:
+    answer = person.get("/events", Accept=accept)
+    return bool(answer.headers["content-type"] == LINES)
+
+
 def test_a_place_of_another_log_or_beyond_the_head_is_told(people: People, root: Person) -> None:
     for after in (place(people, 1, "A" * 22), place(people, 10**12)):
         for accept in ("*/*", LINES):

@@ -41,7 +41,7 @@ class Backup:
         """With the service running."""
         storage = storage_of(self._url)
         with storage.snapshot() as rows, new_file(self._directory / "backup") as file:
-            back_up(rows, file, lambda _: None)
+            back_up(rows, file, lambda _: None, Vault(MASTER).load_ring(rows).log)
         storage.close()
 
     def restored(self):

@@ -30,7 +30,7 @@ from projections.registry import PROJECTIONS
 from tests.prove.tally import Tally
 from tests.running import MASTER, settings
 from tests.store.intruding import intrude, unseal
-from tests.store.living import Life
+from tests.store.living import Life, follow
 
 if TYPE_CHECKING:
     from app.store import Store
@@ -89,10 +89,9 @@ class Change(NamedTuple):
         return {spelled(*(row[place] for place in self.table.key)) for row in self[1:]}
 
     def is_named(self, found: Report) -> bool:
-        """Whether it was found, by name."""
-        return not found.ok and any(
-            each.table == self.table.name and each.key in self.names for each in found.findings
-        )
+        """Whether it was found, by name; of a view that follows it is noted that it is behind."""
+        told = (*found.findings, *found.notes)
+        return any(each.table == self.table.name and each.key in self.names for each in told)
 
 
 def prove(url: str, count: int) -> Tally:
@@ -250,11 +249,13 @@ def _cut(intruder: Intruder, store: Store, tally: Tally) -> None:
 
 def _older_copy(store: Store, life: Life, directory: Path, tally: Tally) -> None:
     """A copy of before, in a database of the other kind, is whole; but not what was noted."""
+    follow(store.storage)
     before = look(store)
     records, keys = directory / "log", directory / "keys"
     _export(store, records, keys)
     life.go_on(3)
     life.join("newcomer")
+    follow(store.storage)
     after = look(store)
     storage, vault = storage_of(f"sqlite:///{directory}/copy.db"), Vault(MASTER)
     place = Place(storage, vault, load(settings("sqlite:///unused")).settings)
@@ -277,7 +278,8 @@ def _older_copy(store: Store, life: Life, directory: Path, tally: Tally) -> None
 
 def _export(store: Store, records: Path, keys: Path) -> None:
     with store.storage.snapshot() as rows, records.open("wb") as out, keys.open("wb") as wrapped:
-        export_keys(rows, wrapped, export_log(rows, out, lambda _: None))
+        end = export_log(rows, out, lambda _: None, store.ring.log)
+        export_keys(rows, wrapped, end, store.ring.log)
 
 
 def _nothing(store: Store, rng: random.Random, intruder: Intruder) -> bool:

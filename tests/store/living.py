@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from app.caller import system
 from app.clock import now
+from app.eventstore.feed import LogFeed
 from app.known_networks import Network, network_mac
 from app.settings import load
 from app.signing_keys import KeyRotation
@@ -18,6 +19,8 @@ from domain import commands
 from domain.errors import GatebookError
 from domain.policy import Policy
 from domain.sealed import Clear
+from projections.registry import PROJECTIONS
+from projections.runner import Follower
 from tests.running import settings
 from tests.store.wishing import (
     HASH,
@@ -39,11 +42,16 @@ if TYPE_CHECKING:
 
     from app.store import Store
     from domain.stream import Meta, Recorded
-    from projections.storage import Statement
+    from projections.storage import Statement, Storage
 
 SESSIONS: Final = 4
 BUSY: Final = 36
 """Logins of somebody who has a snapshot then."""
+
+
+def follow(storage: Storage) -> None:
+    """Bring the following views to the head, as a running service does."""
+    assert Follower(storage, LogFeed(), PROJECTIONS).catch_up() == {}
 
 
 class Life:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import pytest
 
 from app.archive import filling, restoring
 from app.archive.importing import Imported, Place, import_log, restore
-from app.archive.lines import End
 from app.archive.new_file import new_file
 from app.archive.proving import verify_file
-from app.archive.writing import back_up, export_keys, export_log
+from app.archive.writing import back_up
 from app.eventstore.log import read_head
-from app.settings import load
 from app.signing_keys import KeyRotation
 from app.store import UnusableStore, open_store, storage_of
 from app.vault import Vault
@@ -27,14 +23,23 @@ from app.writer import Writer
 from domain import commands
 from domain.errors import Damage, InvalidRequest, InvalidToken, NotFound
 from domain.policy import Policy
+from projections.registry import PROJECTIONS
 from tests.prove.verified import look
-from tests.running import settings
+from tests.store.archiving import (
+    back_up_to,
+    export,
+    has_nothing,
+    live,
+    moved,
+    place_of,
+    rewritten,
+)
 from tests.store.conftest import MASTER
 from tests.store.living import Life
 from tests.store.wishing import log_in, permit, register, use, user_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from app.store import Store
@@ -46,11 +51,7 @@ OTHER: Final = {"sqlite": "postgresql", "postgresql": "sqlite"}
 
 @pytest.fixture
 def lived(store: Store) -> Store:
-    """A store with a past."""
-    life = Life(store, random.Random(5))
-    life.begin()
-    life.go_on(60)
-    life.erase("person3")
+    live(store)
     return store
 
 
@@ -63,10 +64,7 @@ def files(lived: Store, tmp_path: Path) -> tuple[Path, Path]:
 @pytest.fixture
 def backup(lived: Store, tmp_path: Path) -> Path:
     """All of it."""
-    path = tmp_path / "backup"
-    with lived.storage.snapshot() as rows, new_file(path) as file:
-        back_up(rows, file, lambda _: None)
-    return path
+    return back_up_to(tmp_path / "backup", lived)
 
 
 @pytest.fixture
@@ -80,47 +78,15 @@ def elsewhere(store: Store, tmp_path: Path, request: pytest.FixtureRequest) -> I
     storage.close()
 
 
-def export(store: Store, directory: Path) -> tuple[Path, Path]:
-    log, keys = directory / "log", directory / "keys"
-    with store.storage.snapshot() as rows, new_file(log) as records, new_file(keys) as wrapped:
-        export_keys(rows, wrapped, export_log(rows, records, lambda _: None))
-    return log, keys
-
-
-def place_of(storage: Storage, master: bytes = MASTER) -> Place:
-    return Place(storage, Vault(master), load(settings("sqlite:///unused")).settings)
-
-
-def moved(storage: Storage, files: tuple[Path, Path]) -> Store:
-    import_log(place_of(storage), *files, lambda _: None, move=True)
-    return open_store(storage, Vault(MASTER), "ES256")
-
-
 def restored(storage: Storage, backup: Path, *erase: str) -> tuple[Store, Imported]:
     imported = restore(place_of(storage), backup, erase, lambda _: None)
     return open_store(storage, Vault(MASTER), "ES256"), imported
-
-
-def has_nothing(storage: Storage) -> bool:
-    storage.prepare()
-    with storage.transaction() as rows:
-        return not rows.has_table("store") and not rows.has_table("events")
 
 
 def answer_to(store: Store, wish: Wish) -> Answer:
     writer = Writer(store.log, store.vault, store.ring, Policy())
     (answer,) = writer.commit([wish])
     return answer
-
-
-def rewritten(path: Path, change: Callable[[list[bytes]], None]) -> None:
-    """Other lines, with a last one that counts them rightly."""
-    lines = path.read_bytes().splitlines(keepends=True)
-    change(lines)
-    end = msgspec.json.decode(lines.pop(), type=End)
-    whole = b"".join(lines)
-    end = msgspec.structs.replace(end, sha256=hashlib.sha256(whole).hexdigest())
-    path.write_bytes(whole + msgspec.json.encode(end) + b"\n")
 
 
 def test_a_moved_log_is_the_same_in_a_database_of_the_other_kind(
@@ -146,6 +112,7 @@ def test_an_imported_log_goes_on_as_another_one(
     lived: Store, files: tuple[Path, Path], elsewhere: Storage
 ) -> None:
     before = look(lived)
+    assert before.notes == []
     imported = import_log(place_of(elsewhere), *files, lambda _: None, move=False)
     there = open_store(elsewhere, Vault(MASTER), "ES256")
     assert imported.filled.root == before.root
@@ -154,6 +121,7 @@ def test_an_imported_log_goes_on_as_another_one(
     after = look(there, Noted(before.head, before.root))
     assert after.findings == []
     assert after.head > before.head
+    assert_all_at_head(there)
 
 
 def test_a_restored_store_is_whole_and_nobody_is_logged_in(
@@ -170,6 +138,16 @@ def test_a_restored_store_is_whole_and_nobody_is_logged_in(
     assert isinstance(refused, InvalidToken)
     assert refused.reason == "revoked"
     assert look(there).findings == []
+    assert_all_at_head(there)
+
+
+def assert_all_at_head(store: Store) -> None:
+    """Every view, those that follow too, is there without anybody serving the store."""
+    found = look(store)
+    assert (found.findings, found.notes) == ([], [])
+    assert set(found.digests) == {each.name for each in PROJECTIONS}
+    assert read(store, "SELECT DISTINCT position FROM views") == [found.head]
+    assert read(store, "SELECT count(*) FROM daily_activity_v1") != [0]
 
 
 def read(store: Store, sql: str) -> list[object]:
@@ -281,7 +259,10 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(
         with pytest.raises(Damage, match=r"cut off|no file of the kind"):
             import_log(place_of(elsewhere), log, keys, lambda _: None, move=True)
     log.write_bytes(b"".join(lines)[:-20])
-    with pytest.raises(Damage, match="neither a record nor a key"):
+    with pytest.raises(Damage, match=f"cut off in line {len(lines)}"):
+        import_log(place_of(elsewhere), log, keys, lambda _: None, move=True)
+    log.write_bytes(b"".join([*lines[:7], b"[8\n", *lines[8:]]))
+    with pytest.raises(Damage, match="Line 8 of the file: This line is no record"):
         import_log(place_of(elsewhere), log, keys, lambda _: None, move=True)
     log.write_bytes(b"".join(lines))
     cut_keys = keys.read_bytes().splitlines(keepends=True)[:-1]
@@ -413,7 +394,7 @@ def begun(path: Path) -> Iterator[None]:
 def test_the_same_store_is_written_in_the_same_bytes(lived: Store, backup: Path) -> None:
     again = backup.with_name("again")
     with lived.storage.snapshot() as rows, new_file(again) as file:
-        back_up(rows, file, lambda _: None)
+        back_up(rows, file, lambda _: None, lived.ring.log)
     assert again.read_bytes() == backup.read_bytes()
 
 
@@ -423,7 +404,7 @@ def test_a_log_restored_twice_is_whole(lived: Store, backup: Path, elsewhere: St
     assert isinstance(answer, tuple)
     second = backup.with_name("second")
     with there.storage.snapshot() as rows, new_file(second) as file:
-        back_up(rows, file, lambda _: None)
+        back_up(rows, file, lambda _: None, there.ring.log)
     third = storage_of(f"sqlite:///{backup.parent}/third.db")
     last, imported = restored(third, second)
     assert imported.restored is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -12,7 +13,8 @@ from app.eventstore import snapshot
 from app.store import UnusableStore
 from app.vault import PERSON_KEYS, Vault, Wrapped
 from app.verifying import findings
-from app.verifying.findings import Finding
+from app.verifying.findings import Finding, Findings
+from app.verifying.guards import check_guards
 from app.verifying.log import Noted
 from app.verifying.store import Report, verify_log, verify_store
 from domain.errors import InvalidRequest
@@ -357,3 +359,98 @@ def test_a_wrapped_key_s_first_byte_counts(lived: Store) -> None:
     changed = b"\x02" + blob[1:]
     damage_more(lived, ("UPDATE ring_keys SET wrapped = ? WHERE name = 'network'", (changed,)))
     assert set(told(look(lived), "ring_keys")) == {"network"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["stalled = 1", "error_position = 3, error_type = 'rebuild.differs', error_detail = 'x'"],
+)
+def test_a_view_that_is_written_with_the_events_is_never_stopped(lived: Store, change: str) -> None:
+    damage(lived, (f"UPDATE views SET {change} WHERE name = 'token_lookup'", ()))
+    assert list(told(look(lived), "views")) == ["token_lookup"]
+
+
+def test_a_kept_digest_is_that_of_the_log(lived: Store) -> None:
+    right = look(lived).digests["token_lookup"]
+    keep = "UPDATE views SET digest = ?, digest_position = ? WHERE name = 'token_lookup'"
+    damage(lived, (keep, (right, HEAD)))
+    assert look(lived).findings == []
+    with lived.storage.transaction() as rows:
+        rows.execute(keep, (f"sha256:{'0' * 64}", HEAD))
+        rows.commit()
+    found = "The digest that is kept of position 13 isn't that of the log."
+    assert told(look(lived), "views") == {"token_lookup": found}
+    with lived.storage.transaction() as rows:
+        rows.execute(keep, (right, HEAD))
+        rows.execute("UPDATE token_lookup_v1 SET user_key = 'somebody'")
+        rows.commit()
+    assert told(look(lived), "views") == {}
+    with lived.storage.transaction() as rows:
+        rows.execute(keep, (f"sha256:{'0' * 64}", HEAD - 1))
+        rows.commit()
+    assert told(look(lived), "views") == {}, "of another moment nothing is known"
+
+
+GUARDS: Final = {
+    "sqlite": {
+        "events events_never_go: Missing": ("DROP TRIGGER events_never_go",),
+        "events events_are_dense: This guard is otherwise": (
+            "DROP TRIGGER events_are_dense",
+            "CREATE TRIGGER events_are_dense BEFORE INSERT ON events BEGIN SELECT 1; END",
+        ),
+        "user_ids thief: Too many": (
+            "CREATE TRIGGER thief AFTER DELETE ON user_ids BEGIN SELECT 1; END",
+        ),
+    },
+    "postgresql": {
+        "events events_never_change: Missing": ("DROP TRIGGER events_never_change ON events",),
+        "events events_never_change: This guard is otherwise": (
+            "DROP TRIGGER events_never_change ON events",
+            (
+                "CREATE TRIGGER events_never_change BEFORE DELETE OR TRUNCATE ON events "
+                "FOR EACH STATEMENT EXECUTE FUNCTION gatebook_refuse()"
+            ),
+        ),
+        "events events_never_change: This guard is otherwise than it was": (
+            (
+                "CREATE OR REPLACE FUNCTION gatebook_refuse() RETURNS trigger LANGUAGE plpgsql "
+                "AS $$ BEGIN RETURN NULL; END $$"
+            ),
+        ),
+        "events events_never_change: This guard is switched off": (
+            "ALTER TABLE events DISABLE TRIGGER events_never_change",
+        ),
+        "user_ids thief: Too many": (
+            (
+                "CREATE TRIGGER thief AFTER DELETE ON user_ids "
+                "FOR EACH STATEMENT EXECUTE FUNCTION gatebook_refuse()"
+            ),
+        ),
+        "events quiet: Too many": ("CREATE RULE quiet AS ON INSERT TO events DO ALSO SELECT 1",),
+    },
+}
+
+
+def test_guards_that_are_missing_changed_or_too_many_are_found(lived: Store) -> None:
+    kind = lived.storage.kind
+
+    def guards() -> list[str]:
+        with lived.storage.snapshot() as rows:
+            found = verify_store(rows, lived.vault, None, lambda _: None, kind).findings
+        return [f"{each.key}: {each.detail}" for each in found if each.table == "triggers"]
+
+    assert guards() == []
+    for expected, statements in GUARDS[kind].items():
+        with suppress(Undone), lived.storage.transaction() as rows:
+            for statement in statements:
+                rows.define(statement)
+            found = Findings()
+            check_guards(rows, kind, found)
+            (one,) = found.told()
+            assert f"{one.key}: {one.detail}".startswith(expected)
+            raise Undone
+    assert guards() == []
+
+
+class Undone(Exception):
+    """What was changed isn't to stay."""

@@ -63,12 +63,11 @@ def trace(*, end: bool, as_json: bool) -> None:
 
 
 def _read_token() -> str:
-    """From stdin without its line end, or asked for on a terminal; never an argument."""
+    """From stdin without the spaces around it, or asked for on a terminal; never an argument."""
     if sys.stdin.isatty():
         asked: str = click.prompt("Refresh token", hide_input=True, err=True)
-        return asked
-    given = sys.stdin.buffer.read(_MOST).removesuffix(b"\n").removesuffix(b"\r")
-    return given.decode("ascii", "replace")
+        return asked.strip()
+    return sys.stdin.buffer.read(_MOST).decode("ascii", "replace").strip()
 
 
 def _end(access: Access, command: EndSession) -> bool:

@@ -37,9 +37,10 @@ def verify(
     """Re-read everything and prove it.
 
     Each event in its place, chained to the one before and readable or rightly erased; each key
-    opens, each name is reserved, and each row of each view is what the log says. What isn't is
-    named, and the exit code is 5. The root stands for all events so far: noted elsewhere, it
-    shows later that none of them was changed or cut off, by whoever has all the keys neither.
+    opens, each name is reserved, each row of each view is what the log says, and the database
+    guards the events. What isn't is named, and the exit code is 5. The root stands for all events
+    so far: noted elsewhere, it shows later that none of them was changed or cut off, by whoever has
+    all the keys neither.
     """
     noted = None if expect is None else Noted.of(expect)
     if file is None:
@@ -48,6 +49,8 @@ def verify(
         found = _of_file(file, noted)
         output.talk(UNPROVED)
     _tell(found, as_json=as_json)
+    for each in found.notes:
+        output.talk(f"Note: {each.table} {each.key}. {each.detail}")
     if not found.ok:
         output.talk(f"Found: {len(found.findings)}. This isn't what it must be.")
         ctx.exit(failure.UNVERIFIED)
@@ -62,11 +65,13 @@ def _of_file(file: Path, noted: Noted | None) -> Report:
 def _of_store(noted: Noted | None, *, log_only: bool) -> Report:
     settings = read_settings().settings
     logs.configure("console")
-    work = verify_log if log_only else verify_store
     with stored(settings) as storage, storage.snapshot() as rows:
         ((total,),) = rows.fetch(LENGTH)
         with progress("Verifying", int(total or 0)) as advance:
-            return work(rows, open_vault(settings), noted, advance)
+            vault = open_vault(settings)
+            if log_only:
+                return verify_log(rows, vault, noted, advance)
+            return verify_store(rows, vault, noted, advance, storage.kind)
 
 
 def _tell(found: Report, *, as_json: bool) -> None:
