@@ -32,11 +32,8 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     check_new(path)
     _remove_left(path)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(_MARK)}")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
-    except OSError as error:
-        raise _refusal(path, f"can't be made ({error.strerror})") from None
-    try:
+    try:  # from before it is there: an interrupt comes between any two steps
+        descriptor = _made(draft, path)
         with suppress(OSError):  # a file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with os.fdopen(descriptor, "wb", buffering=1 << 20) as file:
@@ -52,6 +49,13 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _made(draft: Path, path: Path) -> int:
+    try:
+        return os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
+    except OSError as error:
+        raise _refusal(path, f"can't be made ({error.strerror})") from None
 
 
 def check_new(path: Path) -> None:

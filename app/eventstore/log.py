@@ -31,8 +31,6 @@ FROM events e LEFT JOIN events p ON p.position = e.position - 1
 WHERE e.stream = ? ORDER BY e.version"""  # noqa: S608
 _RANGE: Final = f"""
 SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
-_CHAINED: Final = f"""
-SELECT {COLUMNS}, chain FROM events WHERE position > ? ORDER BY position LIMIT ?"""  # noqa: S608
 EVERYTHING: Final = f"SELECT {COLUMNS}, chain FROM events ORDER BY position"  # noqa: S608
 """The whole log, for a scan."""
 LENGTH: Final = "SELECT coalesce(max(position), 0) FROM events"
@@ -153,29 +151,6 @@ def read_stream(rows: Rows, stream: str, after: int = 0) -> list[Record]:
 def read_range(rows: Rows, after: int, limit: int) -> list[Record]:
     """At most `limit` events after a position, in log order."""
     return [record_from(row) for row in rows.fetch(_RANGE, (after, limit))]
-
-
-def verify_chain(rows: Rows, chain_key: bytes, *, page: int = 1000) -> int:
-    """Re-read the whole log: dense positions, times that never go back, every chain right.
-
-    Gives the head's position; raises `Damage` naming the first position that is wrong.
-    """
-    position, time, chain = 0, 0, GENESIS
-    versions: dict[str, int] = {}
-    while found := rows.fetch(_CHAINED, (position, page)):
-        for row in found:
-            record = record_from(row[:-1])
-            chain = record.chained(chain_key, chain)
-            before = versions.get(record.stream, 0)
-            if (record.position, record.version) != (position + 1, before + 1):
-                msg = f"The log has a gap at position {record.position}."
-                raise Damage(msg)
-            if row[-1] != chain or record.time < time:
-                msg = f"The event at position {record.position} was changed."
-                raise Damage(msg)
-            position, time = record.position, record.time
-            versions[record.stream] = record.version
-    return position
 
 
 def record_from(row: Row | Sequence[object]) -> Record:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from app.caller import command_line
-from app.eventstore.log import read_head, read_range, verify_chain
+from app.eventstore.log import read_head, read_range
 from app.store import Store, open_store, storage_of
 from app.vault import PERSON, PERSON_KEYS, Vault, Wrapped, name_mac, open_sealed
 from app.writer import Wish, Writer
@@ -31,6 +31,7 @@ from projections.registry import PROJECTIONS
 from projections.storage import Row, Rows
 from projections.storage_sqlite import SqliteStorage
 from tests.running import MASTER
+from tests.store.chain import verify_chain
 from tests.store.intruding import unseal
 
 if TYPE_CHECKING:

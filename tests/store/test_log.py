@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 import pytest
 
-from app.eventstore.log import read_range, read_stream, verify_chain
+from app.eventstore.log import read_range, read_stream
 from app.eventstore.record import Record, record_of
 from app.store import open_store
 from domain.errors import Damage
@@ -24,6 +24,7 @@ from projections.registry import PROJECTIONS
 from projections.storage import Lost, Refused
 from projections.storage_sqlite import SqliteStorage
 from tests.store import processes
+from tests.store.chain import verify_chain
 from tests.store.intruding import unseal
 from tests.store.wishing import log_in, register, user_key
 

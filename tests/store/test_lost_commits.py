@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.eventstore.log import read_range, verify_chain
+from app.eventstore.log import read_range
 from app.store import open_store, storage_of
 from app.writer import SETTLE_WITHIN, Wish, Writer
 from domain.errors import InvalidCredentials, InvalidToken, Unavailable, UserIdTaken
 from domain.policy import Policy
 from projections.storage import OutcomeUnknown
+from tests.store.chain import verify_chain
 from tests.store.unsure import Fate, UnsureStorage
 from tests.store.wishing import end, fail, log_in, permit, register, use, user_key
 

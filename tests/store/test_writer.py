@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from app.eventstore.log import read_newer, read_range, verify_chain
+from app.eventstore.log import read_newer, read_range
 from app.eventstore.record import Record
 from app.rebuilding import rebuild_of
 from app.store import storage_of
@@ -28,6 +28,7 @@ from projections.live import read_live
 from projections.rebuild import Swapped
 from projections.registry import PROJECTIONS
 from projections.storage import Refused
+from tests.store.chain import verify_chain
 from tests.store.intruding import intrude, unseal
 from tests.store.wishing import (
     HASH,

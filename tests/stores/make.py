@@ -21,7 +21,7 @@ import argon2
 import msgspec
 
 from app.caller import system
-from app.eventstore.log import read_head, read_range, verify_chain
+from app.eventstore.log import read_head, read_range
 from app.settings import load
 from app.signing_keys import KeyRotation
 from app.store import open_store, storage_of
@@ -35,6 +35,7 @@ from domain.stream import CLI, Meta, Recorded, actor_of, is_user_stream
 from projections.storage import Statement
 from tests.postgres import PostgresServer
 from tests.running import settings
+from tests.store.chain import verify_chain
 from tests.store.wishing import (
     commit,
     end,

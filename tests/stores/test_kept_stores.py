@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from app.eventstore import snapshot
-from app.eventstore.log import read_head, read_range, verify_chain
+from app.eventstore.log import read_head, read_range
 from app.store import open_store, storage_of
 from app.tokens.key_ring import KeyRing
 from app.vault import (
@@ -40,6 +40,7 @@ from projections.storage_sqlite import SqliteStorage
 from projections.user_directory import CREDENTIAL_BY_NAME, CredentialRow
 from tests.projections.conftest import empty_views
 from tests.projections.history import fill, whole
+from tests.store.chain import verify_chain
 from tests.store.conftest import MASTER
 from tests.store.wishing import seeded
 from tests.stores import make
