@@ -19,7 +19,7 @@ from domain.errors import Damage
 from domain.user import Session, User
 from projections.storage import Rows
 
-EVERY: Final = 100
+EVERY: Final = 50
 """Events of a stream between two snapshots."""
 
 

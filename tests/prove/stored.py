@@ -144,6 +144,9 @@ def lose_the_last_registration(url: str, ledger: Ledger, tally: Tally) -> None:
 
 
 def _check_whole(store: Store, rows: Rows, tally: Tally) -> list[Recorded]:
+    # PostgreSQL lets a transaction wait as long as it likes once it has scanned something.
+    for _ in rows.scan("SELECT 1"):
+        pass
     try:
         head = verify_chain(rows, store.ring.log)
     except Damage as error:

@@ -54,13 +54,13 @@ def busy(writer: Writer) -> Writer:
     return writer
 
 
-def test_the_newest_snapshot_is_kept_at_every_hundredth_event(store: Store, writer: Writer) -> None:
+def test_the_newest_snapshot_is_kept_at_every_fiftieth_event(store: Store, writer: Writer) -> None:
     writer.commit([register("ada")])
     seen = []
     for n in range(LOGINS):
         writer.commit([log_in("ada", str(n))])
         seen += versions(store)
-    assert set(seen) == {101, 201, 300}
+    assert set(seen) == {51, 101, 151, 201, 252, 300}
     assert versions(store) == [300]
 
 
