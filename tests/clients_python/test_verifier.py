@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -25,6 +27,7 @@ from gatebook_client import (
 from gatebook_client.keys import encode, header_of
 from gatebook_client.revocations import RevocationFeed
 from gatebook_client.service import Service
+from gatebook_client.sse import SentEvent
 from gatebook_client.testing import FakeIssuer
 from tests.clients_python.served import Person, Served, served
 from tests.tokens.forging import AUDIENCE, CLAIMS, ISSUED, ISSUER, forge
@@ -247,16 +250,52 @@ def test_a_log_that_is_another_one_is_not_trusted_even_by_who_fails_open() -> No
 
 def test_what_no_token_can_have_any_more_is_forgotten() -> None:
     issuer = FakeIssuer()
-    feed = RevocationFeed(
-        Service(issuer.issuer, transport=issuer.transport),
-        withdrawn=lambda: None,
-        log_changed=lambda: None,
-    )
-    feed._sessions = {"over": time.time() - 1, "still": time.time() + 60}
+    feed = feed_of(issuer)
+    feed._sessions = {"over": time.monotonic() - 1, "still": time.monotonic() + 60}
     feed.start()
     feed.first.result(10)
     feed.close()
     assert set(feed._sessions) == {"still"}
+
+
+@pytest.mark.parametrize("leap", [7200.0, -7200.0], ids=["ahead", "behind"])
+def test_an_ended_session_stays_so_when_the_issuers_clock_leaps(leap: float) -> None:
+    feed = feed_of(FakeIssuer())
+    heads = [time.time(), time.time() + leap, time.time()]
+    tell(feed, "head", log_id="L", position=0, time=rfc3339(heads[0]))
+    tell(feed, "revocation", position=1, until=rfc3339(time.time() + 3660), session_id="ended")
+    for each in heads[1:]:
+        feed._ahead, feed._pruned_at = None, -1e9  # as after a reconnect, a minute later
+        tell(feed, "head", log_id="L", position=1, time=rfc3339(each))
+    assert feed.revoked("ended", "kid")
+
+
+def test_one_heard_of_while_the_issuers_clock_is_ahead_is_kept_as_long_as_any() -> None:
+    feed = feed_of(FakeIssuer())
+    tell(feed, "head", log_id="L", position=0, time=rfc3339(time.time() + 7200))
+    tell(feed, "revocation", position=1, until=rfc3339(time.time() + 3660), session_id="ended")
+    feed._prune(time.monotonic() + 3700)
+    assert feed.revoked("ended", "kid")
+    feed._prune(time.monotonic() + 3730)
+    assert not feed.revoked("ended", "kid")
+
+
+def feed_of(issuer: FakeIssuer, transport: httpx.BaseTransport | None = None) -> RevocationFeed:
+    """Its feed, followed by nobody yet."""
+    return RevocationFeed(
+        Service(issuer.issuer, transport=transport or issuer.transport),
+        withdrawn=lambda: None,
+        log_changed=lambda: None,
+    )
+
+
+def tell(feed: RevocationFeed, name: str, **data: object) -> None:
+    """What its thread would hear."""
+    feed._hear(SentEvent(name, json.dumps(data), None))
+
+
+def rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 @pytest.fixture(scope="module", params=["ES256", "EdDSA", "RS256"])

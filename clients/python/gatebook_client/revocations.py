@@ -32,6 +32,9 @@ PATH: Final = "/revocations/stream"
 SILENCE: Final = 3.0
 """Seconds without a word, on a stream that says something every second, until it is left."""
 _PRUNE_EVERY: Final = 60.0
+_KEPT: Final = 3720.0
+"""Seconds for which a revocation is kept at least: the longest that a token can be good, an hour,
+a minute of leeway, and another one by which this clock may be behind the issuer's."""
 _OK: Final = 200
 _JOIN_SECONDS: Final = 5.0
 
@@ -70,6 +73,7 @@ class RevocationFeed:
         self._service = service
         self._withdrawn = withdrawn
         self._log_changed = log_changed
+        # Each with the monotonic time until which it is kept: no clock that is set changes that.
         self._sessions: dict[str, float] = {}
         self._kids: dict[str, float] = {}
         self._log_id: str | None = None
@@ -183,7 +187,7 @@ class RevocationFeed:
             raise UnexpectedAnswer(f"an event that is none of Gatebook's: {error}", _OK) from None
 
     def _learn(self, told: _Revocation) -> None:
-        until = told.until.timestamp()
+        until = self._kept_until(told.until.timestamp())
         if told.session_id is not None:
             self._sessions[told.session_id] = until
         if told.kid is not None and told.kid not in self._kids:
@@ -207,12 +211,21 @@ class RevocationFeed:
         self._changed = False
         if now - self._pruned_at > _PRUNE_EVERY:
             self._pruned_at = now
-            self._prune(told)
+            self._prune(now)
         if not self.first.done():
             self.first.set_result(None)
 
+    def _kept_until(self, until: float) -> float:
+        """When (monotonic) no token can be good any more that is revoked `until` then.
+
+        By its age here, and at least `_KEPT`: an issuer's clock that leaps ahead for a while would
+        else bring back sessions that have ended.
+        """
+        told = until - self._newest[1] if self._newest else 0.0
+        return time.monotonic() + max(told, _KEPT)
+
     def _prune(self, now: float) -> None:
-        """Forget what no unexpired token can have."""
+        """Forget what no unexpired token can have; `now` is monotonic."""
         for known in (self._sessions, self._kids):
             for each in [each for each, until in known.items() if until < now]:
                 del known[each]
