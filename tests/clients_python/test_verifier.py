@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import httpx
 import msgspec
@@ -278,6 +279,49 @@ def test_one_heard_of_while_the_issuers_clock_is_ahead_is_kept_as_long_as_any() 
     assert feed.revoked("ended", "kid")
     feed._prune(time.monotonic() + 3730)
     assert not feed.revoked("ended", "kid")
+
+
+@pytest.mark.parametrize("told", ["3600", "99999999999999", "9" * 400])
+def test_the_feed_is_back_soon_whatever_a_refusal_says_of_when_to_come_again(
+    told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer, refused, waits = FakeIssuer(), list[httpx.Request](), list[float]()
+    answer = issuer.transport.handler
+
+    def once_refused(request: httpx.Request) -> httpx.Response:
+        if not refused:
+            refused.append(request)
+            return httpx.Response(503, headers={"Retry-After": told})
+        return cast("httpx.Response", answer(request))
+
+    feed = feed_of(issuer, httpx.MockTransport(once_refused))
+
+    def waited(seconds: float) -> bool:
+        waits.append(seconds)
+        return feed._closing.is_set()
+
+    monkeypatch.setattr(feed._closing, "wait", waited)
+    feed.start()
+    feed.first.result(10)
+    feed.close()
+    assert waits[:2] == [0.0, 3.0]
+
+
+def test_a_feed_whose_thread_has_ended_is_followed_again() -> None:
+    issuer = FakeIssuer()
+    verifier = issuer.verifier()
+    token = issuer.token()
+    verifier.verify(token)
+    feed = verifier._feed
+    assert feed is not None
+    feed.close()
+    feed._closing.clear()
+    ended = feed._thread
+    verifier.verify(token)
+    assert feed._thread is not ended
+    assert feed._thread is not None
+    assert feed._thread.is_alive()
+    verifier.close()
 
 
 def feed_of(issuer: FakeIssuer, transport: httpx.BaseTransport | None = None) -> RevocationFeed:

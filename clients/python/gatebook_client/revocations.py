@@ -22,6 +22,7 @@ from gatebook_client.errors import (
     LogChanged,
     Problem,
     ServiceUnavailable,
+    TryLater,
     UnexpectedAnswer,
 )
 from gatebook_client.service import Service, unreachable
@@ -35,6 +36,8 @@ _PRUNE_EVERY: Final = 60.0
 _KEPT: Final = 3720.0
 """Seconds for which a revocation is kept at least: the longest that a token can be good, an hour,
 a minute of leeway, and another one by which this clock may be behind the issuer's."""
+_LONGEST_WAIT: Final = 3.0
+"""Seconds until the next try, however long the issuer says: who fails closed is out meanwhile."""
 _OK: Final = 200
 _JOIN_SECONDS: Final = 5.0
 
@@ -94,21 +97,19 @@ class RevocationFeed:
         """Done with the first head, when everything that was revoked before it is known."""
 
     def start(self) -> None:
-        """Follow, unless that is done already; in a forked process once more."""
-        if self._pid == os.getpid():
+        """Follow, unless that is done already; once more in a forked process, or if it ended."""
+        if self._followed():
             return
         with self._lock:
-            if self._pid == os.getpid() or self._closing.is_set():
+            if self._followed() or self._closing.is_set():
                 return
-            self._pid = os.getpid()
             self.started_at = time.monotonic()
             if not self.first.done():
                 self.first = Future()
                 self.first.set_running_or_notify_cancel()
-            self._thread = threading.Thread(
-                target=self._run, name="gatebook revocations", daemon=True
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="gatebook revocations", daemon=True)
+            thread.start()
+            self._thread, self._pid = thread, os.getpid()
 
     @property
     def staleness(self) -> float:
@@ -136,11 +137,18 @@ class RevocationFeed:
         if thread is not None and self._pid == os.getpid():
             thread.join(_JOIN_SECONDS)
 
+    def _followed(self) -> bool:
+        thread = self._thread
+        return thread is not None and self._pid == os.getpid() and thread.is_alive()
+
     def _run(self) -> None:
-        turn = 0
+        turn, wait = 0, 0.0
         while not self._closing.is_set():
             began = time.monotonic()
             try:
+                if self._closing.wait(wait):
+                    return
+                began = time.monotonic()
                 self._follow()
                 wait = pause(0)
             except LogChanged:
@@ -148,12 +156,12 @@ class RevocationFeed:
                 wait = 0.0
             except GatebookError as error:
                 _logger.warning("The revocations of %s: %s", self._service.url, error)
-                wait = max(pause(turn), getattr(error, "retry_after", None) or 0.0)
+                told = error.retry_after if isinstance(error, TryLater) else None
+                wait = min(max(pause(turn), told or 0.0), _LONGEST_WAIT)
             except Exception:
                 _logger.exception("The revocations of %s can't be read", self._service.url)
                 wait = pause(turn)
             turn = 0 if time.monotonic() - began > SILENCE else turn + 1
-            self._closing.wait(wait)
 
     def _follow(self) -> None:
         """Until the stream ends; raises what ended it."""

@@ -33,6 +33,9 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 2.0
 """Seconds between two tries when the service doesn't say how long."""
 
+LONGEST_RETRY_AFTER: Final = 86400.0
+"""Seconds; a service that says more means "not today"."""
+
 _OK: Final = range(200, 300)
 _TOO_MANY: Final = 429
 _AWAY: Final = frozenset({502, 503, 504})
@@ -100,9 +103,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait, given as such or as a moment (RFC 9110 §10.2.3)."""
     given = headers.get("retry-after", "").strip()
     if given.isascii() and given.isdigit():
-        return float(given)
+        return min(float(given), LONGEST_RETRY_AFTER)
     moment = http_date(given)
-    return None if moment is None else max(0.0, moment - datetime.now(UTC).timestamp())
+    if moment is None:
+        return None
+    # By the clock that said so: the own one may be an hour off.
+    now = http_date(headers.get("date"))
+    now = datetime.now(UTC).timestamp() if now is None else now
+    return min(max(0.0, moment - now), LONGEST_RETRY_AFTER)
 
 
 def http_date(text: str | None) -> float | None:
