@@ -351,7 +351,7 @@ class AsyncGatebook:
                     event = following.heard(reader.feed(line))
                     if event is not None:
                         yield event
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise unreachable(self._service.url, error) from None
         raise ServiceUnavailable("The stream of events ended.")
 

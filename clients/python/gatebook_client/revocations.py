@@ -23,11 +23,10 @@ from gatebook_client.errors import (
     Problem,
     ServiceUnavailable,
     TryLater,
-    UnexpectedAnswer,
 )
 from gatebook_client.service import Service, unreachable
 from gatebook_client.sse import EventReader, SentEvent
-from gatebook_client.wire import Answer, error_of, pause
+from gatebook_client.wire import Answer, decode, error_of, pause
 
 PATH: Final = "/revocations/stream"
 SILENCE: Final = 3.0
@@ -182,17 +181,14 @@ class RevocationFeed:
                         self._hear(event)
                     if self._closing.is_set():
                         return
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise unreachable(url, error) from None
 
     def _hear(self, event: SentEvent) -> None:
-        try:
-            if event.name == "revocation":
-                self._learn(msgspec.json.decode(event.data, type=_Revocation))
-            elif event.name == "head":
-                self._reach(msgspec.json.decode(event.data, type=_Head))
-        except msgspec.DecodeError as error:
-            raise UnexpectedAnswer(f"an event that is none of Gatebook's: {error}", _OK) from None
+        if event.name == "revocation":
+            self._learn(decode(event.data, _Revocation))
+        elif event.name == "head":
+            self._reach(decode(event.data, _Head))
 
     def _learn(self, told: _Revocation) -> None:
         until = self._kept_until(told.until.timestamp())

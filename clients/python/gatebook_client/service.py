@@ -21,7 +21,7 @@ from gatebook_client.wire import USER_AGENT, Answer, error_of, pause
 PATIENCE: Final = 30.0
 """Seconds for which a call waits for a service that is away or overloaded."""
 TIMEOUT: Final = 10.0
-"""Seconds for one request."""
+"""Seconds for each step of a request, and for the whole body of its answer."""
 _REFUSED: Final = 400
 
 
@@ -113,16 +113,20 @@ class Service:
     def once(self, asked: Asked, auth: httpx.Auth | None = None) -> Answer:
         """The answer to one request; raises ServiceUnavailable when none came."""
         try:
-            answer = self.client().request(
+            with self.client().stream(
                 asked.method,
                 f"{self.url}{asked.path}",
                 content=asked.content,
                 headers=asked.sent_headers,
                 auth=auth,
-            )
-        except httpx.TransportError as error:
+            ) as answer:
+                body, until = bytearray(), time.monotonic() + self._timeout
+                for each in answer.iter_bytes():
+                    body += each
+                    _in_time(answer, until)
+        except httpx.RequestError as error:
             raise unreachable(self.url, error) from None
-        return Answer(answer.status_code, answer.headers, answer.content)
+        return Answer(answer.status_code, answer.headers, bytes(body))
 
     def client(self) -> httpx.Client:
         """The HTTP client; another one in a forked process, which must not share connections."""
@@ -157,6 +161,7 @@ class AsyncService:
     ) -> None:
         self.url = url
         self.patience = patience
+        self._timeout = timeout
         self.client = httpx.AsyncClient(
             timeout=timeout, transport=transport, headers={"User-Agent": USER_AGENT}
         )
@@ -178,16 +183,26 @@ class AsyncService:
     async def once(self, asked: Asked, auth: httpx.Auth | None = None) -> Answer:
         """The answer to one request; raises ServiceUnavailable when none came."""
         try:
-            answer = await self.client.request(
+            async with self.client.stream(
                 asked.method,
                 f"{self.url}{asked.path}",
                 content=asked.content,
                 headers=asked.sent_headers,
                 auth=auth,
-            )
-        except httpx.TransportError as error:
+            ) as answer:
+                body, until = bytearray(), time.monotonic() + self._timeout
+                async for each in answer.aiter_bytes():
+                    body += each
+                    _in_time(answer, until)
+        except httpx.RequestError as error:
             raise unreachable(self.url, error) from None
-        return Answer(answer.status_code, answer.headers, answer.content)
+        return Answer(answer.status_code, answer.headers, bytes(body))
+
+
+def _in_time(answer: httpx.Response, until: float) -> None:
+    """Raises ReadTimeout for a body that comes bit by bit, without end."""
+    if time.monotonic() > until:
+        raise httpx.ReadTimeout("the answer takes too long", request=answer.request)
 
 
 def _later(answer: Answer) -> TryLater | None:

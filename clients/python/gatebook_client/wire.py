@@ -73,19 +73,27 @@ def read(answer: Answer, kind: type[T]) -> T:
     """The body as what it must be; raises the refusal, or UnexpectedAnswer."""
     if answer.status not in _OK:
         raise error_of(answer)
+    return decode(answer.body or b"null", kind, answer.status)
+
+
+def decode(data: bytes | str, kind: type[T], status: int = 200) -> T:
+    """JSON as what it must be; raises UnexpectedAnswer for whatever else it is.
+
+    Also for what a decoder says of text that is no UTF-8, and of nesting without end.
+    """
     try:
-        return msgspec.json.decode(answer.body or b"null", type=kind)
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(data, type=kind)
+    except (ValueError, RecursionError) as error:
         raise UnexpectedAnswer(
-            f"The answer ({answer.status}) is not what Gatebook answers: {error}", answer.status
+            f"The answer ({status}) is not what Gatebook answers: {error}", status
         ) from None
 
 
 def error_of(answer: Answer) -> GatebookError:
     """What an answer other than a success is raised as."""
     try:
-        problem = msgspec.json.decode(answer.body, type=Problem)
-    except msgspec.DecodeError:
+        problem = decode(answer.body, Problem, answer.status)
+    except UnexpectedAnswer:
         problem = None
     if answer.status == _TOO_MANY or answer.status in _AWAY:
         kind = TooManyAttempts if answer.status == _TOO_MANY else ServiceUnavailable
