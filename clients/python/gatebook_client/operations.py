@@ -57,6 +57,10 @@ class Operation(msgspec.Struct, Generic[T], frozen=True):
         """Without what is sent."""
         return f"Operation({self.method} {self.path})"
 
+    def __rich_repr__(self) -> list[str]:
+        """What pretty-printers show."""
+        return [f"{self.method} {self.path}"]
+
     @property
     def asked(self) -> Asked:
         """The request, without its token."""

@@ -15,7 +15,12 @@ import anyio
 import httpx
 import msgspec
 
-from gatebook_client.errors import ServiceUnavailable, TooManyAttempts, TryLater
+from gatebook_client.errors import (
+    ConfigurationError,
+    ServiceUnavailable,
+    TooManyAttempts,
+    TryLater,
+)
 from gatebook_client.wire import USER_AGENT, Answer, error_of, pause
 
 PATIENCE: Final = 30.0
@@ -39,6 +44,10 @@ class Asked(msgspec.Struct, frozen=True):
         """Without what is sent."""
         return f"Asked({self.method} {self.path})"
 
+    def __rich_repr__(self) -> list[str]:
+        """What pretty-printers show."""
+        return [f"{self.method} {self.path}"]
+
     @property
     def sent_headers(self) -> dict[str, str]:
         """With that of the content."""
@@ -50,8 +59,13 @@ class Tries:
     """How long to wait for the next try, and when to give up."""
 
     def __init__(self, patience: float, *, repeatable: bool = True) -> None:
-        self._until = time.monotonic() + patience
+        self._patience = patience
         self._repeatable = repeatable
+        self.restart()
+
+    def restart(self) -> None:
+        """It was there: patience begins anew."""
+        self._until = time.monotonic() + self._patience
         self._turn = 0
 
     def next(self, refusal: TryLater) -> float:
@@ -126,11 +140,20 @@ class Service:
                     _in_time(answer, until)
         except httpx.RequestError as error:
             raise unreachable(self.url, error) from None
+        except RuntimeError:
+            if self.is_closed:
+                raise closed() from None
+            raise
         return Answer(answer.status_code, answer.headers, bytes(body))
 
     def client(self) -> httpx.Client:
-        """The HTTP client; another one in a forked process, which must not share connections."""
+        """The HTTP client; another one in a forked process, which must not share connections.
+
+        Raises ConfigurationError when it was closed.
+        """
         with self._lock:
+            if self._closing.is_set():
+                raise closed()
             if self._client is None or self._pid != os.getpid():
                 self._pid = os.getpid()
                 self._client = httpx.Client(
@@ -140,6 +163,11 @@ class Service:
                     limits=httpx.Limits(max_keepalive_connections=self._idle),
                 )
             return self._client
+
+    @property
+    def is_closed(self) -> bool:
+        """Nothing can be asked any more."""
+        return self._closing.is_set()
 
     def close(self) -> None:
         """Wait for nothing any more."""
@@ -196,7 +224,21 @@ class AsyncService:
                     _in_time(answer, until)
         except httpx.RequestError as error:
             raise unreachable(self.url, error) from None
+        except RuntimeError:
+            if self.is_closed:
+                raise closed() from None
+            raise
         return Answer(answer.status_code, answer.headers, bytes(body))
+
+    @property
+    def is_closed(self) -> bool:
+        """Nothing can be asked any more."""
+        return self.client.is_closed
+
+
+def closed() -> ConfigurationError:
+    """What the use of something that was closed is raised as."""
+    return ConfigurationError("It was closed, and asks nothing any more: make another one.")
 
 
 def _in_time(answer: httpx.Response, until: float) -> None:

@@ -41,15 +41,25 @@ _TOO_MANY: Final = 429
 _AWAY: Final = frozenset({502, 503, 504})
 """The last two, and the first, are what stands in front of a service that is gone."""
 _LOOPBACK: Final = re.compile(r"localhost|127(\.\d+){3}|::1|.*\.localhost")
+_NO_ADDRESS: Final = "The address that was given is none of a service: https://HOST[:PORT]."
+"""Not the address itself: what is wrong with it may be a password in the wrong place."""
 _CHALLENGE: Final = re.compile(r'\berror\s*=\s*"?invalid_token"?(?:[\s,]|$)', re.IGNORECASE)
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """What came back; what it says doesn't show in a `repr`."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    def __repr__(self) -> str:
+        """Without what may be tokens."""
+        return f"Answer({self.status}, {len(self.body)} bytes)"
+
+    def __rich_repr__(self) -> list[object]:
+        """What pretty-printers show."""
+        return [self.status, f"{len(self.body)} bytes"]
 
 
 def base_url(url: str, *, allow_http: bool = False) -> str:
@@ -57,14 +67,18 @@ def base_url(url: str, *, allow_http: bool = False) -> str:
 
     Raises ConfigurationError when it is none, or would carry secrets over plain HTTP to elsewhere.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError(f"{url!r} is no address of a service: https://HOST[:PORT].")
-    if parts.username is not None or parts.password is not None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigurationError(_NO_ADDRESS) from None
+    if "@" in parts.netloc:
         raise ConfigurationError("The address of the service has a user or a password in it.")
-    if parts.scheme == "http" and not allow_http and not _LOOPBACK.fullmatch(parts.hostname):
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+        raise ConfigurationError(_NO_ADDRESS)
+    if parts.scheme == "http" and not allow_http and not _LOOPBACK.fullmatch(host):
         raise ConfigurationError(
-            f"{url} would carry secrets unencrypted: use https, or say allow_http=True."
+            f"http://{host} would carry secrets unencrypted: use https, or say allow_http=True."
         )
     return url.rstrip("/")
 
