@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+import gatebook_client
 from app.http.problem import BY_CODE as PROBLEMS
 from gatebook_client import AsyncGatebook, Gatebook, GatebookAuth, errors
 from gatebook_client.errors import (
@@ -115,6 +116,7 @@ def test_every_problem_of_the_service_has_an_error() -> None:
     kinds = [each for each in vars(errors).values() if inspect.isclass(each)]
     ours = [each for each in kinds if issubclass(each, errors.GatebookError)]
     assert [each.__name__ for each in ours if each.__name__ not in drawn] == []
+    assert {each.__name__ for each in ours} <= set(gatebook_client.__all__)
 
 
 def test_what_answers_is_not_gatebook() -> None:

@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import datetime
-from typing import Final
+from socket import SHUT_RDWR
+from typing import Final, Protocol
 
 import httpx
 import msgspec
@@ -43,6 +45,11 @@ _JOIN_SECONDS: Final = 5.0
 _ANOTHER_LOG: Final = Problem("log_changed", 409, detail="The head is of another log.")
 
 _logger = logging.getLogger("gatebook_client")
+
+
+class _Socket(Protocol):
+    def shutdown(self, how: int, /) -> None:
+        """Wake who reads from it: there comes no more."""
 
 
 class _Revocation(msgspec.Struct, frozen=True):
@@ -90,6 +97,10 @@ class RevocationFeed:
         self._pid = 0
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
+        self._heard = threading.Condition()
+        """Notified with each head."""
+        self._line: _Socket | None = None
+        """What the stream comes through: shut down, it ends at once."""
         self.started_at = 0.0
         """When it began to be followed (monotonic)."""
         self.first: Future[None] = Future()
@@ -129,9 +140,25 @@ class RevocationFeed:
         """Whether tokens of a session, or signed by a key, are refused."""
         return session_id in self._sessions or kid in self._kids
 
+    def heard(self, position: int, seconds: float) -> bool:
+        """Wait until everything up to a position is known; True at once if nothing is followed."""
+        with self._heard:
+            return self._heard.wait_for(
+                lambda: (
+                    self._closing.is_set()
+                    or not self._followed()
+                    or (not self._changed and (self._position or 0) >= position)
+                ),
+                seconds,
+            )
+
     def close(self) -> None:
-        """Follow no more; takes as long as the next word of the stream does."""
+        """Follow no more."""
         self._closing.set()
+        line = self._line
+        if line is not None and self._pid == os.getpid():
+            with suppress(OSError):
+                line.shutdown(SHUT_RDWR)
         thread = self._thread
         if thread is not None and self._pid == os.getpid():
             thread.join(_JOIN_SECONDS)
@@ -154,10 +181,14 @@ class RevocationFeed:
                 self._void()
                 wait = 0.0
             except GatebookError as error:
+                if self._closing.is_set():
+                    return
                 _logger.warning("The revocations of %s: %s", self._service.url, error)
                 told = error.retry_after if isinstance(error, TryLater) else None
                 wait = min(max(pause(turn), told or 0.0), _LONGEST_WAIT)
             except Exception:
+                if self._closing.is_set():
+                    return
                 _logger.exception("The revocations of %s can't be read", self._service.url)
                 wait = pause(turn)
             turn = 0 if time.monotonic() - began > SILENCE else turn + 1
@@ -175,6 +206,10 @@ class RevocationFeed:
             ) as answer:
                 if answer.status_code != _OK:
                     raise error_of(Answer(answer.status_code, answer.headers, answer.read()))
+                stream = answer.extensions.get("network_stream")
+                self._line = stream and stream.get_extra_info("socket")
+                if self._closing.is_set():
+                    return
                 for line in answer.iter_lines():
                     event = reader.feed(line)
                     if event is not None:
@@ -183,6 +218,8 @@ class RevocationFeed:
                         return
         except httpx.RequestError as error:
             raise unreachable(url, error) from None
+        finally:
+            self._line = None
 
     def _hear(self, event: SentEvent) -> None:
         if event.name == "revocation":
@@ -210,9 +247,11 @@ class RevocationFeed:
         self._ahead = ahead if self._ahead is None else max(self._ahead, ahead)
         if now - (told - self._ahead) > SILENCE:
             raise ServiceUnavailable("The heads come too late, or the issuer's clock was set back.")
-        self._log_id, self._position = head.log_id, max(head.position, self._position or 0)
-        self._newest = (told - self._ahead, told)
-        self._changed = False
+        with self._heard:
+            self._log_id, self._position = head.log_id, max(head.position, self._position or 0)
+            self._newest = (told - self._ahead, told)
+            self._changed = False
+            self._heard.notify_all()
         if now - self._pruned_at > _PRUNE_EVERY:
             self._pruned_at = now
             self._prune(now)

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import httpx
@@ -44,9 +44,9 @@ class Asked(msgspec.Struct, frozen=True):
         """Without what is sent."""
         return f"Asked({self.method} {self.path})"
 
-    def __rich_repr__(self) -> list[str]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """What pretty-printers show."""
-        return [f"{self.method} {self.path}"]
+        return [("method", self.method), ("path", self.path)]
 
     @property
     def sent_headers(self) -> dict[str, str]:

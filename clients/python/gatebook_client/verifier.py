@@ -184,6 +184,13 @@ class Verifier:
             0 if self._feed is None else len(self._feed),
         )
 
+    def heard(self, position: int, seconds: float) -> bool:
+        """Wait until what was revoked up to a position of the issuer's log is known.
+
+        False when it isn't after so long; True at once for one that follows nothing.
+        """
+        return self._feed is None or self._feed.heard(position, seconds)
+
     def close(self) -> None:
         """Follow nothing any more."""
         if self._feed is not None:

@@ -25,10 +25,11 @@ from gatebook_client.errors import (
     TooManyAttempts,
     UnexpectedAnswer,
 )
+from gatebook_client.version import __version__
 
 T = TypeVar("T")
 
-USER_AGENT: Final = "gatebook-client/0.1.0 (python)"
+USER_AGENT: Final = f"gatebook-client/{__version__} (python)"
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 2.0
 """Seconds between two tries when the service doesn't say how long."""
