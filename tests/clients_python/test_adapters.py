@@ -14,7 +14,7 @@ from django.core.asgi import get_asgi_application
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import JsonResponse
 from django.urls import path
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, WebSocket
 from litestar import Litestar, get
 from litestar.di import NamedDependency, Provide
 
@@ -76,6 +76,10 @@ def by_fastapi(verifier: Verifier) -> Ask:
 
 
 def by_litestar(verifier: Verifier) -> Ask:
+    return asking(litestar_of(verifier))
+
+
+def litestar_of(verifier: Verifier, **more: Any) -> Litestar:
     @get("/read")
     async def read(caller: NamedDependency[Caller]) -> dict[str, str]:
         return {"user_key": caller.user_key}
@@ -86,12 +90,10 @@ def by_litestar(verifier: Verifier) -> Ask:
 
     for handler in (read, write):
         handler.fn.__annotations__["caller"] = NamedDependency[Caller]
-    return asking(
-        Litestar(
-            [read, write],
-            middleware=[protected(verifier)],
-            dependencies={"caller": Provide(litestar_caller, sync_to_thread=False)},
-        )
+    return Litestar(
+        [read, write],
+        middleware=[protected(verifier, **more)],
+        dependencies={"caller": Provide(litestar_caller, sync_to_thread=False)},
     )
 
 
@@ -228,3 +230,60 @@ def test_a_websocket_without_a_token_is_closed() -> None:
     app = GatebookMiddleware(never, issuer.verifier(revocations=False))
     asyncio.run(app({"type": "websocket", "path": "/", "headers": []}, receive, send))
     assert sent == [{"type": "websocket.close", "code": 3000, "reason": "invalid_token"}]
+
+
+def test_litestars_excluded_paths_have_no_caller() -> None:
+    issuer = FakeIssuer()
+    app = litestar_of(issuer.verifier(revocations=False), exclude=["^/read", "^/write"])
+    for where in ("/read", "/write"):
+        assert asking(app)(where, f"Bearer {issuer.token()}").status_code == 401
+
+
+def fastapi_of(verifier: Verifier) -> FastAPI:
+    app, gatebook = FastAPI(), GatebookBearer(verifier)
+
+    async def echo(websocket: WebSocket, caller: Caller = Depends(gatebook)) -> None:  # noqa: B008 - as FastAPI has it
+        await websocket.accept()
+        await websocket.send_text(caller.user_key)
+        await websocket.close()
+
+    async def write(caller: Caller = Depends(gatebook.requiring(WRITE))) -> None:  # noqa: B008
+        del caller
+
+    echo.__annotations__ |= {"websocket": WebSocket, "caller": Caller}
+    app.websocket("/echo")(echo)
+    app.get("/write")(write)
+    app.get("/listed", dependencies=[Depends(gatebook.requiring(WRITE))])(lambda: None)
+    return app
+
+
+def test_fastapi_describes_what_takes_a_token() -> None:
+    described = fastapi_of(FakeIssuer().verifier(revocations=False)).openapi()
+    for path_ in ("/write", "/listed"):
+        assert described["paths"][path_]["get"]["security"] == [{"gatebook": []}]
+    assert set(described["components"]["securitySchemes"]) == {"gatebook"}
+
+
+def test_fastapi_knows_who_opens_a_websocket() -> None:
+    issuer = FakeIssuer()
+    app, user = fastapi_of(issuer.verifier(revocations=False)), issuer.user()
+
+    def sent(*headers: tuple[bytes, bytes], **more: Any) -> list[Any]:
+        found: list[Any] = []
+
+        async def send(message: Any) -> None:
+            found.append(message)
+
+        async def receive() -> Any:
+            return {"type": "websocket.connect"}
+
+        scope = {"type": "websocket", "path": "/echo", "headers": headers, "query_string": b""}
+        asyncio.run(app({**scope, **more}, receive, send))
+        return found
+
+    good = (b"authorization", f"Bearer {issuer.token(user)}".encode())
+    assert [each.get("text") for each in sent(good)] == [None, user.user_key, None]
+    assert sent() == [{"type": "websocket.close", "code": 3000, "reason": "invalid_token"}]
+    denied = sent(extensions={"websocket.http.response": {}})
+    assert denied[0]["type"] == "websocket.http.response.start"
+    assert denied[0]["status"] == 401

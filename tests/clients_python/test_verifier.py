@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import httpx
 import msgspec
@@ -25,6 +28,7 @@ from gatebook_client import (
 from gatebook_client.keys import encode, header_of
 from gatebook_client.revocations import RevocationFeed
 from gatebook_client.service import Service
+from gatebook_client.sse import SentEvent
 from gatebook_client.testing import FakeIssuer
 from tests.clients_python.served import Person, Served, served
 from tests.tokens.forging import AUDIENCE, CLAIMS, ISSUED, ISSUER, forge
@@ -209,8 +213,8 @@ def test_a_withdrawn_key_is_refused_at_once() -> None:
     old = issuer.token()
     assert verifier.verify(old).user_key
     issuer.rotate_key(withdraw=True)
-    until(lambda: refusal(verifier, old) is not None)
-    until(lambda: refusal(verifier, issuer.token()) is None)
+    assert refusal(verifier, old) is not None
+    assert refusal(verifier, issuer.token()) is None
     verifier.close()
 
 
@@ -239,24 +243,147 @@ def test_a_log_that_is_another_one_is_not_trusted_even_by_who_fails_open() -> No
     assert verifier.verify(token).user_key
     feed = verifier._feed
     assert feed is not None
+    verifier.close()  # so that it isn't read again meanwhile
     feed._changed = True
     assert isinstance(refusal(verifier, token), VerifierNotReady)
-    assert not verifier.state().ready or not feed._changed
-    verifier.close()
+    assert not verifier.state().ready
 
 
 def test_what_no_token_can_have_any_more_is_forgotten() -> None:
     issuer = FakeIssuer()
-    feed = RevocationFeed(
-        Service(issuer.issuer, transport=issuer.transport),
-        withdrawn=lambda: None,
-        log_changed=lambda: None,
-    )
-    feed._sessions = {"over": time.time() - 1, "still": time.time() + 60}
+    feed = feed_of(issuer)
+    feed._sessions = {"over": time.monotonic() - 1, "still": time.monotonic() + 60}
     feed.start()
     feed.first.result(10)
     feed.close()
     assert set(feed._sessions) == {"still"}
+
+
+@pytest.mark.parametrize("leap", [7200.0, -7200.0], ids=["ahead", "behind"])
+def test_an_ended_session_stays_so_when_the_issuers_clock_leaps(leap: float) -> None:
+    feed = feed_of(FakeIssuer())
+    heads = [time.time(), time.time() + leap, time.time()]
+    tell(feed, "head", log_id="L", position=0, time=rfc3339(heads[0]))
+    tell(feed, "revocation", position=1, until=rfc3339(time.time() + 3660), session_id="ended")
+    for each in heads[1:]:
+        feed._ahead, feed._pruned_at = None, -1e9  # as after a reconnect, a minute later
+        tell(feed, "head", log_id="L", position=1, time=rfc3339(each))
+    assert feed.revoked("ended", "kid")
+
+
+def test_one_heard_of_while_the_issuers_clock_is_ahead_is_kept_as_long_as_any() -> None:
+    feed = feed_of(FakeIssuer())
+    tell(feed, "head", log_id="L", position=0, time=rfc3339(time.time() + 7200))
+    tell(feed, "revocation", position=1, until=rfc3339(time.time() + 3660), session_id="ended")
+    feed._prune(time.monotonic() + 3700)
+    assert feed.revoked("ended", "kid")
+    feed._prune(time.monotonic() + 3730)
+    assert not feed.revoked("ended", "kid")
+
+
+@pytest.mark.parametrize("told", ["3600", "99999999999999", "9" * 400])
+def test_the_feed_is_back_soon_whatever_a_refusal_says_of_when_to_come_again(
+    told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer, refused, waits = FakeIssuer(), list[httpx.Request](), list[float]()
+    answer = issuer.transport.handler
+
+    def once_refused(request: httpx.Request) -> httpx.Response:
+        if not refused:
+            refused.append(request)
+            return httpx.Response(503, headers={"Retry-After": told})
+        return cast("httpx.Response", answer(request))
+
+    feed = feed_of(issuer, httpx.MockTransport(once_refused))
+
+    def waited(seconds: float) -> bool:
+        waits.append(seconds)
+        return feed._closing.is_set()
+
+    monkeypatch.setattr(feed._closing, "wait", waited)
+    feed.start()
+    feed.first.result(10)
+    feed.close()
+    assert waits[:2] == [0.0, 3.0]
+
+
+def test_a_feed_whose_thread_has_ended_is_followed_again() -> None:
+    issuer = FakeIssuer()
+    verifier = issuer.verifier()
+    token = issuer.token()
+    verifier.verify(token)
+    feed = verifier._feed
+    assert feed is not None
+    feed.close()
+    feed._closing.clear()
+    ended = feed._thread
+    verifier.verify(token)
+    assert feed._thread is not ended
+    assert feed._thread is not None
+    assert feed._thread.is_alive()
+    verifier.close()
+
+
+def test_the_stand_in_ends_a_session_at_once() -> None:
+    issuer = FakeIssuer()
+    one, other, idle = issuer.verifier(), issuer.verifier(), issuer.verifier()
+    token = issuer.token()
+    for verifier in (one, other):
+        assert verifier.verify(token).user_key
+    issuer.revoke(token)
+    for verifier in (one, other, idle):
+        assert ended(verifier, token)
+        verifier.close()
+    issuer.revoke(issuer.token())  # nobody follows any more, nobody is waited for
+
+
+def test_who_closes_waits_for_no_word_of_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gatebook_client.testing.issuer._HEAD_EVERY", None)
+    issuer = FakeIssuer()
+    verifier = issuer.verifier()
+    verifier.verify(issuer.token())
+    feed = verifier._feed
+    assert feed is not None
+    verifier.close()
+    assert feed._thread is not None
+    assert not feed._thread.is_alive()
+
+
+def test_a_stream_through_a_network_ends_at_once_when_it_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gatebook_client.testing.issuer._HEAD_EVERY", None)
+    monkeypatch.setattr("gatebook_client.revocations.SILENCE", 60.0)
+    issuer = FakeIssuer()
+    with issuer.serve():
+        verifier = issuer.verifier(transport=None)
+        token = issuer.token()
+        verifier.verify(token)
+        issuer.revoke(token)
+        assert ended(verifier, token)
+        feed = verifier._feed
+        assert feed is not None
+        verifier.close()
+        assert feed._thread is not None
+        assert not feed._thread.is_alive()
+
+
+def feed_of(issuer: FakeIssuer, transport: httpx.BaseTransport | None = None) -> RevocationFeed:
+    """Its feed, followed by nobody yet."""
+    return RevocationFeed(
+        Service(issuer.issuer, transport=transport or issuer.transport),
+        withdrawn=lambda: None,
+        log_changed=lambda: None,
+    )
+
+
+def tell(feed: RevocationFeed, name: str, **data: object) -> None:
+    """What its thread would hear."""
+    feed._hear(SentEvent(name, json.dumps(data), None))
+
+
+def rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 @pytest.fixture(scope="module", params=["ES256", "EdDSA", "RS256"])

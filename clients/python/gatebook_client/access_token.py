@@ -64,7 +64,7 @@ def kid_of(form: Form) -> str | None:
     """The key that a token names, if its header may be one; read only where no key has it."""
     try:
         return _headers.decode(decode(form.header)).kid
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -38,7 +38,7 @@ from gatebook_client.errors import (
 )
 from gatebook_client.event_stream import Following
 from gatebook_client.operations import Moment, Operation
-from gatebook_client.service import PATIENCE, TIMEOUT, AsyncService, Tries, unreachable
+from gatebook_client.service import PATIENCE, TIMEOUT, AsyncService, Tries, closed, unreachable
 from gatebook_client.sse import EventReader
 from gatebook_client.tokens import Tokens
 from gatebook_client.wire import Answer, base_url, error_of
@@ -259,8 +259,7 @@ class AsyncGatebook:
         tries = Tries(self._service.patience)
         while True:
             try:
-                async for event in self._stream(following):
-                    tries = Tries(self._service.patience)
+                async for event in self._stream(following, tries):
                     yield event
             except TryLater as error:
                 await anyio.sleep(tries.next(error))
@@ -332,7 +331,7 @@ class AsyncGatebook:
             if after is None:
                 return
 
-    async def _stream(self, following: Following) -> AsyncIterator[Event]:
+    async def _stream(self, following: Following, tries: Tries) -> AsyncIterator[Event]:
         """Until it breaks, by TryLater; or raises what it was refused with."""
         if self._auth is None:
             raise ConfigurationError("This takes an access token: Gatebook(auth=GatebookAuth(…)).")
@@ -347,12 +346,19 @@ class AsyncGatebook:
             ) as answer:
                 if answer.is_error:
                     raise _refusal(answer.status_code, answer.headers, await answer.aread())
-                async for line in answer.aiter_lines():
-                    event = following.heard(reader.feed(line))
-                    if event is not None:
-                        yield event
-        except httpx.TransportError as error:
+                try:
+                    async for line in answer.aiter_lines():
+                        event = following.heard(reader.feed(line))
+                        if event is not None:
+                            yield event
+                finally:
+                    tries.restart()  # however long it was quiet, it was there until now
+        except httpx.RequestError as error:
             raise unreachable(self._service.url, error) from None
+        except RuntimeError:
+            if self._service.is_closed:
+                raise closed() from None
+            raise
         raise ServiceUnavailable("The stream of events ended.")
 
 

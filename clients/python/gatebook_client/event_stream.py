@@ -11,8 +11,8 @@ import httpx
 import msgspec
 
 from gatebook_client.answers import Event
-from gatebook_client.errors import UnexpectedAnswer
 from gatebook_client.sse import SentEvent
+from gatebook_client.wire import decode
 
 SILENCE: Final = 60.0
 """Seconds without a word until a stream counts as broken; it says something more often."""
@@ -36,9 +36,6 @@ class Following:
         """The event of the log that was told, if one was."""
         if sent is None or sent.name != "event":
             return None
-        try:
-            event = msgspec.json.decode(sent.data, type=Event)
-        except msgspec.DecodeError as error:
-            raise UnexpectedAnswer(f"The stream has no event of a log: {error}", 200) from None
+        event = decode(sent.data, Event)
         self._place = sent.place or self._place
         return msgspec.structs.replace(event, place=sent.place or "")

@@ -39,7 +39,7 @@ from gatebook_client.errors import (
 )
 from gatebook_client.event_stream import Following
 from gatebook_client.operations import Moment, Operation
-from gatebook_client.service import PATIENCE, TIMEOUT, Service, Tries, unreachable
+from gatebook_client.service import PATIENCE, TIMEOUT, Service, Tries, closed, unreachable
 from gatebook_client.sse import EventReader
 from gatebook_client.tokens import Tokens
 from gatebook_client.wire import Answer, base_url, error_of
@@ -256,9 +256,7 @@ class Gatebook:
         tries = Tries(self._service.patience)
         while True:
             try:
-                for event in self._stream(following):
-                    tries = Tries(self._service.patience)
-                    yield event
+                yield from self._stream(following, tries)
             except TryLater as error:
                 time.sleep(tries.next(error))
 
@@ -328,7 +326,7 @@ class Gatebook:
             if after is None:
                 return
 
-    def _stream(self, following: Following) -> Iterator[Event]:
+    def _stream(self, following: Following, tries: Tries) -> Iterator[Event]:
         """Until it breaks, by TryLater; or raises what it was refused with."""
         if self._auth is None:
             raise ConfigurationError("This takes an access token: Gatebook(auth=GatebookAuth(…)).")
@@ -343,12 +341,19 @@ class Gatebook:
             ) as answer:
                 if answer.is_error:
                     raise _refusal(answer.status_code, answer.headers, answer.read())
-                for line in answer.iter_lines():
-                    event = following.heard(reader.feed(line))
-                    if event is not None:
-                        yield event
-        except httpx.TransportError as error:
+                try:
+                    for line in answer.iter_lines():
+                        event = following.heard(reader.feed(line))
+                        if event is not None:
+                            yield event
+                finally:
+                    tries.restart()  # however long it was quiet, it was there until now
+        except httpx.RequestError as error:
             raise unreachable(self._service.url, error) from None
+        except RuntimeError:
+            if self._service.is_closed:
+                raise closed() from None
+            raise
         raise ServiceUnavailable("The stream of events ended.")
 
 

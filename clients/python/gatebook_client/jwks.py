@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from gatebook_client.errors import GatebookError, VerifierNotReady
+from gatebook_client.errors import GatebookError, ServiceUnavailable, VerifierNotReady
 from gatebook_client.flight import SingleFlight
-from gatebook_client.keys import Jwk, PublicKey, read_key
+from gatebook_client.keys import PublicKey, read_key
 from gatebook_client.service import Asked, Service
 from gatebook_client.wire import read
 
@@ -48,7 +48,8 @@ class KeySet(msgspec.Struct, frozen=True):
 
 
 class _Published(msgspec.Struct, frozen=True):
-    keys: list[Jwk]
+    keys: list[Any]
+    """Each is looked at alone: an odd one voids no other."""
 
 
 class Keys:
@@ -65,7 +66,7 @@ class Keys:
         """When the last fetch failed, until one doesn't."""
         self._dropped = 0
         """How often what was known had to be forgotten."""
-        self._error: GatebookError | None = None
+        self._error: Exception | None = None
         self._flight = SingleFlight("keys", self._fetch)
         self.fetches = 0
         """How many fetches there were."""
@@ -94,14 +95,18 @@ class Keys:
             raise self._missing()
         return known
 
-    def after_unknown(self, kid: str) -> Future[KeySet] | None:
-        """Whether newer keys may have the one that a token names; None: not now."""
-        del kid  # whichever it is, and however many there are
+    def after_unknown(self) -> Future[KeySet]:
+        """Newer keys, which may have the one that a token names: by the fetch that is on.
+
+        One is begun for that only so often; else it is what is known.
+        """
+        return self._flight.join(self._asked_lately)
+
+    def late(self) -> None:
+        """Nothing came in the time that one may wait: others needn't wait as long at once."""
         with self._lock:
-            if time.monotonic() - self._asked_at < UNKNOWN_KEY_EVERY:
-                return None
-            self._asked_at = time.monotonic()
-        return self._flight.join()
+            self._failed_at = time.monotonic()
+            self._error = ServiceUnavailable("nothing was answered in time.")
 
     def kept(self) -> KeySet:
         """What may be used although nothing newer could be had; raises VerifierNotReady."""
@@ -127,15 +132,21 @@ class Keys:
             retry_after=_AFTER_A_FAILURE,
         )
 
+    def _asked_lately(self) -> KeySet | None:
+        lately = time.monotonic() - self._asked_at < UNKNOWN_KEY_EVERY
+        return self._set if lately else None
+
     def _fetch(self) -> KeySet:
         while True:
             dropped, known = self._dropped, self._set
             try:
                 found = self._fetched(known)
-            except GatebookError as error:
+            except Exception as error:
                 self._error, self._failed_at = error, time.monotonic()
                 _logger.warning("The keys of %s could not be fetched: %s", self._service.url, error)
-                raise
+                if isinstance(error, GatebookError):
+                    raise
+                raise self._missing() from error
             with self._lock:
                 # What was asked for before it had to be forgotten may be what is forgotten.
                 if dropped == self._dropped:

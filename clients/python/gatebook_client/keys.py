@@ -100,10 +100,10 @@ def decode(text: bytes) -> bytes:
     return data
 
 
-def read_key(jwk: Jwk) -> PublicKey | None:
-    """A key that access tokens are signed with; None for any other."""
+def read_key(jwk: object) -> PublicKey | None:
+    """A key of a set that access tokens are signed with; None for any other (RFC 7517 §5)."""
     try:
-        return PublicKey(jwk)
+        return PublicKey(msgspec.convert(jwk, Jwk))
     except (ValueError, UnsupportedAlgorithm):
         return None
 

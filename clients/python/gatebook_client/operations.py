@@ -57,6 +57,10 @@ class Operation(msgspec.Struct, Generic[T], frozen=True):
         """Without what is sent."""
         return f"Operation({self.method} {self.path})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """What pretty-printers show."""
+        return [("method", self.method), ("path", self.path)]
+
     @property
     def asked(self) -> Asked:
         """The request, without its token."""

@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import datetime
-from typing import Final
+from socket import SHUT_RDWR
+from typing import Final, Protocol
 
 import httpx
 import msgspec
@@ -22,22 +24,32 @@ from gatebook_client.errors import (
     LogChanged,
     Problem,
     ServiceUnavailable,
-    UnexpectedAnswer,
+    TryLater,
 )
 from gatebook_client.service import Service, unreachable
 from gatebook_client.sse import EventReader, SentEvent
-from gatebook_client.wire import Answer, error_of, pause
+from gatebook_client.wire import Answer, decode, error_of, pause
 
 PATH: Final = "/revocations/stream"
 SILENCE: Final = 3.0
 """Seconds without a word, on a stream that says something every second, until it is left."""
 _PRUNE_EVERY: Final = 60.0
+_KEPT: Final = 3720.0
+"""Seconds for which a revocation is kept at least: the longest that a token can be good, an hour,
+a minute of leeway, and another one by which this clock may be behind the issuer's."""
+_LONGEST_WAIT: Final = 3.0
+"""Seconds until the next try, however long the issuer says: who fails closed is out meanwhile."""
 _OK: Final = 200
 _JOIN_SECONDS: Final = 5.0
 
 _ANOTHER_LOG: Final = Problem("log_changed", 409, detail="The head is of another log.")
 
 _logger = logging.getLogger("gatebook_client")
+
+
+class _Socket(Protocol):
+    def shutdown(self, how: int, /) -> None:
+        """Wake who reads from it: there comes no more."""
 
 
 class _Revocation(msgspec.Struct, frozen=True):
@@ -70,6 +82,7 @@ class RevocationFeed:
         self._service = service
         self._withdrawn = withdrawn
         self._log_changed = log_changed
+        # Each with the monotonic time until which it is kept: no clock that is set changes that.
         self._sessions: dict[str, float] = {}
         self._kids: dict[str, float] = {}
         self._log_id: str | None = None
@@ -84,27 +97,29 @@ class RevocationFeed:
         self._pid = 0
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
+        self._heard = threading.Condition()
+        """Notified with each head."""
+        self._line: _Socket | None = None
+        """What the stream comes through: shut down, it ends at once."""
         self.started_at = 0.0
         """When it began to be followed (monotonic)."""
         self.first: Future[None] = Future()
         """Done with the first head, when everything that was revoked before it is known."""
 
     def start(self) -> None:
-        """Follow, unless that is done already; in a forked process once more."""
-        if self._pid == os.getpid():
+        """Follow, unless that is done already; once more in a forked process, or if it ended."""
+        if self._followed():
             return
         with self._lock:
-            if self._pid == os.getpid() or self._closing.is_set():
+            if self._followed() or self._closing.is_set():
                 return
-            self._pid = os.getpid()
             self.started_at = time.monotonic()
             if not self.first.done():
                 self.first = Future()
                 self.first.set_running_or_notify_cancel()
-            self._thread = threading.Thread(
-                target=self._run, name="gatebook revocations", daemon=True
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="gatebook revocations", daemon=True)
+            thread.start()
+            self._thread, self._pid = thread, os.getpid()
 
     @property
     def staleness(self) -> float:
@@ -125,31 +140,58 @@ class RevocationFeed:
         """Whether tokens of a session, or signed by a key, are refused."""
         return session_id in self._sessions or kid in self._kids
 
+    def heard(self, position: int, seconds: float) -> bool:
+        """Wait until everything up to a position is known; True at once if nothing is followed."""
+        with self._heard:
+            return self._heard.wait_for(
+                lambda: (
+                    self._closing.is_set()
+                    or not self._followed()
+                    or (not self._changed and (self._position or 0) >= position)
+                ),
+                seconds,
+            )
+
     def close(self) -> None:
-        """Follow no more; takes as long as the next word of the stream does."""
+        """Follow no more."""
         self._closing.set()
+        line = self._line
+        if line is not None and self._pid == os.getpid():
+            with suppress(OSError):
+                line.shutdown(SHUT_RDWR)
         thread = self._thread
         if thread is not None and self._pid == os.getpid():
             thread.join(_JOIN_SECONDS)
 
+    def _followed(self) -> bool:
+        thread = self._thread
+        return thread is not None and self._pid == os.getpid() and thread.is_alive()
+
     def _run(self) -> None:
-        turn = 0
+        turn, wait = 0, 0.0
         while not self._closing.is_set():
             began = time.monotonic()
             try:
+                if self._closing.wait(wait):
+                    return
+                began = time.monotonic()
                 self._follow()
                 wait = pause(0)
             except LogChanged:
                 self._void()
                 wait = 0.0
             except GatebookError as error:
+                if self._closing.is_set():
+                    return
                 _logger.warning("The revocations of %s: %s", self._service.url, error)
-                wait = max(pause(turn), getattr(error, "retry_after", None) or 0.0)
+                told = error.retry_after if isinstance(error, TryLater) else None
+                wait = min(max(pause(turn), told or 0.0), _LONGEST_WAIT)
             except Exception:
+                if self._closing.is_set():
+                    return
                 _logger.exception("The revocations of %s can't be read", self._service.url)
                 wait = pause(turn)
             turn = 0 if time.monotonic() - began > SILENCE else turn + 1
-            self._closing.wait(wait)
 
     def _follow(self) -> None:
         """Until the stream ends; raises what ended it."""
@@ -164,26 +206,29 @@ class RevocationFeed:
             ) as answer:
                 if answer.status_code != _OK:
                     raise error_of(Answer(answer.status_code, answer.headers, answer.read()))
+                stream = answer.extensions.get("network_stream")
+                self._line = stream and stream.get_extra_info("socket")
+                if self._closing.is_set():
+                    return
                 for line in answer.iter_lines():
                     event = reader.feed(line)
                     if event is not None:
                         self._hear(event)
                     if self._closing.is_set():
                         return
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise unreachable(url, error) from None
+        finally:
+            self._line = None
 
     def _hear(self, event: SentEvent) -> None:
-        try:
-            if event.name == "revocation":
-                self._learn(msgspec.json.decode(event.data, type=_Revocation))
-            elif event.name == "head":
-                self._reach(msgspec.json.decode(event.data, type=_Head))
-        except msgspec.DecodeError as error:
-            raise UnexpectedAnswer(f"an event that is none of Gatebook's: {error}", _OK) from None
+        if event.name == "revocation":
+            self._learn(decode(event.data, _Revocation))
+        elif event.name == "head":
+            self._reach(decode(event.data, _Head))
 
     def _learn(self, told: _Revocation) -> None:
-        until = told.until.timestamp()
+        until = self._kept_until(told.until.timestamp())
         if told.session_id is not None:
             self._sessions[told.session_id] = until
         if told.kid is not None and told.kid not in self._kids:
@@ -202,17 +247,28 @@ class RevocationFeed:
         self._ahead = ahead if self._ahead is None else max(self._ahead, ahead)
         if now - (told - self._ahead) > SILENCE:
             raise ServiceUnavailable("The heads come too late, or the issuer's clock was set back.")
-        self._log_id, self._position = head.log_id, max(head.position, self._position or 0)
-        self._newest = (told - self._ahead, told)
-        self._changed = False
+        with self._heard:
+            self._log_id, self._position = head.log_id, max(head.position, self._position or 0)
+            self._newest = (told - self._ahead, told)
+            self._changed = False
+            self._heard.notify_all()
         if now - self._pruned_at > _PRUNE_EVERY:
             self._pruned_at = now
-            self._prune(told)
+            self._prune(now)
         if not self.first.done():
             self.first.set_result(None)
 
+    def _kept_until(self, until: float) -> float:
+        """When (monotonic) no token can be good any more that is revoked `until` then.
+
+        By its age here, and at least `_KEPT`: an issuer's clock that leaps ahead for a while would
+        else bring back sessions that have ended.
+        """
+        told = until - self._newest[1] if self._newest else 0.0
+        return time.monotonic() + max(told, _KEPT)
+
     def _prune(self, now: float) -> None:
-        """Forget what no unexpired token can have."""
+        """Forget what no unexpired token can have; `now` is monotonic."""
         for known in (self._sessions, self._kids):
             for each in [each for each, until in known.items() if until < now]:
                 del known[each]

@@ -9,19 +9,24 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import httpx
 import msgspec
 
-from gatebook_client.errors import ServiceUnavailable, TooManyAttempts, TryLater
+from gatebook_client.errors import (
+    ConfigurationError,
+    ServiceUnavailable,
+    TooManyAttempts,
+    TryLater,
+)
 from gatebook_client.wire import USER_AGENT, Answer, error_of, pause
 
 PATIENCE: Final = 30.0
 """Seconds for which a call waits for a service that is away or overloaded."""
 TIMEOUT: Final = 10.0
-"""Seconds for one request."""
+"""Seconds for each step of a request, and for the whole body of its answer."""
 _REFUSED: Final = 400
 
 
@@ -39,6 +44,10 @@ class Asked(msgspec.Struct, frozen=True):
         """Without what is sent."""
         return f"Asked({self.method} {self.path})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """What pretty-printers show."""
+        return [("method", self.method), ("path", self.path)]
+
     @property
     def sent_headers(self) -> dict[str, str]:
         """With that of the content."""
@@ -50,8 +59,13 @@ class Tries:
     """How long to wait for the next try, and when to give up."""
 
     def __init__(self, patience: float, *, repeatable: bool = True) -> None:
-        self._until = time.monotonic() + patience
+        self._patience = patience
         self._repeatable = repeatable
+        self.restart()
+
+    def restart(self) -> None:
+        """It was there: patience begins anew."""
+        self._until = time.monotonic() + self._patience
         self._turn = 0
 
     def next(self, refusal: TryLater) -> float:
@@ -113,20 +127,33 @@ class Service:
     def once(self, asked: Asked, auth: httpx.Auth | None = None) -> Answer:
         """The answer to one request; raises ServiceUnavailable when none came."""
         try:
-            answer = self.client().request(
+            with self.client().stream(
                 asked.method,
                 f"{self.url}{asked.path}",
                 content=asked.content,
                 headers=asked.sent_headers,
                 auth=auth,
-            )
-        except httpx.TransportError as error:
+            ) as answer:
+                body, until = bytearray(), time.monotonic() + self._timeout
+                for each in answer.iter_bytes():
+                    body += each
+                    _in_time(answer, until)
+        except httpx.RequestError as error:
             raise unreachable(self.url, error) from None
-        return Answer(answer.status_code, answer.headers, answer.content)
+        except RuntimeError:
+            if self.is_closed:
+                raise closed() from None
+            raise
+        return Answer(answer.status_code, answer.headers, bytes(body))
 
     def client(self) -> httpx.Client:
-        """The HTTP client; another one in a forked process, which must not share connections."""
+        """The HTTP client; another one in a forked process, which must not share connections.
+
+        Raises ConfigurationError when it was closed.
+        """
         with self._lock:
+            if self._closing.is_set():
+                raise closed()
             if self._client is None or self._pid != os.getpid():
                 self._pid = os.getpid()
                 self._client = httpx.Client(
@@ -136,6 +163,11 @@ class Service:
                     limits=httpx.Limits(max_keepalive_connections=self._idle),
                 )
             return self._client
+
+    @property
+    def is_closed(self) -> bool:
+        """Nothing can be asked any more."""
+        return self._closing.is_set()
 
     def close(self) -> None:
         """Wait for nothing any more."""
@@ -157,6 +189,7 @@ class AsyncService:
     ) -> None:
         self.url = url
         self.patience = patience
+        self._timeout = timeout
         self.client = httpx.AsyncClient(
             timeout=timeout, transport=transport, headers={"User-Agent": USER_AGENT}
         )
@@ -178,16 +211,40 @@ class AsyncService:
     async def once(self, asked: Asked, auth: httpx.Auth | None = None) -> Answer:
         """The answer to one request; raises ServiceUnavailable when none came."""
         try:
-            answer = await self.client.request(
+            async with self.client.stream(
                 asked.method,
                 f"{self.url}{asked.path}",
                 content=asked.content,
                 headers=asked.sent_headers,
                 auth=auth,
-            )
-        except httpx.TransportError as error:
+            ) as answer:
+                body, until = bytearray(), time.monotonic() + self._timeout
+                async for each in answer.aiter_bytes():
+                    body += each
+                    _in_time(answer, until)
+        except httpx.RequestError as error:
             raise unreachable(self.url, error) from None
-        return Answer(answer.status_code, answer.headers, answer.content)
+        except RuntimeError:
+            if self.is_closed:
+                raise closed() from None
+            raise
+        return Answer(answer.status_code, answer.headers, bytes(body))
+
+    @property
+    def is_closed(self) -> bool:
+        """Nothing can be asked any more."""
+        return self.client.is_closed
+
+
+def closed() -> ConfigurationError:
+    """What the use of something that was closed is raised as."""
+    return ConfigurationError("It was closed, and asks nothing any more: make another one.")
+
+
+def _in_time(answer: httpx.Response, until: float) -> None:
+    """Raises ReadTimeout for a body that comes bit by bit, without end."""
+    if time.monotonic() > until:
+        raise httpx.ReadTimeout("the answer takes too long", request=answer.request)
 
 
 def _later(answer: Answer) -> TryLater | None:

@@ -33,7 +33,7 @@ from gatebook_client.wire import base_url
 LEEWAY: Final = 5.0
 MAX_STALENESS: Final = 10.0
 PATIENCE: Final = 5.0
-"""Seconds for which the first tokens wait for keys and revocations."""
+"""Seconds for which a token waits, for keys and revocations together."""
 
 OnStale = Literal["closed", "open"]
 
@@ -69,7 +69,7 @@ class Verifier:
             When the issuer's log was replaced it fails closed either way, until it was read again.
         max_staleness: seconds.
         stale_if_error: seconds past their age for which keys are used while none can be fetched.
-        patience: seconds for which the first tokens wait for keys and revocations.
+        patience: seconds for which a token waits, for keys and revocations together.
         transport: stands in for the network, in tests.
         allow_http: fetch keys over plain http from other machines, too.
     """
@@ -128,33 +128,33 @@ class Verifier:
             VerifierNotReady: keys or revocations can't be had; it may be as good as any.
         """
         form = take_apart(token)
+        until = time.monotonic() + self._patience
         found = self._keys.current()
-        known = self._waited(found) if isinstance(found, Future) else found
+        known = self._waited(found, until) if isinstance(found, Future) else found
         key = known.by_header.get(form.header)
-        if key is None:
-            newer = self._newer(form, known)
-            key = self._waited(newer).by_header.get(form.header) if newer else None
+        if key is None and (newer := self._newer(form, known)) is not None:
+            key = self._waited(newer, until).by_header.get(form.header)
         caller = self._checked(form, key)
         if self._feed is not None:
             if (first := self._beginning(self._feed)) is not None:
                 with suppress(TimeoutError):
-                    first.result(self._patience)
+                    first.result(_left(until))
             self._look_up(self._feed, caller, key)
         return caller
 
     async def verify_async(self, token: str) -> Caller:
         """The same, for a task: no event loop waits for keys."""
         form = take_apart(token)
+        until = time.monotonic() + self._patience
         found = self._keys.current()
-        known = await self._landed(found) if isinstance(found, Future) else found
+        known = await self._landed(found, until) if isinstance(found, Future) else found
         key = known.by_header.get(form.header)
-        if key is None:
-            newer = self._newer(form, known)
-            key = (await self._landed(newer)).by_header.get(form.header) if newer else None
+        if key is None and (newer := self._newer(form, known)) is not None:
+            key = (await self._landed(newer, until)).by_header.get(form.header)
         caller = self._checked(form, key)
         if self._feed is not None:
             if (first := self._beginning(self._feed)) is not None:
-                with anyio.move_on_after(self._patience):
+                with anyio.move_on_after(_left(until)):
                     await landed(first)
             self._look_up(self._feed, caller, key)
         return caller
@@ -184,6 +184,13 @@ class Verifier:
             0 if self._feed is None else len(self._feed),
         )
 
+    def heard(self, position: int, seconds: float) -> bool:
+        """Wait until what was revoked up to a position of the issuer's log is known.
+
+        False when it isn't after so long; True at once for one that follows nothing.
+        """
+        return self._feed is None or self._feed.heard(position, seconds)
+
     def close(self) -> None:
         """Follow nothing any more."""
         if self._feed is not None:
@@ -195,19 +202,26 @@ class Verifier:
         kid = kid_of(form)
         if kid is None or kid in known.by_kid:
             return None
-        return self._keys.after_unknown(kid)
+        return self._keys.after_unknown()
 
-    def _waited(self, flying: Future[KeySet]) -> KeySet:
+    def _waited(self, flying: Future[KeySet], until: float) -> KeySet:
         try:
-            return flying.result()
+            return flying.result(_left(until))
+        except TimeoutError:
+            self._keys.late()
         except GatebookError:
-            return self._keys.kept()
+            pass
+        return self._keys.kept()
 
-    async def _landed(self, flying: Future[KeySet]) -> KeySet:
+    async def _landed(self, flying: Future[KeySet], until: float) -> KeySet:
         try:
-            return await landed(flying)
+            with anyio.fail_after(_left(until)):
+                return await landed(flying)
+        except TimeoutError:
+            self._keys.late()
         except GatebookError:
-            return self._keys.kept()
+            pass
+        return self._keys.kept()
 
     def _checked(self, form: Form, key: PublicKey | None) -> Caller:
         if key is None:
@@ -238,6 +252,10 @@ class Verifier:
         if self._closed and (staleness := feed.staleness) > self._max_staleness:
             since = "yet" if staleness == float("inf") else f"since {staleness:.1f} s"
             raise VerifierNotReady(f"Nothing is known of revocations {since}.", retry_after=1.0)
+
+
+def _left(until: float) -> float:
+    return max(0.0, until - time.monotonic())
 
 
 def bearer(authorization: str | None) -> str | None:

@@ -58,8 +58,8 @@ def protected(verifier: Verifier, **more: Any) -> DefineMiddleware:
 
 
 def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
-    """A dependency: who calls."""
-    found = request.user
+    """A dependency: who calls; 401 for a path that the middleware leaves out."""
+    found = request.scope.get("user")
     if not isinstance(found, Caller):
         raise _answer(MISSING)
     return found

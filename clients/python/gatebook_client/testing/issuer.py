@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
+from weakref import WeakSet
 
 import httpx
 import msgspec
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from gatebook_client.auth import GatebookAuth
-from gatebook_client.keys import Jwk, encode, header_of, read_key, thumbprint
+from gatebook_client.keys import encode, header_of, read_key, thumbprint
 from gatebook_client.testing.answering import (
     BASE32,
     BASE62,
@@ -36,7 +37,7 @@ from gatebook_client.testing.answering import (
     random_text,
     sent_event,
 )
-from gatebook_client.testing.serving import STREAM, Server, handler
+from gatebook_client.testing.serving import STREAM, Line, Server, handler
 from gatebook_client.tokens import read_times
 from gatebook_client.verifier import Verifier
 
@@ -45,6 +46,7 @@ TTL: Final = 3600
 _HALF: Final = 32
 _HEAD_EVERY: Final = 1.0
 _KEPT_SECONDS: Final = 3660
+_HEARD_SECONDS: Final = 5.0
 
 
 class FakeUser(msgspec.Struct):
@@ -93,6 +95,7 @@ class FakeIssuer:
         self._sessions: dict[str, _Session] = {}
         self._revoked: list[dict[str, object]] = []
         self._news = threading.Condition()
+        self._verifiers: WeakSet[Verifier] = WeakSet()
         self._away = False
         self._key: EllipticCurvePrivateKey
         self._jwks: list[dict[str, str]] = []
@@ -139,7 +142,10 @@ class FakeIssuer:
         return self._signed(session, permissions, expires_in, audience, claims)
 
     def revoke(self, token: str) -> None:
-        """End the session of an access token or a refresh token; verifiers hear of it."""
+        """End the session of an access token or a refresh token.
+
+        When it is done, those that `verifier()` made and that follow revocations know of it.
+        """
         session_id = token[4:26] if token.startswith("gbr_") else read_times(token).sid
         self._end(session_id)
 
@@ -154,7 +160,7 @@ class FakeIssuer:
             "y": encode(numbers.y.to_bytes(_HALF, "big")).decode(),
         }
         jwk = {**members, "alg": "ES256", "use": "sig", "kid": thumbprint(members)}
-        if read_key(msgspec.convert(jwk, Jwk)) is None:
+        if read_key(jwk) is None:
             raise AssertionError(jwk)
         old = self._jwks
         self._jwks = [jwk] if withdraw else [jwk, *old]
@@ -173,11 +179,13 @@ class FakeIssuer:
 
     def verifier(self, audience: str | None = None, **more: Any) -> Verifier:  # noqa: ANN401 - as Verifier
         """One that asks here; `more` as for Verifier."""
-        return Verifier(
+        made = Verifier(
             self.issuer,
             audience or self.audience,
             **{"transport": self.transport, "allow_http": True, **more},
         )
+        self._verifiers.add(made)
+        return made
 
     def auth(self, user: FakeUser | None = None, **more: Any) -> GatebookAuth:  # noqa: ANN401 - as GatebookAuth
         """A program's, that authenticates here; `more` as for GatebookAuth."""
@@ -228,17 +236,17 @@ class FakeIssuer:
         except (KeyError, msgspec.DecodeError):
             return problem(400, "invalid_request", "A member is missing.")
 
-    def told(self, place: str) -> Iterator[bytes]:
-        """The stream of revocations after a place."""
+    def told(self, place: str, line: Line | None = None) -> Iterator[bytes]:
+        """The stream of revocations after a place, until its line is shut down."""
         count, begun = position_of(place), False
         yield b": a stand-in\n\n"
         while True:
             with self._news:
-                if begun and count == len(self._revoked):
+                if begun and count == len(self._revoked) and not (line and line.is_shut):
                     self._news.wait(_HEAD_EVERY)
                 news, count = self._revoked[count:], len(self._revoked)
             begun = True
-            if self._away:
+            if self._away or (line is not None and line.is_shut):
                 return
             for each in news:
                 yield sent_event("revocation", each, f"{self.log_id}:{each['position']}")
@@ -249,10 +257,12 @@ class FakeIssuer:
         path = request.url.path
         if path == STREAM and not self._away:
             self.requests.append(f"GET {path}")
+            line = Line(self._news)
             return httpx.Response(
                 200,
                 headers={"Content-Type": "text/event-stream"},
-                content=self.told(request.headers.get("last-event-id", "")),
+                content=self.told(request.headers.get("last-event-id", ""), line),
+                extensions={"network_stream": line},
             )
         status, headers, content = self.answer(request.method, path, request.read())
         return httpx.Response(status, headers=headers, content=content)
@@ -316,6 +326,8 @@ class FakeIssuer:
             told = {"position": position, "until": now_text(_KEPT_SECONDS), **what}
             self._revoked.append(told)
             self._news.notify_all()
+        for each in () if self._away else list(self._verifiers):
+            each.heard(position, _HEARD_SECONDS)
 
     def _signed(
         self,

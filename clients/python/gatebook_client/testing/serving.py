@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Condition
 from typing import Protocol
 
 from gatebook_client.testing.answering import Reply
@@ -22,6 +23,28 @@ class Answering(Protocol):
 
     def told(self, place: str) -> Iterator[bytes]:
         """The stream of revocations."""
+
+
+class Line:
+    """What a stream without a network comes through; `news` is what the stream waits for.
+
+    In an answer's extensions, in the place of its network stream and the socket of that.
+    """
+
+    def __init__(self, news: Condition) -> None:
+        self._news = news
+        self.is_shut = False
+
+    def get_extra_info(self, name: str) -> Line | None:
+        """The socket, as it were."""
+        return self if name == "socket" else None
+
+    def shutdown(self, how: int, /) -> None:
+        """End the stream."""
+        del how
+        with self._news:
+            self.is_shut = True
+            self._news.notify_all()
 
 
 class Server(ThreadingHTTPServer):
