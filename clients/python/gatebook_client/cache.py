@@ -16,23 +16,12 @@ from typing import IO, Final
 import msgspec
 
 from gatebook_client.errors import CacheUnavailable, ConfigurationError
+from gatebook_client.kept import Kept
 from gatebook_client.private_file import MODE, make_private_folder, read_private, write_private
 
 LOCK_SECONDS: Final = 30.0
 """How long a process waits for another one that is renewing the tokens."""
 _LOOK_EVERY: Final = 0.01
-
-
-class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is kept: the newest tokens, and how far the service's clock is ahead, in s."""
-
-    access_token: str | None = None
-    refresh_token: str | None = None
-    ahead: float | None = None
-
-    def __repr__(self) -> str:
-        """Without the tokens."""
-        return f"Kept(access_token={'…' if self.access_token else None})"
 
 
 class FileCache:

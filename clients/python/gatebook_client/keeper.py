@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from gatebook_client.cache import FileCache, Kept
+from gatebook_client.cache import FileCache
 from gatebook_client.clocks import ServiceClock
 from gatebook_client.credentials import Credentials
 from gatebook_client.errors import (
@@ -26,9 +26,9 @@ from gatebook_client.errors import (
     Problem,
     ReauthenticationRequired,
     TryLater,
-    UnexpectedAnswer,
 )
 from gatebook_client.flight import SingleFlight, landed
+from gatebook_client.kept import Kept
 from gatebook_client.service import Asked, Service
 from gatebook_client.tokens import Tokens, newest, read_times, session_of
 from gatebook_client.wire import http_date, read
@@ -166,7 +166,7 @@ class Keeper:
         refused = self._refused
         try:
             with self._cache.locked() if self._cache else nullcontext():
-                held = self._obtained(self._cache.read() if self._cache else Kept(), refused)
+                held = self._obtained(self._kept(), refused)
         except GatebookError as error:
             self._hold_off(error)
             raise
@@ -186,16 +186,18 @@ class Keeper:
         self._refusal, self._again_at = error, time.monotonic() + wait
         _logger.warning("The tokens could not be renewed: %s", error)
 
+    def _kept(self) -> Kept:
+        """What the cache holds of ours."""
+        if self._cache is None:
+            return Kept()
+        return self._credentials.ours(self._cache.read(), self._service.url)
+
     def _obtained(self, kept: Kept, refused: str | None) -> Held:
         if kept.access_token:
             tokens = Tokens(kept.access_token, kept.refresh_token)
-            try:
-                held = self._timed(tokens, kept.ahead)
-            except UnexpectedAnswer:
-                _logger.warning("The cache holds something else than a token.")
-            else:
-                if time.monotonic() < held.old and _mark(tokens) != refused:
-                    return held
+            held = self._timed(tokens, None if self._clock.known else kept.still_left)
+            if time.monotonic() < held.old and _mark(tokens) != refused:
+                return held
         problem = None
         for token in self._refresh_tokens(kept):
             try:
@@ -249,7 +251,13 @@ class Keeper:
         self._clock.told(read_times(found.access_token).iat, sent, received)
         tokens = Tokens(found.access_token, found.refresh_token or used)
         if self._cache is not None:
-            kept = Kept(tokens.access_token, tokens.refresh_token, self._clock.ahead_of_wall())
+            left = read_times(tokens.access_token).exp - self._clock.now()
+            kept = Kept(
+                tokens.access_token,
+                tokens.refresh_token,
+                self._service.url,
+                self._credentials.identity,
+            ).dated(left)
             try:
                 self._cache.write(kept)
             except CacheUnavailable:
@@ -260,9 +268,9 @@ class Keeper:
                 _logger.warning("The tokens could not be kept.", exc_info=True)
         return self._timed(tokens, None)
 
-    def _timed(self, tokens: Tokens, ahead: float | None) -> Held:
+    def _timed(self, tokens: Tokens, left: float | None) -> Held:
         times, now = read_times(tokens.access_token), time.monotonic()
-        over = now + times.exp - self._clock.now(ahead)
+        over = now + (times.exp - self._clock.now() if left is None else left)
         margin = min(self._margin, (times.exp - times.iat) / _OF_LIFE)
         return Held(tokens, now, over - margin, over - margin / _OF_MARGIN)
 

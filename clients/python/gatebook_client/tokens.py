@@ -24,6 +24,7 @@ class _Times(msgspec.Struct, frozen=True):
     exp: int
     iat: int
     sid: str = ""
+    sub: str = ""
 
 
 class Tokens(msgspec.Struct, frozen=True):
