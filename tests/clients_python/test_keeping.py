@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from gatebook_client import ConfigurationError, FileCache, GatebookAuth
 from gatebook_client.credentials import from_environment, from_profile
+from gatebook_client.errors import CacheUnavailable
 from gatebook_client.kept import Kept
 from gatebook_client.testing import FakeIssuer
 from gatebook_client.tokens import read_times
@@ -114,3 +117,38 @@ def test_a_clock_that_is_set_makes_no_kept_token_good_for_longer(
     monkeypatch.setattr("gatebook_client.kept._since_boot", lambda: ("three", 1.0))
     monkeypatch.setattr(time, "time", lambda: now + off - 1)
     assert kept.still_left == 0.0
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_holds_no_lock_of_the_one_it_came_from(tmp_path: Path) -> None:
+    """As long as it lives; not even when the other one ends while it renews."""
+    cache = FileCache(tmp_path / "c.json", lock_seconds=5)
+    read, write = os.pipe()
+    descriptors = len([*Path("/proc/self/fd").iterdir()])
+    with cache.locked():
+        child = os.fork()
+        if child == 0:  # pragma: no cover - counted in the other process
+            # The pipe's two ends and whatever else was open; without the lock file's.
+            same = len([*Path("/proc/self/fd").iterdir()]) == descriptors
+            os.write(write, b"y" if same else b"n")
+            signal.pause()
+        said = os.read(read, 1)
+    try:
+        assert said == b"y"
+        with FileCache(tmp_path / "c.json", lock_seconds=0).locked():
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(read)
+        os.close(write)
+
+
+def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "c.json.lock").symlink_to(tmp_path / "elsewhere")
+    with (
+        pytest.raises(CacheUnavailable, match="can't be locked"),
+        FileCache(tmp_path / "c.json").locked(),
+    ):
+        pass
+    assert not (tmp_path / "elsewhere").exists()

@@ -144,7 +144,11 @@ class GatebookAuth(httpx.Auth, _Httpx2Auth):
         return held.tokens.access_token
 
     def forget(self) -> None:
-        """Hold no token any more, here and in the cache; ends no session."""
+        """Hold no token any more, here and in the cache; ends no session.
+
+        A refresh token that was given and has been replaced since isn't shown any more: without
+        key and secret nothing is left to go on with.
+        """
         self._keeper.forget()
 
     def close(self) -> None:

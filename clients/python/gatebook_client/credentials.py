@@ -17,6 +17,7 @@ from gatebook_client.errors import ConfigurationError, UnexpectedAnswer
 from gatebook_client.kept import Kept
 from gatebook_client.private_file import read_private
 from gatebook_client.tokens import read_times, session_of
+from gatebook_client.unshown import Unshown
 from gatebook_client.wire import base_url
 
 PREFIX: Final = "GATEBOOK_CLIENT_"
@@ -24,19 +25,14 @@ NAMES: Final = ("URL", "USER_KEY", "USER_SECRET", "REFRESH_TOKEN", "PROFILE", "C
 """Each also as `…_FILE`: the name of a file that holds the value."""
 
 
-class Credentials(msgspec.Struct, frozen=True):
+class Credentials(Unshown, msgspec.Struct, frozen=True):
     """Key and secret, or a refresh token, or both; a `repr` shows the key alone."""
 
     user_key: str | None = None
     user_secret: str | None = None
     refresh_token: str | None = None
 
-    def __repr__(self) -> str:
-        """Without secret and token."""
-        return f"Credentials(user_key={self.user_key!r})"
-
-    def __rich_repr__(self) -> list[tuple[str, object]]:
-        """What pretty-printers show."""
+    def _shown(self) -> list[tuple[str, object]]:
         return [("user_key", self.user_key)]
 
     @property
@@ -152,10 +148,13 @@ def _given(environ: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
-class _Profile(msgspec.Struct, frozen=True):
+class _Profile(Unshown, msgspec.Struct, frozen=True):
     url: str
     user_key: str | None = None
     user_secret: str | None = None
+
+    def _shown(self) -> list[tuple[str, object]]:
+        return [("url", self.url), ("user_key", self.user_key)]
 
 
 def profile_path(name: str | None = None, environ: Mapping[str, str] | None = None) -> Path:

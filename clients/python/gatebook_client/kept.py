@@ -32,6 +32,13 @@ class Kept(Unshown, msgspec.Struct, frozen=True, omit_defaults=True):
     at: float | None = None
     up: float | None = None
     boot: str | None = None
+    spent: str | None = None
+    """The session whose given refresh token was replaced, and the new one forgotten."""
+
+    @property
+    def tokens(self) -> tuple[str | None, str | None]:
+        """Both, to see whether they are other ones."""
+        return self.access_token, self.refresh_token
 
     def _shown(self) -> list[tuple[str, object]]:
         token = "…" if self.access_token else None
