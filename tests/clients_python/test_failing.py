@@ -72,6 +72,11 @@ def expire(auth: GatebookAuth) -> None:
     auth._keeper._held = msgspec.structs.replace(held, old=0.0, over=0.0)
 
 
+def settle(auth: GatebookAuth) -> None:
+    """Wait for what goes on beside the work."""
+    auth._keeper._flight.join(lambda: auth._keeper._held).result()
+
+
 def test_a_successor_that_cannot_be_written_is_not_lost(tmp_path: Path, now: list[float]) -> None:
     issuer = FakeIssuer(rotate=True, ttl=100)
     token, cache = token_of(issuer), Full(tmp_path / "c.json")
@@ -103,7 +108,7 @@ def test_a_successor_is_written_as_soon_as_that_is_possible(
     auth.access_token()
     cache.full = False
     auth.access_token()
-    auth._keeper._flight.join(lambda: auth._keeper._held).result()
+    settle(auth)
     assert auth.tokens is not None
     assert cache.read().refresh_token == auth.tokens.refresh_token
 
@@ -311,3 +316,67 @@ def test_nothing_that_is_shown_holds_a_secret() -> None:
         assert secret not in pretty_repr(each)
     assert "uk_x" in repr(_Profile("https://h", "uk_x", secret))
     assert repr(tokens) == "Tokens()"
+
+
+class Refusing:
+    """Refuses the first request, and takes the others."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        # Sent as a connection does, which leaves no copy of it in the request.
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        self.bodies.append(b"".join(request.stream))
+        if len(self.bodies) == 1:
+            return httpx.Response(401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        return httpx.Response(200)
+
+
+class Sending(httpx.BaseTransport):
+    """A network that reads a body once, as it is sent."""
+
+    def __init__(self, handle: Refusing) -> None:
+        self.handle_request = handle  # type: ignore[assignment,method-assign]
+
+
+def test_a_body_is_sent_again_if_it_is_still_there(tmp_path: Path) -> None:
+    path = tmp_path / "body"
+    path.write_bytes(b"x" * 100)
+    with path.open("rb") as file, path.open("rb") as form:
+        for given_body, status in (
+            ({"content": b"x" * 100}, 200),
+            ({"json": {"a": 1}}, 200),
+            ({"files": {"f": b"abc"}}, 200),
+            ({"files": {"f": form}, "data": {"a": "b"}}, 200),
+            ({"content": file}, 401),
+            ({"content": iter([b"abc"]), "headers": {"Content-Length": "3"}}, 401),
+        ):
+            issuer, handle = FakeIssuer(), Refusing()
+            auth = issuer.auth()
+            with httpx.Client(transport=Sending(handle), auth=auth) as client:
+                body: dict[str, Any] = given_body  # type: ignore[assignment]
+                assert client.post("https://elsewhere.test/", **body).status_code == status
+                # The token is another one from now on, in any case.
+                settle(auth)
+            assert issuer.requests == ["POST /authenticate", "POST /refresh"]
+            assert len(set(handle.bodies)) == 1
+            assert len(handle.bodies) == (2 if status == 200 else 1)
+
+
+def test_what_another_host_says_after_a_redirect_is_not_about_the_token() -> None:
+    issuer = FakeIssuer()
+    seen: list[tuple[str, bool]] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append((request.url.host, "authorization" in request.headers))
+        if request.url.host == "a.test":
+            return httpx.Response(307, headers={"Location": "https://b.test/"})
+        return httpx.Response(401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+    with httpx.Client(
+        transport=httpx.MockTransport(handle), auth=issuer.auth(), follow_redirects=True
+    ) as client:
+        assert client.post("https://a.test/", content=b"{}").status_code == 401
+    assert seen == [("a.test", True), ("b.test", False)]
+    assert issuer.requests == ["POST /authenticate"]
