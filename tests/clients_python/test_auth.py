@@ -145,9 +145,16 @@ def test_a_body_is_sent_again_with_its_request(service: Served, auth: GatebookAu
 def test_a_body_that_is_made_while_it_is_sent_is_not_sent_twice() -> None:
     issuer = FakeIssuer()
     auth = issuer.auth()
-    with httpx.Client(transport=httpx.MockTransport(refuse), auth=auth) as client:
+    sent: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.read())
+        return refuse(request)
+
+    with httpx.Client(transport=httpx.MockTransport(answer), auth=auth) as client:
         assert client.post("https://elsewhere.test/", content=iter([b"{}"])).status_code == 401
-    assert issuer.requests == ["POST /authenticate"]
+    assert sent == [b"{}"]
+    assert issuer.requests[0] == "POST /authenticate"
 
 
 def refuse(request: httpx.Request) -> httpx.Response:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from gatebook_client import GatebookAuth
 from gatebook_client.cli import main
+from gatebook_client.testing import FakeIssuer
 from tests.clients_python.served import Person, Served
 
 
@@ -101,3 +104,69 @@ def test_refusals_have_their_exit_codes(
     with pytest.raises(SystemExit) as ended:
         main(["login", "--user-secret", "x"])
     assert ended.value.code == 2
+
+
+def log_in_to(issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch) -> int:
+    """With a stand-in that is served."""
+    user = issuer.user("grace")
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{user.user_secret}\n"))
+    return main(
+        ["login", "--url", issuer.issuer, "--user-key", user.user_key, "--secret-stdin"],
+    )
+
+
+def test_a_token_goes_over_plain_http_to_nobody_but_a_service_on_this_machine(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    issuer = FakeIssuer()
+    with issuer.serve() as url:
+        assert log_in_to(issuer, monkeypatch) == 0
+        port = url.rpartition(":")[2]
+        assert main(["call", "/nothing"]) == 1  # 404: it was asked
+        assert main(["call", f"http://localhost:{port}/nothing"]) == 1
+        assert main(["call", f"http://user@elsewhere.example:{port}/"]) == 2
+        members = json.loads(home.read_text())
+        members["url"] = members["tokens"]["url"] = f"https://localhost:{port}"
+        home.write_text(json.dumps(members))
+        asked = list(issuer.requests)
+        for target in (f"http://localhost:{port}/", f"http://127.0.0.1:{port}/", "http://[bad"):
+            assert main(["call", target]) == 2
+        assert issuer.requests == asked
+    assert "unencrypted" in capsys.readouterr().err
+
+
+def test_a_login_ends_the_session_that_it_replaces(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    issuer = FakeIssuer()
+    with issuer.serve():
+        assert log_in_to(issuer, monkeypatch) == 0
+        assert log_in_to(issuer, monkeypatch) == 0
+        assert [each.ended for each in issuer._sessions.values()] == [True, False]
+        assert main(["token"]) == 0
+
+
+def test_a_login_says_how_long_its_token_is_good(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of the program may be wrong by hours."""
+    issuer = FakeIssuer()
+    real = time.time
+    with issuer.serve():
+        assert log_in_to(issuer, monkeypatch) == 0
+        kept = json.loads(home.read_text())["tokens"]
+        assert issuer.ttl - 10 < kept["left"] <= issuer.ttl
+        for off in (-7200.0, 7200.0):
+            monkeypatch.setattr(time, "time", lambda off=off: real() + off)
+            assert GatebookAuth.from_profile().access_token() == kept["access_token"]
+
+
+def test_an_address_that_is_none_is_said_to_be_so_and_not_repeated(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for url in ("http://[bad", "https://ada:SECRETX@h?x", "ada:SECRETX@h", "https://a b:x"):
+        assert main(["login", "--url", url, "--user-key", "uk_x"]) == 2
+    assert "SECRETX" not in capsys.readouterr().err
+    with pytest.raises(ValueError, match="user or a password") as raised:
+        GatebookAuth("https://ada:SECRETX@h?x", user_key="uk_x", user_secret="y")
+    assert "SECRETX" not in str(raised.value)

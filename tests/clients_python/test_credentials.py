@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from gatebook_client import ConfigurationError, FileCache, GatebookAuth
-from gatebook_client.cache import Kept
 from gatebook_client.credentials import from_environment, from_profile, profile_path
 from gatebook_client.errors import CacheUnavailable
+from gatebook_client.kept import Kept
 from gatebook_client.testing import FakeIssuer
 
 URL = "https://auth.example"
@@ -103,11 +103,11 @@ def test_what_is_kept_is_for_its_owner_alone_and_leaves_the_rest(tmp_path: Path)
     path = profile(tmp_path / "p.json", user_key="uk_x")
     before = os.umask(0)
     try:
-        FileCache(path).write(Kept("a", "b", 1.0))
+        FileCache(path).write(Kept("a", "b", "u", "i"))
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert FileCache(path).read() == Kept("a", "b", 1.0)
+    assert FileCache(path).read() == Kept("a", "b", "u", "i")
     assert msgspec.json.decode(path.read_bytes())["user_key"] == "uk_x"
     assert [each.name for each in tmp_path.iterdir()] == ["p.json"]
 

@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from gatebook_client.cache import FileCache, cache_of
-from gatebook_client.credentials import Credentials, Found, from_environment, from_profile
+from gatebook_client.credentials import (
+    Credentials,
+    Found,
+    from_environment,
+    from_profile,
+    service_url,
+)
 from gatebook_client.flight import landed
 from gatebook_client.keeper import MARGIN, Held, Keeper
 from gatebook_client.service import PATIENCE, TIMEOUT, Service
 from gatebook_client.tokens import Tokens
-from gatebook_client.wire import base_url, token_refused
+from gatebook_client.wire import token_refused
 
 if TYPE_CHECKING:
     from httpx2 import Auth as _Httpx2Auth
@@ -81,7 +87,7 @@ class GatebookAuth(httpx.Auth, _Httpx2Auth):
         transport: httpx.BaseTransport | None = None,
         allow_http: bool = False,
     ) -> None:
-        self._url = base_url(url, allow_http=allow_http)
+        self._url = service_url(url, allow_http=allow_http)
         self._credentials = Credentials(user_key, user_secret, refresh_token)
         self._keeper = Keeper(
             Service(self._url, patience=patience, timeout=timeout, transport=transport, idle=0),
@@ -138,7 +144,11 @@ class GatebookAuth(httpx.Auth, _Httpx2Auth):
         return held.tokens.access_token
 
     def forget(self) -> None:
-        """Hold no token any more, here and in the cache; ends no session."""
+        """Hold no token any more, here and in the cache; ends no session.
+
+        A refresh token that was given and has been replaced since isn't shown any more: without
+        key and secret nothing is left to go on with.
+        """
         self._keeper.forget()
 
     def close(self) -> None:
@@ -151,23 +161,31 @@ class GatebookAuth(httpx.Auth, _Httpx2Auth):
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """What `Client` calls for each request."""
-        held = self._keeper.good()
+        held, lasts = self._keeper.good(), _can_be_sent_again(request)
         response = yield _bearing(request, held)
-        if not refuses(response) or not _can_be_sent_again(request):
-            return
-        again = self._keeper.instead_of(held)
-        if again is not None:
+        again = self._instead_of(held, request, response)
+        if again is not None and lasts:
             yield _bearing(request, again.result() if isinstance(again, Future) else again)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """What `AsyncClient` calls for each request."""
-        held = await self._keeper.good_soon()
+        held, lasts = await self._keeper.good_soon(), _can_be_sent_again(request)
         response = yield _bearing(request, held)
-        if not refuses(response) or not _can_be_sent_again(request):
-            return
-        again = self._keeper.instead_of(held)
-        if again is not None:
+        again = self._instead_of(held, request, response)
+        if again is not None and lasts:
             yield _bearing(request, await landed(again) if isinstance(again, Future) else again)
+
+    def _instead_of(self, held: Held, request: Any, response: Any) -> Held | Future[Held] | None:
+        """What to try after a refusal, or to use from now on; None when the answer stands.
+
+        A redirect to another host has lost the token: what is said there isn't about it.
+        """
+        asked = response.request
+        if asked.url.host != request.url.host or not refuses(response):
+            return None
+        if asked.headers.get("authorization") != _bearer(held):
+            return None
+        return self._keeper.instead_of(held)
 
 
 def refuses(response: Any) -> bool:
@@ -176,10 +194,27 @@ def refuses(response: Any) -> bool:
 
 
 def _bearing(request: Any, held: Held) -> Any:
-    request.headers["Authorization"] = f"Bearer {held.tokens.access_token}"
+    request.headers["Authorization"] = _bearer(held)
     return request
 
 
+def _bearer(held: Held) -> str:
+    return f"Bearer {held.tokens.access_token}"
+
+
 def _can_be_sent_again(request: Any) -> bool:
-    """Whether its body is still there: one that is made while it is sent is not."""
-    return "transfer-encoding" not in request.headers
+    """Whether its body will still be there: one that is made while it is sent is not."""
+    try:
+        return request.content is not None
+    except RuntimeError:  # either library's RequestNotRead
+        fields = getattr(request.stream, "fields", None)
+        return fields is not None and all(_is_read_from_its_start(each) for each in fields)
+
+
+def _is_read_from_its_start(field: Any) -> bool:
+    """Whether a field of a form is the same each time, as both libraries send files."""
+    file = getattr(field, "file", b"")
+    if isinstance(file, bytes | str):
+        return True
+    seekable = getattr(file, "seekable", None)
+    return seekable is not None and bool(seekable())

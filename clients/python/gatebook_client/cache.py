@@ -9,30 +9,21 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import msgspec
 
 from gatebook_client.errors import CacheUnavailable, ConfigurationError
+from gatebook_client.kept import Kept
 from gatebook_client.private_file import MODE, make_private_folder, read_private, write_private
 
 LOCK_SECONDS: Final = 30.0
 """How long a process waits for another one that is renewing the tokens."""
 _LOOK_EVERY: Final = 0.01
-
-
-class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is kept: the newest tokens, and how far the service's clock is ahead, in s."""
-
-    access_token: str | None = None
-    refresh_token: str | None = None
-    ahead: float | None = None
-
-    def __repr__(self) -> str:
-        """Without the tokens."""
-        return f"Kept(access_token={'…' if self.access_token else None})"
+_locks: set[int] = set()
+"""The descriptors of the lock files that this process has open."""
 
 
 class FileCache:
@@ -63,6 +54,14 @@ class FileCache:
         name = hashlib.sha256(f"{url}\0{identity}".encode()).hexdigest()[:32]
         return FileCache(self._path / f"{name}.json", lock_seconds=self._lock_seconds)
 
+    def stamp(self) -> tuple[int, ...] | None:
+        """Another one whenever it was written, or may be read by others than before."""
+        try:
+            found = self._path.lstat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
     def read(self) -> Kept:
         """What is kept; nothing when the file isn't there or isn't ours.
 
@@ -85,23 +84,33 @@ class FileCache:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Nobody else changes it meanwhile; raises CacheUnavailable when that takes too long."""
+        path = self._path.with_name(self._path.name + ".lock")
         try:
-            make_private_folder(self._path.parent)
-            descriptor = os.open(
-                self._path.with_name(self._path.name + ".lock"), os.O_RDWR | os.O_CREAT, MODE
-            )
+            make_private_folder(path.parent)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), MODE)
         except OSError as error:
             raise CacheUnavailable(f"{self._path} can't be locked: {error.strerror}.") from None
-        with os.fdopen(descriptor, "rb") as file:
+        process = os.getpid()
+        _locks.add(descriptor)
+        try:
             until = time.monotonic() + self._lock_seconds
-            while not _lock(file):
+            while not _lock(descriptor):
                 if time.monotonic() > until:
                     raise CacheUnavailable(
                         f"{self._path} has been locked by another process for "
                         f"{self._lock_seconds:.0f} s."
                     )
                 time.sleep(_LOOK_EVERY)
-            yield
+            try:
+                yield
+            finally:
+                if os.getpid() == process:
+                    # Closing it isn't enough, where a forked process has got it, too.
+                    _unlock(descriptor)
+        finally:
+            if os.getpid() == process:
+                _locks.discard(descriptor)
+                os.close(descriptor)
 
     def _members(self) -> dict[str, object]:
         try:
@@ -120,23 +129,45 @@ def cache_of(given: FileCache | Path | str | None) -> FileCache | None:
     return FileCache(given)
 
 
-def _lock(file: IO[bytes]) -> bool:
-    """Whether the file is locked now; unlocked when it is closed, or its process is gone."""
+def _lock(descriptor: int) -> bool:
+    """Whether the file is locked now; unlocked when its process is gone, too."""
     try:
         import fcntl  # noqa: PLC0415 - there is none on Windows
     except ImportError:
-        return _lock_windows(file)
+        return _lock_windows(descriptor)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
-def _lock_windows(file: IO[bytes]) -> bool:
+def _unlock(descriptor: int) -> None:
+    try:
+        import fcntl  # noqa: PLC0415
+    except ImportError:
+        msvcrt = __import__("msvcrt")
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _lock_windows(descriptor: int) -> bool:
     msvcrt = __import__("msvcrt")
     try:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
     except OSError:
         return False
     return True
+
+
+def _close_locks() -> None:
+    """In a forked process: what is locked is the other one's, and must end with that."""
+    for descriptor in _locks:
+        with suppress(OSError):
+            os.close(descriptor)
+    _locks.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_locks)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Final
 
 import httpx
 import msgspec
 
 from gatebook_client.auth import GatebookAuth
-from gatebook_client.cache import Kept
-from gatebook_client.credentials import from_profile, profile_path
+from gatebook_client.cache import FileCache
+from gatebook_client.clocks import ServiceClock
+from gatebook_client.credentials import Found, from_profile, profile_path, service_url
 from gatebook_client.errors import (
     ConfigurationError,
     GatebookError,
@@ -26,9 +29,9 @@ from gatebook_client.errors import (
     TryLater,
 )
 from gatebook_client.gatebook import Gatebook
+from gatebook_client.kept import Kept
 from gatebook_client.private_file import write_private
 from gatebook_client.tokens import read_times, session_of
-from gatebook_client.wire import base_url
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -97,20 +100,40 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _login(given: argparse.Namespace) -> int:
-    url = base_url(given.url, allow_http=given.allow_http)
+    url = service_url(given.url, allow_http=given.allow_http)
     path = profile_path(given.profile)
     secret = _secret(from_stdin=given.secret_stdin)
     with Gatebook(url, allow_http=given.allow_http) as gatebook:
         user_key = given.user_key or gatebook.find_user_key(given.user_id, secret)
+        clock, sent = ServiceClock(), time.monotonic()
         tokens = gatebook.authenticate(user_key, secret)
-    kept = Kept(tokens.access_token, tokens.refresh_token)
+        clock.told(tokens.times.iat, sent, time.monotonic())
+    kept = Kept(tokens.access_token, tokens.refresh_token, url, user_key)
+    kept = kept.dated(tokens.times.exp - clock.now())
     members: dict[str, object] = {"url": url, "user_key": user_key}
     if given.keep_secret:
         members["user_secret"] = secret
     members["tokens"] = msgspec.to_builtins(kept)
-    write_private(path, msgspec.json.format(msgspec.json.encode(members), indent=2) + b"\n")
+    cache = FileCache(path)
+    with cache.locked():
+        replaced = _replaced(cache)
+        write_private(path, msgspec.json.format(msgspec.json.encode(members), indent=2) + b"\n")
     _say(f"Logged in as {user_key}; the session is kept in {path}.")
+    if replaced.refresh_token and replaced.url:
+        try:
+            with Gatebook(replaced.url, allow_http=True, patience=0.0) as gatebook:
+                gatebook.revoke(replaced.refresh_token)
+        except GatebookError as error:
+            _say(f"The session that was kept there before could not be ended: {error}")
     return DONE
+
+
+def _replaced(cache: FileCache) -> Kept:
+    """The tokens that were in a profile before; none when it isn't to be trusted."""
+    try:
+        return cache.read()
+    except ConfigurationError:
+        return Kept()
 
 
 def _token(given: argparse.Namespace) -> int:
@@ -120,7 +143,7 @@ def _token(given: argparse.Namespace) -> int:
 
 def _status(given: argparse.Namespace) -> int:
     found = from_profile(given.profile)
-    kept = found.cache.read() if found.cache else Kept()
+    kept = _kept(found)
     told: dict[str, object] = {
         "profile": str(profile_path(given.profile)),
         "url": found.url,
@@ -145,10 +168,14 @@ def _status(given: argparse.Namespace) -> int:
     return DONE
 
 
+def _kept(found: Found) -> Kept:
+    return found.credentials.ours(found.cache.read(), found.url) if found.cache else Kept()
+
+
 def _logout(given: argparse.Namespace) -> int:
     path = profile_path(given.profile)
     found = from_profile(given.profile)
-    kept = found.cache.read() if found.cache else Kept()
+    kept = _kept(found)
     if kept.refresh_token:
         with Gatebook(found.url, allow_http=True) as gatebook:
             gatebook.revoke(kept.refresh_token)
@@ -161,9 +188,15 @@ def _logout(given: argparse.Namespace) -> int:
 def _call(given: argparse.Namespace) -> int:
     auth = _auth(given)
     service = httpx.URL(auth.url)
-    target = service.join(given.target) if given.target.startswith("/") else httpx.URL(given.target)
-    if target.scheme == "http" and target.host != service.host:
-        raise ConfigurationError(f"{target} would carry the token unencrypted: use https.")
+    try:
+        target = service.join(given.target) if given.target.startswith("/") else given.target
+        target = httpx.URL(target)
+    except httpx.InvalidURL as error:
+        raise ConfigurationError(f"The URL to ask is none: {error}.") from None
+    if not _may_carry_a_token(target, service):
+        raise ConfigurationError(
+            f"A token would go unencrypted to {target.host}, which is not the service: use https."
+        )
     content = sys.stdin.buffer.read() if given.data_stdin else None
     headers = {} if content is None else {"Content-Type": "application/json"}
     method = given.method or ("GET" if content is None else "POST")
@@ -174,6 +207,24 @@ def _call(given: argparse.Namespace) -> int:
     if answer.is_error:
         return _failed(f"{answer.status_code} {answer.reason_phrase}", FAILED)
     return DONE
+
+
+def _may_carry_a_token(target: httpx.URL, service: httpx.URL) -> bool:
+    """Whether nobody on the way can read it: but for https, this machine and the service alone."""
+    if target.scheme == "https" or _origin(target) == _origin(service):
+        return True
+    return target.scheme == service.scheme == "http" and _is_here(target) and _is_here(service)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port or (80 if url.scheme == "http" else 443)
+
+
+def _is_here(url: httpx.URL) -> bool:
+    try:
+        return ip_address(url.host).is_loopback
+    except ValueError:
+        return url.host == "localhost" or url.host.endswith(".localhost")
 
 
 def _auth(given: argparse.Namespace) -> GatebookAuth:

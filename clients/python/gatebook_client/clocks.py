@@ -35,17 +35,13 @@ class ServiceClock:
         if self._ahead is None:
             self._ahead = date + 2 * TICK - sent
 
-    def now(self, ahead_of_wall: float | None = None) -> float:
-        """The latest that it can be at the service.
+    @property
+    def known(self) -> bool:
+        """Whether the service has said what time it is."""
+        return self._ahead is not None
 
-        Where nobody has said yet, the program's own time, corrected by what was kept of it.
-        """
+    def now(self) -> float:
+        """The latest that it can be at the service; the program's own time where none was said."""
         if self._ahead is None:
-            return time.time() + (ahead_of_wall or 0.0)
+            return time.time()
         return time.monotonic() + self._ahead
-
-    def ahead_of_wall(self) -> float | None:
-        """How far it is ahead of the program's own time: worth keeping for the next program."""
-        if self._ahead is None:
-            return None
-        return round(time.monotonic() + self._ahead - time.time(), 3)

@@ -12,29 +12,27 @@ from typing import Final
 
 import msgspec
 
-from gatebook_client.cache import FileCache
-from gatebook_client.errors import ConfigurationError
+from gatebook_client.cache import FileCache, cache_of
+from gatebook_client.errors import ConfigurationError, UnexpectedAnswer
+from gatebook_client.kept import Kept
 from gatebook_client.private_file import read_private
-from gatebook_client.tokens import session_of
+from gatebook_client.tokens import read_times, session_of
+from gatebook_client.unshown import Unshown
+from gatebook_client.wire import base_url
 
 PREFIX: Final = "GATEBOOK_CLIENT_"
 NAMES: Final = ("URL", "USER_KEY", "USER_SECRET", "REFRESH_TOKEN", "PROFILE", "CACHE")
 """Each also as `…_FILE`: the name of a file that holds the value."""
 
 
-class Credentials(msgspec.Struct, frozen=True):
+class Credentials(Unshown, msgspec.Struct, frozen=True):
     """Key and secret, or a refresh token, or both; a `repr` shows the key alone."""
 
     user_key: str | None = None
     user_secret: str | None = None
     refresh_token: str | None = None
 
-    def __repr__(self) -> str:
-        """Without secret and token."""
-        return f"Credentials(user_key={self.user_key!r})"
-
-    def __rich_repr__(self) -> list[tuple[str, object]]:
-        """What pretty-printers show."""
+    def _shown(self) -> list[tuple[str, object]]:
         return [("user_key", self.user_key)]
 
     @property
@@ -47,6 +45,26 @@ class Credentials(msgspec.Struct, frozen=True):
         """What programs with the same credentials share a cache by; not secret."""
         return self.user_key or session_of(self.refresh_token or "")
 
+    def ours(self, kept: Kept, url: str) -> Kept:
+        """What is kept, if it is of this user at this service; nothing otherwise.
+
+        A file may have been another user's or another service's before, or be so now and then.
+        """
+        if kept.url != url or kept.identity != self.identity:
+            return Kept()
+        session = session_of(kept.refresh_token) if kept.refresh_token else None
+        if not self.user_key and session not in {None, self.identity}:
+            return Kept()
+        try:
+            said = read_times(kept.access_token) if kept.access_token else None
+        except UnexpectedAnswer:
+            return msgspec.structs.replace(kept, access_token=None)
+        if said is not None:
+            mine = said.sub == self.user_key if self.user_key else said.sid == self.identity
+            if not mine or session not in {None, said.sid}:
+                return Kept()
+        return kept
+
     def check(self) -> None:
         """Raises ConfigurationError unless something can be done with them."""
         if bool(self.user_key) < bool(self.user_secret):
@@ -55,6 +73,22 @@ class Credentials(msgspec.Struct, frozen=True):
             raise ConfigurationError("Give user_key and user_secret, or a refresh_token.")
         if self.refresh_token and not session_of(self.refresh_token):
             raise ConfigurationError("The refresh_token is none of Gatebook's: gbr_…")
+
+
+def service_url(url: str, *, allow_http: bool = False) -> str:
+    """The service's address without a slash at its end.
+
+    Raises ConfigurationError when it is none, or would carry secrets over plain HTTP to elsewhere;
+    what it says never repeats a password.
+    """
+    if "@" in url:
+        raise ConfigurationError("The address of the service has a user or a password in it.")
+    try:
+        return base_url(url, allow_http=allow_http)
+    except ConfigurationError:
+        raise
+    except ValueError as error:
+        raise ConfigurationError(f"{url!r} is no address of a service: {error}.") from None
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -77,8 +111,13 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Found:
         given.get("USER_KEY"), given.get("USER_SECRET"), given.get("REFRESH_TOKEN")
     )
     if profile is not None:
+        if given.get("URL", profile.url).rstrip("/") != profile.url:
+            raise ConfigurationError(
+                f"{PREFIX}PROFILE names a profile of {profile.url}, and {PREFIX}URL another "
+                "service: give one of them."
+            )
         if credentials == Credentials():
-            return Found(given.get("URL", profile.url), profile.credentials, profile.cache)
+            return profile
         raise ConfigurationError(
             f"{PREFIX}PROFILE names a profile, and {PREFIX}USER_KEY, _USER_SECRET or "
             "_REFRESH_TOKEN somebody else: give one of them."
@@ -86,8 +125,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Found:
     if "URL" not in given:
         raise ConfigurationError(f"{PREFIX}URL is missing: the address of the service.")
     credentials.check()
-    cache = FileCache(Path(given["CACHE"])) if "CACHE" in given else None
-    return Found(given["URL"], credentials, cache)
+    return Found(given["URL"], credentials, cache_of(given.get("CACHE")))
 
 
 def _given(environ: Mapping[str, str]) -> dict[str, str]:
@@ -110,10 +148,13 @@ def _given(environ: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
-class _Profile(msgspec.Struct, frozen=True):
+class _Profile(Unshown, msgspec.Struct, frozen=True):
     url: str
     user_key: str | None = None
     user_secret: str | None = None
+
+    def _shown(self) -> list[tuple[str, object]]:
+        return [("url", self.url), ("user_key", self.user_key)]
 
 
 def profile_path(name: str | None = None, environ: Mapping[str, str] | None = None) -> Path:
@@ -141,8 +182,10 @@ def from_profile(name: str | None = None) -> Found:
         profile = msgspec.json.decode(text, type=_Profile)
     except msgspec.DecodeError as error:
         raise ConfigurationError(f"{path} is no profile: {error}") from None
-    cache = FileCache(path)
-    held = cache.read().refresh_token
-    credentials = Credentials(profile.user_key, profile.user_secret, held)
+    cache, url = FileCache(path), profile.url.rstrip("/")
+    kept = cache.read()
+    credentials = Credentials(profile.user_key, profile.user_secret, kept.refresh_token)
+    if credentials.ours(kept, url) != kept:
+        credentials = Credentials(profile.user_key, profile.user_secret)
     credentials.check()
-    return Found(profile.url, credentials, cache)
+    return Found(url, credentials, cache)

@@ -25,7 +25,7 @@ Knows no HTTP library.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -53,6 +53,13 @@ class Problem(msgspec.Struct, frozen=True):
 
 class GatebookError(Exception):
     """Any of them."""
+
+    def again(self) -> Self:
+        """The same without its traceback, to be raised once more."""
+        other = type(self).__new__(type(self), *self.args)
+        other.__dict__.update(self.__dict__)
+        other.__suppress_context__ = True
+        return other
 
 
 class ConfigurationError(GatebookError, ValueError):

@@ -54,7 +54,13 @@ class SingleFlight(Generic[T]):
                     target=self._fly, args=(future,), name=f"gatebook {self._name}", daemon=True
                 )
                 _threads.add(thread)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no more threads, for now: the next one may be
+                    _threads.discard(thread)
+                    self._flying = None
+                    future.set_exception(error)
+                return future
             return self._flying
 
     def forget(self) -> None:

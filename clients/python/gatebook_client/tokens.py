@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from gatebook_client.errors import UnexpectedAnswer
+from gatebook_client.unshown import Unshown
 
 PREFIX: Final = "gbr_"
 _LENGTH: Final = 81
@@ -24,21 +25,21 @@ class _Times(msgspec.Struct, frozen=True):
     exp: int
     iat: int
     sid: str = ""
+    sub: str = ""
 
 
-class Tokens(msgspec.Struct, frozen=True):
+class Tokens(Unshown, msgspec.Struct, frozen=True):
     """An access token and what it may be renewed with; neither shows in a `repr`."""
 
     access_token: str
     refresh_token: str | None = None
 
-    def __repr__(self) -> str:
-        """Without the tokens."""
-        return f"Tokens(session={self.times.sid or '?'}, expires_at={self.times.exp})"
-
-    def __rich_repr__(self) -> list[tuple[str, object]]:
-        """What pretty-printers show."""
-        return [("session", self.times.sid), ("expires_at", self.times.exp)]
+    def _shown(self) -> list[tuple[str, object]]:
+        try:
+            times = self.times
+        except UnexpectedAnswer:
+            return []
+        return [("session", times.sid), ("expires_at", times.exp)]
 
     @property
     def times(self) -> _Times:
