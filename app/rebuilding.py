@@ -53,6 +53,7 @@ class Rebuilding:
         self._stopping = threading.Event()
         self._thread = ThreadPoolExecutor(1, "gatebook-rebuild")
         self._sweeper = ThreadPoolExecutor(1, "gatebook-sweep")
+        self._beginning: asyncio.Future[tuple[Rebuild, State] | None] | None = None
         self._running: asyncio.Future[None] | None = None
         self._sweeping: Future[None] | None = None
         self._looks = 0
@@ -79,8 +80,10 @@ class Rebuilding:
     async def close(self) -> None:
         """Stop after the steps that are under way; somebody goes on with them later."""
         self._stopping.set()
-        if self._running is not None:
-            await asyncio.gather(self._running, return_exceptions=True)
+        # Whoever waited for a beginning may have been told to stop; its thread goes on.
+        for work in (self._beginning, self._running):
+            if work is not None:
+                await asyncio.gather(work, return_exceptions=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._sweeper.shutdown, cancel_futures=True)
         if self._owned:
@@ -88,8 +91,9 @@ class Rebuilding:
 
     async def _begin(self, work: Callable[[], tuple[Rebuild, State] | None]) -> None:
         """Not on the rebuild's thread, which may be at the end of the one before."""
+        self._beginning = asyncio.get_running_loop().run_in_executor(None, work)
         try:
-            begun = await asyncio.to_thread(work)
+            begun = await asyncio.shield(self._beginning)
         except StorageError as error:
             raise Unavailable from error
         if begun is not None:
