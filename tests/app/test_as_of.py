@@ -137,7 +137,7 @@ def test_a_snapshot_that_lies_before_is_gone_on_from(store: Store, writer: Write
     busy(writer)
     with store.storage.snapshot() as rows:
         (kept,) = rows.fetch("SELECT version FROM snapshots WHERE stream = ?", (ADA,))
-    assert kept == (200,)
+    assert kept == (250,)
     now, earlier = (found(store, ADA, Moment(position=at), Policy()) for at in (266, 100))
     assert (now.permissions, now.live_sessions, now.position) == (("reports:read",), 1, 266)
     assert (earlier.permissions, earlier.position) == (("reports:read",), 100)

@@ -68,6 +68,7 @@ _SOURCES: Final = (
     "tests/server.py",
     "tests/running.py",
     "tests/postgres.py",
+    "tests/store/chain.py",
     "tests/store/intruding.py",
     "tests/store/traces.py",
     "tests/store/wishing.py",
