@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import time
+import signal
 from pathlib import Path
 
 import msgspec
@@ -130,7 +130,7 @@ def test_a_folder_holds_a_file_for_each_user_and_service(tmp_path: Path) -> None
 def hold(path: str, held: multiprocessing.synchronize.Event) -> None:  # type: ignore[name-defined]
     with FileCache(path).locked():
         held.set()
-        time.sleep(60)
+        signal.pause()  # until it is killed
 
 
 def test_a_lock_goes_with_its_process_and_is_not_waited_for_without_end(tmp_path: Path) -> None:
