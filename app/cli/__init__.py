@@ -69,8 +69,6 @@ class Commands(click.RichGroup):
         except (Exit, Abort, click.ClickException):
             raise
         except Exception as error:
-            if ending.is_told():
-                raise Abort from error
             from app.cli.failure import told  # noqa: PLC0415 - `--help` shouldn't wait for it
 
             if isinstance(error, OSError) and error.filename is None:

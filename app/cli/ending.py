@@ -10,7 +10,6 @@ from types import FrameType
 from typing import Final, NoReturn
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
-_told: Final[list[int]] = []
 
 
 def orderly() -> None:
@@ -27,15 +26,9 @@ def as_ever() -> None:
             signal.signal(each, signal.SIG_DFL)
 
 
-def is_told() -> bool:
-    """Whether the end has begun: what fails from then on, as a statement cut off, fails by it."""
-    return bool(_told)
-
-
 def _end(sig: int, frame: FrameType | None) -> NoReturn:
     """Only once: a terminal that goes may send both, and the end isn't to be broken off."""
-    del frame
-    _told.append(sig)
+    del sig, frame
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt

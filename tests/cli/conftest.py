@@ -6,8 +6,10 @@ import base64
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -62,6 +64,20 @@ def gatebook(environment: dict[str, str]) -> Gatebook:
     return run
 
 
+@contextmanager
+def heeded() -> Iterator[None]:
+    """What is started meanwhile heeds the signals that whoever runs the tests has ignored."""
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ignored = [each for each in ends if signal.getsignal(each) is signal.SIG_IGN]
+    for each in ignored:
+        signal.signal(each, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for each in ignored:
+            signal.signal(each, signal.SIG_IGN)
+
+
 @pytest.fixture
 def program(environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts the program itself; what still runs at the end of the test is killed."""
@@ -70,15 +86,16 @@ def program(environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Po
     def start(*args: str, **settings: str | None) -> subprocess.Popen[str]:
         given = {f"GATEBOOK_{name}": value for name, value in settings.items()}
         whole = {**os.environ, **environment, **given}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", *args],
-            env={name: value for name, value in whole.items() if value is not None},
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with heeded():
+            process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", *args],
+                env={name: value for name, value in whole.items() if value is not None},
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         started.append(process)
         return process
 
