@@ -100,10 +100,9 @@ class Proxy:
         self.breaks = 0
         self.commits = 0
         self.port = 0
-        self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._callers: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -111,50 +110,52 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
 
     def arm(self, how: Break) -> None:
         """Break the connection of the next append's COMMIT."""
         self._armed = how
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(
-            asyncio.start_server(self._connected, "127.0.0.1", 0)
-        )
+    async def _serve(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
-        self._loop.run_forever()
+        await self._over.wait()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                self._loop.run_until_complete(task)
-        self._loop.close()
+        await asyncio.sleep(0)  # whose connection was accepted just now gets his turn, and his end
+        while self._callers:
+            for caller in self._callers:
+                caller.cancel()
+            await asyncio.wait(self._callers)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Keep the one who called, as the loop itself holds no task fast, until he is through."""
+        caller = asyncio.current_task()
+        assert caller is not None
+        self._callers.add(caller)
         try:
-            from_server, to_server = await asyncio.open_connection(*self._target)
-        except OSError:
+            with suppress(OSError, asyncio.CancelledError):
+                await self._carry(reader, writer)
+        finally:
             writer.close()
-            return
+            self._callers.discard(caller)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection(*self._target)
         back = asyncio.create_task(_pump(from_server, writer))
         try:
             how = await self._pass_on(reader, to_server)
-            if how is not None:
-                back.cancel()
-                await asyncio.gather(back, return_exceptions=True)
-                await self._break(how, from_server, to_server, writer)
-            else:
+            if how is None:
                 to_server.close()
                 await back
-        except OSError:
-            pass
+            else:
+                await _ended(back)
+                await self._break(how, from_server, to_server, writer)
         finally:
-            back.cancel()
-            for each in (writer, to_server):
-                each.close()
+            to_server.close()
+            await _ended(back)
 
     async def _pass_on(
         self, reader: asyncio.StreamReader, to_server: asyncio.StreamWriter
@@ -187,6 +188,11 @@ class Proxy:
             to_server.write(message)
             await to_server.drain()
             await from_server.read(_READ)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
