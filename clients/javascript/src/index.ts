@@ -62,7 +62,7 @@ export function createClient(options: ClientOptions): Client {
     url: baseUrl(options.url, options.allowHttp),
     fetch: send,
     patience: (options.patience ?? 30) * 1000,
-    timeout: (options.timeout ?? 10) * 1000,
+    timeout: Math.ceil((options.timeout ?? 10) * 1000),
   };
   const keeper = keep(wire, credentials, options.store ?? memoryStore(), options.rotate ?? false);
 

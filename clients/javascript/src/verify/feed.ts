@@ -175,7 +175,7 @@ export function follow(
     start,
     async begun() {
       start();
-      const left = wire.patience - (performance.now() - (startedAt ?? 0));
+      const left = Math.ceil(wire.patience - (performance.now() - (startedAt ?? 0)));
       if (newest === -Infinity && left > 0) await abortable(begun, AbortSignal.timeout(left)).catch(() => {});
     },
     staleness: () => Math.max(0, performance.now() - newest) / 1000,

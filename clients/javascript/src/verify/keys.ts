@@ -132,7 +132,7 @@ export function keys(wire: { readonly url: string; readonly fetch: Fetch }, stal
         const flying = join();
         // Whoever waits for it sees how it fails; nobody has to.
         flying.catch(() => {});
-        if (age > known.age && !failing) return flying.catch(kept);
+        if (age > known.age + (failing ? staleIfError : 0)) return flying.catch(kept);
       }
       return kept();
     },
