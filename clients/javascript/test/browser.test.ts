@@ -1,10 +1,10 @@
 /** The client in pages: two tabs of one origin that share a session. */
 
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 
 import { calling, hasChromium, launch, site, type Global, type Site } from './pages.js';
-import { serve, type Service } from './service.js';
+import { serviceAt } from './service.js';
 
 const PACKAGE = new URL('..', import.meta.url).pathname;
 const IMPORTS = { 'gatebook-client': '/dist/index.js', 'gatebook-client/browser': '/dist/browser.js' };
@@ -12,23 +12,19 @@ const IMPORTS = { 'gatebook-client': '/dist/index.js', 'gatebook-client/browser'
 describe.skipIf(!hasChromium)('two tabs', () => {
   let browser: Browser;
   let pages: Site;
-  let service: Service;
+  const service = serviceAt(inject('service'));
   let user_key: string;
   let context: BrowserContext;
   let tabs: Page[];
 
   beforeAll(async () => {
-    pages = await site(PACKAGE, IMPORTS);
-    [browser, service] = await Promise.all([
-      launch(),
-      serve({ ACCESS_TOKEN_TTL: '2', REFRESH_ROTATION: 'always', CORS_ORIGINS: pages.origin }),
-    ]);
+    pages = await site(PACKAGE, IMPORTS, inject('origin'));
+    browser = await launch();
     user_key = await service.register();
   });
   afterAll(async () => {
     await browser?.close();
     await pages?.close();
-    await service?.end();
   });
   beforeEach(async () => {
     context = await browser.newContext();

@@ -1,18 +1,15 @@
 /** The client against a service that runs. */
 
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, inject, test, vi } from 'vitest';
 
-import { createClient, memoryStore, type Fetch } from '../src/index.js';
-import { SECRET, serve, type Service } from './service.js';
+import { createClient, GatebookError, memoryStore, type Fetch } from '../src/index.js';
+import { SECRET, serve, serviceAt } from './service.js';
 
-let service: Service;
+const service = serviceAt(inject('service'));
 let user_key: string;
-
 beforeAll(async () => {
-  service = await serve({ ACCESS_TOKEN_TTL: '2', REFRESH_ROTATION: 'always' });
   user_key = await service.register();
 });
-afterAll(() => service.end());
 
 /** The network's, which counts what was asked. */
 function counting(): { fetch: Fetch; count: (path: string) => number } {
@@ -65,9 +62,87 @@ describe('renewing', () => {
     expect(((await answer.json()) as { session_id: string }).session_id).not.toBe(session_id);
   });
 
+  test('a service that restarts is waited for', async () => {
+    const own = await serve({ ACCESS_TOKEN_TTL: '2' });
+    try {
+      const client = createClient({
+        url: own.url,
+        credentials: { user_key: await own.register(), user_secret: SECRET },
+      });
+      const { session_id } = await client.api.me();
+      await own.stop();
+      const call = client.api.me();
+      await own.start();
+      expect((await call).session_id).toBe(session_id);
+    } finally {
+      await own.end();
+    }
+  });
+
   test('nothing of it was a reuse', () => {
     const found = service.events('refresh_token.reuse_detected', 'refresh_token.rotated');
     expect(found['refresh_token.reuse_detected']).toBe(0);
     expect(found['refresh_token.rotated']).toBeGreaterThan(0);
+  });
+});
+
+describe('calls of the service', () => {
+  test('register, find, authenticate, refresh, revoke', async () => {
+    const { api } = createClient({ url: service.url });
+    const user = { user_id: `ada${Math.random()}`, user_secret: SECRET };
+    const { user_key } = await api.register(user);
+    expect(await api.userKey(user)).toEqual({ user_key });
+    await expect(api.register(user)).rejects.toMatchObject({ code: 'user_id_taken', problem: { status: 409 } });
+    const { access_token, refresh_token } = await api.authenticate({ user_key, user_secret: SECRET });
+    const other = await api.refresh({ refresh_token, rotate: true });
+    expect(other.access_token).not.toBe(access_token);
+    expect(other.refresh_token).not.toBe(refresh_token);
+    expect(await api.revoke({ refresh_token: other.refresh_token! })).toBeUndefined();
+    await expect(api.refresh({ refresh_token })).rejects.toMatchObject({
+      code: 'invalid_token',
+      problem: { reason: 'revoked' },
+    });
+    await expect(api.me()).rejects.toMatchObject({ code: 'reauthentication_required' });
+  });
+
+  test('of the holder of a token', async () => {
+    const user_key = await service.register();
+    const { api } = createClient({ url: service.url, credentials: { user_key, user_secret: SECRET } });
+    const me = await api.me();
+    expect(me).toMatchObject({ user_key, permissions: [] });
+    await service.authenticate(user_key);
+    const found = [];
+    for await (const session of api.sessions()) found.push(session);
+    expect(found.map(({ current }) => current).sort()).toEqual([false, true]);
+    const { session_id } = found.find(({ current }) => !current)!;
+    await api.endSession(session_id);
+    await api.endSession(session_id);
+    await expect(api.endSession('0'.repeat(22))).rejects.toMatchObject({ code: 'not_found' });
+    await api.endSessions({ keep: 'current' });
+    expect((await api.me()).session_id).toBe(me.session_id);
+    const types = [];
+    for await (const event of api.events()) types.push(event.type);
+    expect(types.at(-1)).toBe('user.registered');
+    await expect(api.changeSecret({ user_secret: 'wrong wrong', new_user_secret: SECRET })).rejects.toBeInstanceOf(GatebookError);
+    const new_user_secret = 'another rope of seven';
+    await api.changeSecret({ user_secret: SECRET, new_user_secret });
+    await expect(api.changeSecret({ user_secret: new_user_secret, new_user_secret: 'short' })).rejects.toMatchObject({
+      code: 'unacceptable_secret',
+      problem: { errors: [{ pointer: '/new_user_secret' }] },
+    });
+    await expect(api.erase({ user_secret: new_user_secret })).resolves.toHaveProperty('finished');
+  });
+
+  test('a name is never said to be taken by a lost answer of one\'s own', async () => {
+    let lost = 1;
+    const losing: Fetch = async (input, init) => {
+      const answer = await fetch(input, init);
+      if (`${input as string}`.endsWith('/register') && lost-- > 0) throw new TypeError('terminated');
+      return answer;
+    };
+    const { api } = createClient({ url: service.url, fetch: losing });
+    const user = { user_id: `grace${Math.random()}`, user_secret: SECRET };
+    const { user_key } = await api.register(user);
+    expect(await api.userKey(user)).toEqual({ user_key });
   });
 });

@@ -2,7 +2,6 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 
 import { chromium, type Browser } from 'playwright-core';
@@ -37,10 +36,12 @@ export interface Site {
 }
 
 /** What a page has in its global scope. */
-export type Global = typeof import('../src/index.js') & typeof import('../src/browser.js');
+export type Global = typeof import('../src/index.js') &
+  typeof import('../src/browser.js') &
+  typeof import('../src/verify/index.js');
 
 /** Serves a folder, and at `/` a page that has what these modules of it export in its global scope. */
-export async function site(folder: string, imports: Readonly<Record<string, string>>): Promise<Site> {
+export async function site(folder: string, imports: Readonly<Record<string, string>>, origin: string): Promise<Site> {
   const html = `<!doctype html><title>A page</title><link rel="icon" href="data:,">
 <script type="importmap">${JSON.stringify({ imports })}</script>
 <script type="module">
@@ -57,9 +58,9 @@ export async function site(folder: string, imports: Readonly<Record<string, stri
       response.writeHead(404).end();
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(Number(new URL(origin).port), '127.0.0.1', resolve));
   return {
-    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    origin,
     close: () => new Promise((resolve) => server.close(() => resolve())),
   };
 }

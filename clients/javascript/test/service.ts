@@ -1,6 +1,7 @@
 /** A service of the tests as a process of its own: started, stopped, started again, its log read. */
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -23,12 +24,28 @@ export interface Service {
   /** A new session's tokens. */
   authenticate(user_key: string): Promise<{ access_token: string; refresh_token: string }>;
   post(path: string, body: object, token?: string): Promise<Response>;
-  /** Stop it, and remove what it kept. */
+  /** Stop it, and remove what it kept; one that others began goes on. */
   end(): Promise<void>;
 }
 
+/** All that a service is known by. */
+export interface Place {
+  readonly url: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** The one that all tests share: tokens of two seconds, which rotate always. */
+    service: Place;
+    /** Where pages are from that may call it. */
+    origin: string;
+    second: string;
+  }
+}
+
 /** Serves with these settings (`GATEBOOK_…`) besides the tests' own. */
-export async function serve(settings: Readonly<Record<string, string>> = {}): Promise<Service> {
+export async function serve(settings: Readonly<Record<string, string>> = {}): Promise<Service & { place: Place }> {
   const folder = mkdtempSync(join(tmpdir(), 'gatebook-client-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -42,20 +59,36 @@ export async function serve(settings: Readonly<Record<string, string>> = {}): Pr
     HASH_TIME: '1',
     REGISTRATIONS_PER_HOUR: '0',
     LOG_FORMAT: 'json',
-    TEST_LEASH: '1',
     ...settings,
   };
-  const env: NodeJS.ProcessEnv = Object.fromEntries([
-    ...Object.entries(process.env).filter(([name]) => !name.startsWith('GATEBOOK_')),
-    ...Object.entries(given).map(([name, value]) => [`GATEBOOK_${name}`, value]),
-  ]);
-  let names = 0;
+  const env = Object.fromEntries(Object.entries(given).map(([name, value]) => [`GATEBOOK_${name}`, value]));
+  const service = serviceAt({ url, env });
+  await service.start();
+  return {
+    ...service,
+    place: { url, env },
+    async end() {
+      await service.end();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** One that serves already. */
+export function serviceAt({ url, env: settings }: Place): Service {
+  const env: NodeJS.ProcessEnv = Object.fromEntries(
+    Object.entries({ ...process.env, ...settings }).filter(([name]) => !/^GATEBOOK_/.test(name) || name in settings),
+  );
   let running: ChildProcess | undefined;
 
   const service: Service = {
     url,
     async start() {
-      const process = spawn(PYTHON, ['-m', 'tests.server'], { cwd: ROOT, env, stdio: ['pipe', 'pipe', 'pipe'] });
+      const process = spawn(PYTHON, ['-m', 'tests.server'], {
+        cwd: ROOT,
+        env: { ...env, GATEBOOK_TEST_LEASH: '1' },
+        stdio: ['pipe', 'pipe', 'pipe'],
+      });
       running = process;
       let said = '';
       await new Promise<void>((resolve, reject) => {
@@ -84,7 +117,7 @@ export async function serve(settings: Readonly<Record<string, string>> = {}): Pr
     events(...types) {
       const said = execFileSync(PYTHON, ['-m', 'app.cli', 'audit', 'log', '--json'], {
         cwd: ROOT,
-        env: { ...env, GATEBOOK_TEST_LEASH: undefined },
+        env,
         encoding: 'utf8',
         maxBuffer: 1 << 28,
       });
@@ -92,7 +125,7 @@ export async function serve(settings: Readonly<Record<string, string>> = {}): Pr
       const count = (type: string): number => found.filter((each) => each === type).length;
       return Object.fromEntries(types.map((type) => [type, count(type)])) as Record<(typeof types)[number], number>;
     },
-    async register(name = `user${names++}`) {
+    async register(name = `user${randomUUID()}`) {
       const answer = await service.post('/register', { user_id: name, user_secret: SECRET });
       return ((await answer.json()) as { user_key: string }).user_key;
     },
@@ -106,17 +139,13 @@ export async function serve(settings: Readonly<Record<string, string>> = {}): Pr
         headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
         body: JSON.stringify(body),
       }),
-    async end() {
-      await service.stop();
-      rmSync(folder, { recursive: true, force: true });
-    },
+    end: () => service.stop(),
   };
-  await service.start();
   return service;
 }
 
 /** One that no outgoing connection of anybody's takes meanwhile. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const wanted = 20_000 + Math.floor(Math.random() * 10_000);
     const server = createServer();

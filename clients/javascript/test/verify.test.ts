@@ -2,11 +2,11 @@
 
 import { readFileSync } from 'node:fs';
 
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 
 import { bearer, createVerifier, GatebookError, type Verifier, type VerifierOptions } from '../src/verify/index.js';
 import { ISSUER, Issuer, type Changes } from './issuer.js';
-import { serve, type Service } from './service.js';
+import { serviceAt } from './service.js';
 
 const table = JSON.parse(readFileSync(new URL('../../behaviours.json', import.meta.url), 'utf8')) as {
   tokens: (Changes & { name: string; outcome: string })[];
@@ -225,13 +225,11 @@ describe('revocations', () => {
 });
 
 describe('against a service that runs', () => {
-  let service: Service;
+  const service = serviceAt(inject('service'));
   let user_key: string;
   beforeAll(async () => {
-    service = await serve();
     user_key = await service.register();
   });
-  afterAll(() => service.end());
 
   test('the end of a session is heard of in less than a second', async () => {
     const verifier = createVerifier({ issuer: service.url });

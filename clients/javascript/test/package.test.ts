@@ -1,0 +1,116 @@
+/** The package as it is published: packed, installed into an empty project, used from Node and a page. */
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+
+import { hasChromium, launch, site, type Global } from './pages.js';
+import { SECRET, serviceAt } from './service.js';
+import { sizeOf } from './size.js';
+
+const PACKAGE = new URL('..', import.meta.url).pathname;
+const service = serviceAt(inject('service'));
+let project: string;
+
+const npm = (folder: string, ...args: string[]): string =>
+  execFileSync('npm', args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+
+beforeAll(() => {
+  project = mkdtempSync(join(tmpdir(), 'gatebook-client-'));
+  const [{ filename }] = JSON.parse(npm(PACKAGE, 'pack', '--json', '--ignore-scripts', '--pack-destination', project)) as [
+    { filename: string },
+  ];
+  writeFileSync(join(project, 'package.json'), '{"private":true,"type":"module"}');
+  const jose = join(PACKAGE, 'node_modules', 'jose');
+  npm(project, 'install', `./${filename}`, jose, '--install-links', '--offline', '--ignore-scripts', '--no-audit', '--no-fund');
+});
+afterAll(() => rmSync(project, { recursive: true, force: true }));
+
+test('it has what it needs and nothing else', () => {
+  const installed = join(project, 'node_modules', 'gatebook-client');
+  expect(readdirSync(join(project, 'node_modules')).filter((each) => !each.startsWith('.')).sort()).toEqual([
+    'gatebook-client',
+    'jose',
+  ]);
+  expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json']);
+  const { dependencies = {} } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
+    dependencies?: Record<string, string>;
+  };
+  expect(dependencies).toEqual({});
+  const packed = readdirSync(project).find((each) => each.endsWith('.tgz'))!;
+  expect(gunzipSync(readFileSync(join(project, packed))).toString('latin1')).not.toMatch(/\/(?:tmp|home|root)\//);
+  expect(statSync(join(project, packed)).size).toBeLessThan(40_000);
+});
+
+test('a program on Node uses it', async () => {
+  const user_key = await service.register();
+  writeFileSync(
+    join(project, 'program.js'),
+    `import { createClient } from 'gatebook-client';
+     import { fileStore } from 'gatebook-client/node';
+     import { createVerifier } from 'gatebook-client/verify';
+     const [url, user_key, user_secret] = process.argv.slice(2);
+     const client = createClient({ url, credentials: { user_key, user_secret }, store: fileStore('tokens.json') });
+     const me = await (await client.fetch(url + '/me')).json();
+     const verifier = createVerifier({ issuer: url });
+     const caller = await verifier.verify(await client.token());
+     verifier.close();
+     console.log(JSON.stringify([me.user_key, caller.userKey]));`,
+  );
+  const said = execFileSync('node', ['program.js', service.url, user_key, SECRET], {
+    cwd: project,
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  expect(JSON.parse(said)).toEqual([user_key, user_key]);
+});
+
+test.skipIf(!hasChromium)('a page uses it', async () => {
+  const user_key = await service.register();
+  const installed = '/node_modules/gatebook-client/dist';
+  const imports = {
+    'gatebook-client': `${installed}/index.js`,
+    'gatebook-client/browser': `${installed}/browser.js`,
+    'gatebook-client/verify': `${installed}/verify.js`,
+    jose: '/node_modules/jose/dist/webapi/index.js',
+  };
+  const [browser, pages] = await Promise.all([launch(), site(project, imports, inject('second'))]);
+  try {
+    const page = await browser.newPage();
+    await page.goto(pages.origin);
+    await page.waitForFunction('window.createVerifier');
+    const found = await page.evaluate(
+      async ([url, user_key, user_secret]) => {
+        const { createClient, createVerifier, indexedDBStore } = globalThis as unknown as Global;
+        const client = createClient({ url, credentials: { user_key, user_secret }, store: indexedDBStore() });
+        const me = await client.api.me();
+        const verifier = createVerifier({ issuer: url });
+        const caller = await verifier.verify(await client.token());
+        verifier.close();
+        return [me.user_key, caller.userKey];
+      },
+      [service.url, user_key, SECRET] as const,
+    );
+    expect(found).toEqual([user_key, user_key]);
+  } finally {
+    await browser.close();
+    await pages.close();
+  }
+});
+
+describe('its size in a page, minified and gzipped', () => {
+  const readme = readFileSync(join(PACKAGE, 'README.md'), 'utf8');
+
+  test.each([
+    ["export * from 'gatebook-client'", 4000],
+    ["export { createClient } from 'gatebook-client'; export { localStorageStore } from 'gatebook-client/browser'", 4500],
+  ])('%s: at most %i bytes, as the README says', async (code, most) => {
+    const size = await sizeOf(code);
+    expect(size).toBeLessThanOrEqual(most);
+    expect(readme).toContain(`${(most / 1000).toFixed(1)} kB`);
+  });
+});
