@@ -1,20 +1,28 @@
 /** The client in pages: two tabs of one origin that share a session. */
 
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 
-import { calling, hasChromium, launch, site, type Global, type Site } from './pages.js';
+import { hasChromium, launch, site, tabs as open } from './pages.mjs';
+import type { calling } from './programs/calling.mjs';
 import { serviceAt } from './service.js';
 
 const PACKAGE = new URL('..', import.meta.url).pathname;
-const IMPORTS = { 'gatebook-client': '/dist/index.js', 'gatebook-client/browser': '/dist/browser.js' };
+const IMPORTS = {
+  'gatebook-client': '/dist/index.js',
+  'gatebook-client/browser': '/dist/browser.js',
+  calling: '/test/programs/calling.mjs',
+};
+
+/** What the page has in its global scope. */
+type Global = typeof import('../src/index.js') & typeof import('../src/browser.js') & { calling: typeof calling };
+
 
 describe.skipIf(!hasChromium)('two tabs', () => {
   let browser: Browser;
-  let pages: Site;
+  let pages: Awaited<ReturnType<typeof site>>;
   const service = serviceAt(inject('service'));
   let user_key: string;
-  let context: BrowserContext;
   let tabs: Page[];
 
   beforeAll(async () => {
@@ -27,19 +35,14 @@ describe.skipIf(!hasChromium)('two tabs', () => {
     await pages?.close();
   });
   beforeEach(async () => {
-    context = await browser.newContext();
-    tabs = [await context.newPage(), await context.newPage()];
-    for (const tab of tabs) {
-      await tab.goto(pages.origin);
-      await tab.waitForFunction('window.createClient');
-    }
+    tabs = await open(browser, pages.origin, 2);
   });
-  afterEach(() => context.close());
+  afterEach(() => tabs[0]!.context().close());
 
   test.each(['localStorageStore', 'indexedDBStore'] as const)('share rotating tokens in %s', async (store) => {
     const { refresh_token } = await service.authenticate(user_key);
     const given = { url: service.url, refresh_token, store, tasks: 5, seconds: 3 };
-    const told = await Promise.all(tabs.map((tab) => tab.evaluate(calling, given)));
+    const told = await Promise.all(tabs.map((tab) => tab.evaluate((given) => (globalThis as unknown as Global).calling(given), given)));
     expect(told.flatMap((each) => each.wrong)).toEqual([]);
     for (const { calls, changes, tokens } of told) {
       expect(calls).toBeGreaterThan(5);

@@ -6,15 +6,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 
-import { hasChromium, launch, site, type Global } from './pages.js';
+import { hasChromium, launch, site } from './pages.mjs';
+import { fences } from './readme.js';
 import { SECRET, serviceAt } from './service.js';
 import { sizeOf } from './size.js';
 
 const PACKAGE = new URL('..', import.meta.url).pathname;
 const service = serviceAt(inject('service'));
 let project: string;
+
+/** What the page has in its global scope. */
+type Global = typeof import('../src/index.js') &
+  typeof import('../src/browser.js') &
+  typeof import('../src/verify/index.js');
 
 const npm = (folder: string, ...args: string[]): string =>
   execFileSync('npm', args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
@@ -46,43 +53,50 @@ test('it has what it needs and nothing else', () => {
   expect(statSync(join(project, packed)).size).toBeLessThan(40_000);
 });
 
-test('a program on Node uses it', async () => {
-  const user_key = await service.register();
-  writeFileSync(
-    join(project, 'program.js'),
-    `import { createClient } from 'gatebook-client';
-     import { fileStore } from 'gatebook-client/node';
-     import { createVerifier } from 'gatebook-client/verify';
-     const [url, user_key, user_secret] = process.argv.slice(2);
-     const client = createClient({ url, credentials: { user_key, user_secret }, store: fileStore('tokens.json') });
-     const me = await (await client.fetch(url + '/me')).json();
-     const verifier = createVerifier({ issuer: url });
-     const caller = await verifier.verify(await client.token());
-     verifier.close();
-     console.log(JSON.stringify([me.user_key, caller.userKey]));`,
-  );
-  const said = execFileSync('node', ['program.js', service.url, user_key, SECRET], {
-    cwd: project,
-    encoding: 'utf8',
-    timeout: 20_000,
-  });
-  expect(JSON.parse(said)).toEqual([user_key, user_key]);
-});
+/** What each fence is told about. */
+const prelude = (user_key: string): string =>
+  `const url = '${service.url}', user_key = '${user_key}', user_secret = '${SECRET}';\n`;
 
-test.skipIf(!hasChromium)('a page uses it', async () => {
-  const user_key = await service.register();
-  const installed = '/node_modules/gatebook-client/dist';
-  const imports = {
-    'gatebook-client': `${installed}/index.js`,
-    'gatebook-client/browser': `${installed}/browser.js`,
-    'gatebook-client/verify': `${installed}/verify.js`,
-    jose: '/node_modules/jose/dist/webapi/index.js',
-  };
-  const [browser, pages] = await Promise.all([launch(), site(project, imports, inject('second'))]);
-  try {
-    const page = await browser.newPage();
+test.each(fences().filter(({ place }) => place === 'node'))(
+  'a program on Node does what the README says in line $line',
+  async ({ line, code }) => {
+    const file = `readme${line}.js`;
+    writeFileSync(join(project, file), prelude(await service.register()) + code);
+    const said = execFileSync('node', [file], { cwd: project, encoding: 'utf8', timeout: 20_000 });
+    // What stands behind `//` is what is printed there.
+    const promised = [...code.matchAll(/console\.log\([^;]*; \/\/ (\w+)/g)].map(([, word]) => word!);
+    for (const word of promised) expect(said).toContain(word);
+  },
+);
+
+describe.skipIf(!hasChromium)('in a page', () => {
+  let browser: Browser;
+  let pages: Awaited<ReturnType<typeof site>>;
+  let page: Page;
+  let user_key: string;
+  beforeAll(async () => {
+    const installed = '/node_modules/gatebook-client/dist';
+    const imports = {
+      'gatebook-client': `${installed}/index.js`,
+      'gatebook-client/browser': `${installed}/browser.js`,
+      'gatebook-client/verify': `${installed}/verify.js`,
+      jose: '/node_modules/jose/dist/webapi/index.js',
+    };
+    [browser, pages, user_key] = await Promise.all([
+      launch(),
+      site(project, imports, inject('second')),
+      service.register(),
+    ]);
+    page = await browser.newPage();
     await page.goto(pages.origin);
-    await page.waitForFunction('window.createVerifier');
+    await page.waitForFunction('window.loaded');
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await pages?.close();
+  });
+
+  test('it calls and verifies', async () => {
     const found = await page.evaluate(
       async ([url, user_key, user_secret]) => {
         const { createClient, createVerifier, indexedDBStore } = globalThis as unknown as Global;
@@ -96,10 +110,16 @@ test.skipIf(!hasChromium)('a page uses it', async () => {
       [service.url, user_key, SECRET] as const,
     );
     expect(found).toEqual([user_key, user_key]);
-  } finally {
-    await browser.close();
-    await pages.close();
-  }
+  });
+
+  test.each(fences().filter(({ place }) => place === 'page'))('it does what the README says in line $line', async ({ code }) => {
+    const wrong: Error[] = [];
+    page.on('pageerror', (error) => wrong.push(error));
+    await page.addScriptTag({ type: 'module', content: `${prelude(user_key)}${code}\nwindow.done = true;` });
+    await page.waitForFunction('window.done');
+    expect(wrong).toEqual([]);
+    expect(await page.evaluate('localStorage.getItem("gatebook")')).toContain('gbr_');
+  });
 });
 
 describe('its size in a page, minified and gzipped', () => {
