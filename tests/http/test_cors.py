@@ -32,7 +32,9 @@ def test_a_page_that_was_named_may_ask_for_a_user(start, path: str) -> None:
 
 
 def test_a_page_reads_why_it_is_refused_and_when_to_come_again(start) -> None:
-    answer = start(CORS_ORIGINS=PAGE).get("/me", headers={"Origin": PAGE, "Authorization": "Bearer none"})
+    answer = start(CORS_ORIGINS=PAGE).get(
+        "/me", headers={"Origin": PAGE, "Authorization": "Bearer none"}
+    )
     assert answer.status_code == 401
     exposed = answer.headers["access-control-expose-headers"].lower().split(", ")
     assert exposed == ["link", "retry-after", "www-authenticate", "x-request-id"]

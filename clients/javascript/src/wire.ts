@@ -47,19 +47,24 @@ export async function ask<T>(wire: Wire, asked: Asked, signal?: AbortSignal): Pr
   const headers: Record<string, string> = {};
   if (asked.body) headers['content-type'] = 'application/json';
   if (asked.token) headers['authorization'] = `Bearer ${asked.token}`;
-  let answer: Response;
-  let text: string;
-  try {
-    answer = await wire.fetch(wire.url + asked.path, {
+  const until = signal ? (AbortSignal.any?.([signal, limit]) ?? signal) : limit;
+  const exchange = async (): Promise<[Response, string]> => {
+    const answer = await wire.fetch(wire.url + asked.path, {
       method: asked.method ?? 'GET',
       headers,
       body: asked.body ? JSON.stringify(asked.body) : null,
-      signal: signal ? (AbortSignal.any?.([signal, limit]) ?? signal) : limit,
+      signal: until,
       cache: 'no-store',
       credentials: 'omit',
       redirect: 'error',
     });
-    text = await answer.text();
+    return [answer, await answer.text()];
+  };
+  let answer: Response;
+  let text: string;
+  try {
+    // An abort may not reach a body that is read already: on Node 20 it goes with its request.
+    [answer, text] = await abortable(exchange(), until);
   } catch (cause) {
     signal?.throwIfAborted();
     throw new GatebookError('unavailable', `${wire.url} doesn't answer.`, { cause });

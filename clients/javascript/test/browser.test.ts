@@ -1,9 +1,9 @@
 /** The client in pages: two tabs of one origin that share a session. */
 
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 
-import { hasChromium, launch, site, tabs as open } from './pages.mjs';
+import { connect, hasChromium, site, tabs as open } from './pages.mjs';
 import type { calling } from './programs/calling.mjs';
 import { serviceAt } from './service.js';
 
@@ -23,25 +23,22 @@ describe.skipIf(!hasChromium)('two tabs', () => {
   let pages: Awaited<ReturnType<typeof site>>;
   const service = serviceAt(inject('service'));
   let user_key: string;
-  let tabs: Page[];
 
   beforeAll(async () => {
     pages = await site(PACKAGE, IMPORTS, inject('origin'));
-    browser = await launch();
+    browser = await connect(inject('browser'));
     user_key = await service.register();
   });
   afterAll(async () => {
     await browser?.close();
     await pages?.close();
   });
-  beforeEach(async () => {
-    tabs = await open(browser, pages.origin, 2);
-  });
-  afterEach(() => tabs[0]!.context().close());
 
-  test.each(['localStorageStore', 'indexedDBStore'] as const)('share rotating tokens in %s', async (store) => {
+  const stores = ['localStorageStore', 'indexedDBStore'] as const;
+  test.concurrent.each(stores)('share rotating tokens in %s', async (store) => {
     const { refresh_token } = await service.authenticate(user_key);
     const given = { url: service.url, refresh_token, store, tasks: 5, seconds: 3 };
+    const tabs = await open(browser, pages.origin, 2);
     const told = await Promise.all(tabs.map((tab) => tab.evaluate((given) => (globalThis as unknown as Global).calling(given), given)));
     expect(told.flatMap((each) => each.wrong)).toEqual([]);
     for (const { calls, changes, tokens } of told) {
@@ -54,7 +51,8 @@ describe.skipIf(!hasChromium)('two tabs', () => {
     expect(refreshes).toBeLessThanOrEqual(Math.max(told[0]!.tokens, told[1]!.tokens) + 2);
   });
 
-  test('are signed out together, and hear of it', async () => {
+  test.concurrent('are signed out together, and hear of it', async () => {
+    const tabs = await open(browser, pages.origin, 2);
     const { refresh_token } = await service.authenticate(user_key);
     const heard = await Promise.all(
       tabs.map((tab) =>
@@ -82,7 +80,8 @@ describe.skipIf(!hasChromium)('two tabs', () => {
     }
   });
 
-  test('hear why a token is refused, from another origin', async () => {
+  test.concurrent('hear why a token is refused, from another origin', async () => {
+    const tabs = await open(browser, pages.origin, 2);
     const { refresh_token } = await service.authenticate(user_key);
     const found = await tabs[0]!.evaluate(
       async ([url, refresh_token]) => {
@@ -100,7 +99,8 @@ describe.skipIf(!hasChromium)('two tabs', () => {
     expect(found).toEqual(['string', 'reauthentication_required']);
   });
 
-  test('one that is frozen with the lock is not waited for for ever', async () => {
+  test.concurrent('one that is frozen with the lock is not waited for for ever', async () => {
+    const tabs = await open(browser, pages.origin, 2);
     const took = await tabs[0]!.evaluate(async () => {
       const { localStorageStore } = globalThis as unknown as Global;
       const store = localStorageStore();

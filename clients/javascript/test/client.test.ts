@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, inject, test, vi } from 'vitest';
 
 import { createClient, GatebookError, memoryStore, type Fetch } from '../src/index.js';
-import { SECRET, serve, serviceAt } from './service.js';
+import { SECRET, serviceAt } from './service.js';
 
 const service = serviceAt(inject('service'));
 let user_key: string;
@@ -60,23 +60,6 @@ describe('renewing', () => {
     const answer = await client.fetch(`${service.url}/me`);
     expect(answer.status).toBe(200);
     expect(((await answer.json()) as { session_id: string }).session_id).not.toBe(session_id);
-  });
-
-  test('a service that restarts is waited for', async () => {
-    const own = await serve({ ACCESS_TOKEN_TTL: '2' });
-    try {
-      const client = createClient({
-        url: own.url,
-        credentials: { user_key: await own.register(), user_secret: SECRET },
-      });
-      const { session_id } = await client.api.me();
-      await own.stop();
-      const call = client.api.me();
-      await own.start();
-      expect((await call).session_id).toBe(session_id);
-    } finally {
-      await own.end();
-    }
   });
 
   test('nothing of it was a reuse', () => {

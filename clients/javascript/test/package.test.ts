@@ -9,7 +9,7 @@ import { gunzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 
-import { hasChromium, launch, site } from './pages.mjs';
+import { connect, hasChromium, site, tabs } from './pages.mjs';
 import { fences } from './readme.js';
 import { SECRET, serviceAt } from './service.js';
 import { sizeOf } from './size.js';
@@ -83,13 +83,11 @@ describe.skipIf(!hasChromium)('in a page', () => {
       jose: '/node_modules/jose/dist/webapi/index.js',
     };
     [browser, pages, user_key] = await Promise.all([
-      launch(),
+      connect(inject('browser')),
       site(project, imports, inject('second')),
       service.register(),
     ]);
-    page = await browser.newPage();
-    await page.goto(pages.origin);
-    await page.waitForFunction('window.loaded');
+    [page] = (await tabs(browser, pages.origin, 1)) as [Page];
   });
   afterAll(async () => {
     await browser?.close();

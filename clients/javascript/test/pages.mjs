@@ -14,19 +14,26 @@ if (!hasChromium) {
   console.warn(`\n*** ${message} ***\n`);
 }
 
-export const launch = () =>
-  chromium.launch({
-    executablePath: CHROMIUM,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+const OPTIONS = {
+  executablePath: CHROMIUM,
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+};
+
+export const launch = () => chromium.launch(OPTIONS);
+
+/** One that several programs share: each connects to its address. */
+export const launchServer = () => chromium.launchServer(OPTIONS);
+
+/** @param {string} address */
+export const connect = (address) => chromium.connect(address);
 
 /**
  * Serves a folder, and at `/` a page that has what these modules of it export in its global scope.

@@ -71,7 +71,12 @@ export function follow(
   async function read(): Promise<void> {
     ahead = undefined;
     const silent = new AbortController();
-    const leave = (): void => silent.abort(new GatebookError('unavailable', 'The stream is silent.'));
+    let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+    // An abort may not reach a body that is read already: on Node 20 it goes with its request.
+    const leave = (): void => {
+      silent.abort();
+      reader?.cancel().catch(() => {});
+    };
     closing.signal.addEventListener('abort', leave);
     let timer = setTimeout(leave, SILENCE);
     try {
@@ -86,14 +91,15 @@ export function follow(
       });
       if (!answer.ok) throw refusal(answer, await answer.text());
       if (!answer.body) throw unexpected(answer.status);
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      reader = answer.body.getReader();
+      const decoder = new TextDecoder();
       let rest = '';
       for (;;) {
         const { done, value } = await reader.read();
         if (done) return;
         clearTimeout(timer);
         timer = setTimeout(leave, SILENCE);
-        rest += value;
+        rest += decoder.decode(value, { stream: true });
         // The other half of a line's end may be on its way.
         if (rest.endsWith('\r')) continue;
         const events = rest.replace(/\r\n?/g, '\n').split('\n\n');
@@ -103,7 +109,7 @@ export function follow(
     } finally {
       clearTimeout(timer);
       closing.signal.removeEventListener('abort', leave);
-      silent.abort();
+      leave();
     }
   }
 

@@ -7,7 +7,7 @@
 import { calculateJwkThumbprint, importJWK, type CryptoKey, type JWK } from 'jose';
 
 import { GatebookError } from '../errors.js';
-import { refusal as refusedWith, unexpected, type Fetch } from '../wire.js';
+import { abortable, refusal as refusedWith, unexpected, type Fetch } from '../wire.js';
 import { encode } from './token.js';
 
 export interface PublicKey {
@@ -90,14 +90,15 @@ export function keys(wire: { readonly url: string; readonly fetch: Fetch }, stal
 
   async function ask(before: KeySet | undefined): Promise<KeySet> {
     const at = (askedAt = performance.now());
+    const limit = AbortSignal.timeout(TIMEOUT);
     const answer = await wire.fetch(wire.url + PATH, {
       headers: before?.etag ? { 'if-none-match': before.etag } : {},
-      signal: AbortSignal.timeout(TIMEOUT),
+      signal: limit,
       cache: 'no-store',
       credentials: 'omit',
       redirect: 'error',
     });
-    const text = await answer.text();
+    const text = await abortable(answer.text(), limit);
     const age = ageOf(answer.headers.get('cache-control'));
     if (answer.status === 304 && before) return { ...before, at, age };
     if (!answer.ok) throw refusedWith(answer, text);
