@@ -22,12 +22,10 @@ describe.skipIf(!hasChromium)('two tabs', () => {
   let browser: Browser;
   let pages: Awaited<ReturnType<typeof site>>;
   const service = serviceAt(inject('service'));
-  let user_key: string;
 
   beforeAll(async () => {
     pages = await site(PACKAGE, IMPORTS, inject('origin'));
     browser = await connect(inject('browser'));
-    user_key = await service.register();
   });
   afterAll(async () => {
     await browser?.close();
@@ -36,11 +34,11 @@ describe.skipIf(!hasChromium)('two tabs', () => {
 
   const stores = ['localStorageStore', 'indexedDBStore'] as const;
   test.concurrent.each(stores)('share rotating tokens in %s', async (store) => {
-    const { refresh_token } = await service.authenticate(user_key);
+    const { refresh_token } = await service.authenticate(await service.register());
     const given = { url: service.url, refresh_token, store, tasks: 5, seconds: 3 };
     const tabs = await open(browser, pages.origin, 2);
     const told = await Promise.all(tabs.map((tab) => tab.evaluate((given) => (globalThis as unknown as Global).calling(given), given)));
-    expect(told.flatMap((each) => each.wrong)).toEqual([]);
+    expect(told.flatMap((each) => each.wrong).map((each) => each.slice(0, 300))).toEqual([]);
     for (const { calls, changes, tokens } of told) {
       expect(calls).toBeGreaterThan(5);
       expect(changes).toBeGreaterThan(1);
@@ -53,7 +51,7 @@ describe.skipIf(!hasChromium)('two tabs', () => {
 
   test.concurrent('are signed out together, and hear of it', async () => {
     const tabs = await open(browser, pages.origin, 2);
-    const { refresh_token } = await service.authenticate(user_key);
+    const { refresh_token } = await service.authenticate(await service.register());
     const heard = await Promise.all(
       tabs.map((tab) =>
         tab.evaluate(
@@ -82,7 +80,7 @@ describe.skipIf(!hasChromium)('two tabs', () => {
 
   test.concurrent('hear why a token is refused, from another origin', async () => {
     const tabs = await open(browser, pages.origin, 2);
-    const { refresh_token } = await service.authenticate(user_key);
+    const { refresh_token } = await service.authenticate(await service.register());
     const found = await tabs[0]!.evaluate(
       async ([url, refresh_token]) => {
         const { createClient, memoryStore } = globalThis as unknown as Global;
