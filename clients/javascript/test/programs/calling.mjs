@@ -10,7 +10,7 @@ const PAUSE = 500;
  * @param {{ url: string, refresh_token: string, store: 'localStorageStore' | 'indexedDBStore', tasks: number, seconds: number }} given
  */
 export async function calling({ url, refresh_token, store, tasks, seconds }) {
-  const told = { calls: 0, changes: 0, refreshes: 0, wrong: /** @type {string[]} */ ([]) };
+  const told = { calls: 0, late: 0, changes: 0, refreshes: 0, wrong: /** @type {string[]} */ ([]) };
   const client = createClient({
     url,
     credentials: { refresh_token },
@@ -30,7 +30,9 @@ export async function calling({ url, refresh_token, store, tasks, seconds }) {
         const said = await answer.text();
         told.calls++;
         tokens.add(await client.token());
-        if (answer.status !== 200 && answer.status !== 503) told.wrong.push(`${answer.status} ${said}`);
+        // On a machine with too much to do a token of two seconds can be over when it arrives.
+        if (said.includes('"reason":"expired"')) told.late++;
+        else if (answer.status !== 200 && answer.status !== 503) told.wrong.push(`${answer.status} ${said}`);
       } catch (error) {
         const { code, message } = /** @type {{ code?: string, message: string }} */ (error);
         // That the service was gone in the midst of the call is not the client's to hide.
