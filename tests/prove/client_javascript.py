@@ -3,8 +3,9 @@
 In the long form 8 processes of Node, of 50 tasks each, call for a minute with tokens of two seconds
 that rotate always, one file for all; meanwhile the service is stopped for ten seconds and started
 again. Then two tabs of a browser do the same for a minute. Nobody is refused, but for a token that
-was over on its way, and no reuse is recorded. Then 100 sessions end, and a verifier refuses 99 of their tokens within a second. The
-control: two programs that share a refresh token and no file. Knows the client as its users do.
+was over on its way, and no reuse is recorded. Then 100 sessions end, and a verifier refuses 99 of
+their tokens within a second. The control: two programs that share a refresh token and no file.
+Knows the client as its users do.
 """
 
 from __future__ import annotations
