@@ -29,7 +29,11 @@ OPEN_TO_ALL: Final = frozenset(
 Header = tuple[bytes, bytes]
 
 _VARY: Final = (b"vary", b"Origin")
-_EXPOSED: Final = (b"access-control-expose-headers", b"Link, Retry-After, X-Request-Id")
+_EXPOSED: Final = (
+    b"access-control-expose-headers",
+    # The challenge says whether a new token would help (RFC 6750 §3.1).
+    b"Link, Retry-After, WWW-Authenticate, X-Request-Id",
+)
 _MAX_AGE: Final = (b"access-control-max-age", b"600")
 _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"GET, POST, DELETE"),

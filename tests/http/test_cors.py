@@ -31,6 +31,15 @@ def test_a_page_that_was_named_may_ask_for_a_user(start, path: str) -> None:
     assert read.headers["vary"] == "Origin"
 
 
+def test_a_page_reads_why_it_is_refused_and_when_to_come_again(start) -> None:
+    answer = start(CORS_ORIGINS=PAGE).get(
+        "/me", headers={"Origin": PAGE, "Authorization": "Bearer none"}
+    )
+    assert answer.status_code == 401
+    exposed = answer.headers["access-control-expose-headers"].lower().split(", ")
+    assert exposed == ["link", "retry-after", "www-authenticate", "x-request-id"]
+
+
 @pytest.mark.parametrize("origin", ["https://evil.example.org", "null", f"{PAGE}.evil.example"])
 def test_any_other_may_not(start, origin: str) -> None:
     api = start(CORS_ORIGINS=PAGE)

@@ -26,18 +26,20 @@ class Ran(NamedTuple):
     printed: str
 
 
-def found() -> str:
-    """The path of a Node that is new enough and has the packages.
+def found(
+    package: Path = PACKAGES / "openid-client", tried: str = "The OAuth libraries of Node were"
+) -> str:
+    """The path of a Node that is new enough and has the packages, of which one is looked for.
 
     Without one the test is skipped, and in CI it fails.
     """
     node = shutil.which("node")
     if node is None or _version(node) < OLDEST:
-        _lack(f"there is no Node {OLDEST} or newer here")
-    if not (PACKAGES / "openid-client").is_dir():
+        lack(tried, f"there is no Node {OLDEST} or newer here")
+    if not package.is_dir():
         if shutil.which("npm") is not None:
             pytest.fail("The packages of Node are not installed: `./run test` does that.")
-        _lack("there is no npm here")
+        lack(tried, "there is no npm here")
     return node
 
 
@@ -63,8 +65,9 @@ def _version(node: str) -> int:
     return int(version[1]) if version else 0
 
 
-def _lack(what: str) -> NoReturn:
-    message = f"The OAuth libraries of Node were NOT tried: {what}."
+def lack(tried: str, what: str) -> NoReturn:
+    """Skip, loudly; in CI fail."""
+    message = f"{tried} NOT tried: {what}."
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)

@@ -54,6 +54,7 @@ NAMES: Final = (
     "as_of",
     "verified",
     "client_python",
+    "client_javascript",
 )
 SECONDS_A_NAME: Final = 19 * 60
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -82,12 +83,17 @@ _SOURCES: Final = (
     "tests/http/steps.py",
     "tests/golden/openapi.json",
     "tests/oauth_clients/conftest.py",
+    "tests/oauth_clients/on_node.py",
     "tests/oauth_clients/program.py",
     "clients/python/gatebook_client",
+    "clients/javascript/src",
+    "clients/javascript/test/programs",
+    "clients/javascript/package-lock.json",
+    "tests/clients_javascript/package.py",
     "requirements.lock",
     "tests/requirements.lock",
 )
-"""What decides what a proof finds: folders of Python, and files."""
+"""What decides what a proof finds: folders of source, and files."""
 
 
 class Proof(Protocol):
@@ -206,7 +212,8 @@ def sources() -> list[Path]:
     found: list[Path] = []
     for name in _SOURCES:
         path = ROOT / name
-        found += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        inside = (each for each in path.rglob("*") if each.suffix in {".py", ".ts", ".mjs"})
+        found += sorted(inside) if path.is_dir() else [path]
     return found
 
 

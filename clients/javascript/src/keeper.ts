@@ -1,0 +1,284 @@
+/**
+ * Keeps one user's tokens good: renews them in good time, once for all who need them.
+ *
+ * Knows nothing of the requests that the tokens are for. It has no timers: whoever needs a token
+ * brings about its renewal.
+ */
+
+import { GatebookError, passing, type Problem } from './errors.js';
+import type { Kept, Locked, Store } from './store.js';
+import { generationOf, readTimes, sessionOf, type Times } from './tokens.js';
+import { abortable, ask, insist, unexpected, type Wire } from './wire.js';
+
+/** A key and its secret, a refresh token of a session that was begun elsewhere, or both. */
+export interface Credentials {
+  readonly user_key?: string | undefined;
+  readonly user_secret?: string | undefined;
+  readonly refresh_token?: string | undefined;
+}
+
+export type Given = Credentials | (() => Credentials | undefined | Promise<Credentials | undefined>);
+
+/** How it stands with the session; never a token. */
+export interface Change {
+  readonly state: 'signed_in' | 'signed_out';
+  readonly session_id?: string;
+  /** Of the access token, by the service's clock. */
+  readonly expires_at?: Date;
+}
+
+export interface Held extends Kept {
+  readonly access_token: string;
+  readonly times: Times;
+  /** When it was got, on both clocks of the program, in ms; and its remaining life then, in ms. */
+  readonly got: number;
+  readonly gotWall: number;
+  readonly life: number;
+}
+
+interface Tokens {
+  readonly access_token: string;
+  readonly refresh_token?: string;
+}
+
+/** Milliseconds before its end at which a token is renewed; at most a fifth of its life. */
+const MARGIN = 60_000;
+/** Milliseconds for which what was refused isn't tried again; twice as long each time. */
+const HOLD = 30_000;
+const LONGEST_HOLD = 900_000;
+
+/** Milliseconds since it was got: a clock that was set, or one that slept, makes it only older. */
+const age = (held: Held): number => Math.max(performance.now() - held.got, Date.now() - held.gotWall);
+const margin = (held: Held): number => Math.min(MARGIN, ((held.times.exp - held.times.iat) * 1000) / 5);
+const isOld = (held: Held): boolean => age(held) >= held.life - margin(held);
+/** In the last part of the margin it isn't sent any more: it has to arrive, too. */
+const isOver = (held: Held): boolean => age(held) >= held.life - margin(held) / 4;
+
+
+/** What keeps the tokens; it hides behind these. */
+export interface Keeper {
+  /** What can be used; waits for it if need be. What is getting old is renewed meanwhile. */
+  good(signal?: AbortSignal | null): Promise<Held>;
+  /** What to try after this was refused; undefined when another one would be refused as well. */
+  insteadOf(held: Held, signal?: AbortSignal | null): Promise<Held | undefined>;
+  /** End the session at the service, and hold nothing any more, here and in the store. */
+  signOut(signal?: AbortSignal): Promise<void>;
+  onChange(listener: (change: Change) => void): () => void;
+}
+
+export function keep(wire: Wire, credentials: Given | undefined, store: Store, rotate: boolean): Keeper {
+  const listeners = new Set<(change: Change) => void>();
+  const alone: Locked = store.locked ?? ((work) => work(() => {}));
+  let held: Held | undefined;
+  let flight: Promise<Held> | undefined;
+  /** The access token that was refused last, and the one that was got because of it. */
+  let refused: string | undefined;
+  let forced: string | undefined;
+  /** Why nothing could be got, and until when (monotonic, ms) that isn't tried again. */
+  let refusal: GatebookError | undefined;
+  let againAt = 0;
+  let hold = HOLD;
+
+  /** Those that were given, not those that are asked for. */
+  const given = (): Credentials | undefined => (typeof credentials === 'function' ? undefined : credentials);
+
+  /** One promise for all who wait; whoever gives up takes nothing from the others. */
+  const join = (): Promise<Held> =>
+    (flight ??= renew().finally(() => {
+      flight = undefined;
+    }));
+
+  async function renew(): Promise<Held> {
+    if (refusal && performance.now() < againAt) throw refusal;
+    const bad = refused;
+    try {
+      const tried = new Set<string>();
+      let asked = given();
+      // The store is locked for one request at a time, never for a pause or while somebody types.
+      const once = (): Promise<Held | undefined> =>
+        insist(wire.patience, () => alone((mine) => obtain(bad, asked, tried, mine)), passing);
+      let found = await once();
+      if (!found && typeof credentials === 'function') {
+        asked = (await credentials()) ?? {};
+        found = await once();
+      }
+      if (!found) throw again();
+      refusal = undefined;
+      hold = HOLD;
+      againAt = 0;
+      if (bad && held?.access_token === bad) forced = found.access_token;
+      take(found);
+      return found;
+    } catch (error) {
+      if (error instanceof GatebookError) holdOff(error);
+      throw error;
+    }
+  }
+
+  /** Don't ask again what was just refused, however many wish it. */
+  function holdOff(error: GatebookError): void {
+    let wait = passing(error) ? Math.min((error.retryAfter ?? 0) * 1000, LONGEST_HOLD) : 0;
+    if (error.code === again().code) {
+      wait = hold;
+      hold = Math.min(wait * 2, LONGEST_HOLD);
+      take(undefined);
+    }
+    refusal = error;
+    againAt = performance.now() + wait;
+  }
+
+  /** What can be had with these credentials; undefined when nobody has been asked for them yet. */
+  async function obtain(
+    bad: string | undefined,
+    asked: Credentials | undefined,
+    tried: Set<string>,
+    mine: () => void,
+  ): Promise<Held | undefined> {
+    const found = read(await kept());
+    if (found && !isOld(found) && found.access_token !== bad) return found;
+    let problem: Problem | undefined;
+    for (const token of refreshTokens(found, asked?.refresh_token)) {
+      if (tried.has(token)) continue;
+      try {
+        return await got('/refresh', { refresh_token: token, ...(rotate && { rotate }) }, mine, token);
+      } catch (error) {
+        problem = refusedWith(error);
+        tried.add(token);
+        // Where nothing keeps others out, one of them may have been first.
+        const newer = read(await kept());
+        if (newer && newer.refresh_token !== token && !isOld(newer)) return newer;
+      }
+    }
+    if (!asked && typeof credentials === 'function') return undefined;
+    const { user_key, user_secret } = asked ?? {};
+    try {
+      if (user_key && user_secret) return await got('/authenticate', { user_key, user_secret }, mine);
+    } catch (error) {
+      problem = refusedWith(error);
+    }
+    throw again(problem);
+  }
+
+  /** Those worth trying: the newest of the session that is known last, then the given one. */
+  function refreshTokens(found: Kept | undefined, given: string | undefined): string[] {
+    const all = [found?.refresh_token, held?.refresh_token, given].filter((each) => each !== undefined);
+    const known = all.filter((each) => sessionOf(each) === sessionOf(all[0]));
+    known.sort((a, b) => generationOf(b) - generationOf(a));
+    return [...known.slice(0, 1), ...all.slice(-1).filter((each) => !known.includes(each))];
+  }
+
+  async function got(path: string, body: object, mine: () => void, used?: string): Promise<Held> {
+    mine();
+    const sent = performance.now();
+    const sentWall = Date.now();
+    const answer = await ask<Partial<Tokens> | undefined>(wire, { method: 'POST', path, body });
+    const { access_token = '', refresh_token = used } = answer ?? {};
+    const times = readTimes(access_token);
+    if (typeof refresh_token !== 'string') throw unexpected(200);
+    // It was made after it was asked for, and what it says of that is cut to whole seconds.
+    const fresh = { access_token, refresh_token, ahead: times.iat + 1 - sentWall / 1000 };
+    mine();
+    try {
+      await store.write(fresh);
+    } catch (cause) {
+      // The old one is good until the new one is used, which must not happen unless everybody
+      // who shares them can know. A session of one's own may do without.
+      if (used && refresh_token !== used) throw unkept(cause);
+    }
+    return { ...fresh, times, got: sent, gotWall: sentWall, life: (times.exp - times.iat - 1) * 1000 };
+  }
+
+  async function kept(): Promise<Kept | null> {
+    try {
+      return await store.read();
+    } catch (cause) {
+      throw unkept(cause);
+    }
+  }
+
+  /** What is kept, as held; undefined when it is another user's, who may have been here before. */
+  function read(found: Kept | null): Held | undefined {
+    const { access_token, refresh_token, ahead = 0 } = found ?? {};
+    if (!access_token || access_token === held?.access_token) return access_token ? held : undefined;
+    try {
+      const times = readTimes(access_token);
+      const { user_key, refresh_token: mine } = given() ?? {};
+      if (user_key ? user_key !== times.sub : mine && sessionOf(mine) !== sessionOf(refresh_token)) return undefined;
+      const now = Date.now();
+      const life = Math.min(times.exp - ahead - now / 1000, times.exp - times.iat) * 1000;
+      return { ...found, access_token, times, got: performance.now(), gotWall: now, life };
+    } catch {
+      return undefined;
+    }
+  }
+
+  function take(found: Held | undefined): void {
+    const before = held?.access_token;
+    held = found;
+    if (before === found?.access_token) return;
+    const change: Change = found
+      ? { state: 'signed_in', session_id: found.times.sid, expires_at: new Date(found.times.exp * 1000) }
+      : { state: 'signed_out' };
+    // What a listener throws is the program's to hear of, and stops nothing here.
+    for (const listener of listeners) queueMicrotask(() => listener(change));
+  }
+
+  /** Credentials that are asked for are asked for again; those that were given are used up. */
+  function signedOut(): void {
+    credentials = typeof credentials === 'function' ? credentials : undefined;
+    refusal = undefined;
+    take(undefined);
+  }
+
+  // What another tab keeps is held here, too.
+  store.hear?.((told) => {
+    const found = read(told);
+    if (!told) signedOut();
+    if (!found) return;
+    refusal = undefined;
+    take(found);
+  });
+
+  return {
+    async good(signal) {
+      signal?.throwIfAborted();
+      const now = held;
+      if (!now || isOver(now)) return abortable(join(), signal);
+      if (isOld(now) && performance.now() >= againAt) join().catch(() => {});
+      return now;
+    },
+    async insteadOf(than, signal) {
+      if (held && held.access_token !== than.access_token && !isOld(held)) return held;
+      const young = age(than) < Math.min(HOLD, than.life / 5);
+      if (than.access_token === forced && young) return undefined;
+      refused = than.access_token;
+      return abortable(join(), signal);
+    },
+    async signOut(signal) {
+      await flight?.catch(() => {});
+      const refresh_token = read(await kept())?.refresh_token ?? held?.refresh_token ?? given()?.refresh_token;
+      signedOut();
+      await store.write(null);
+      const revoke = { method: 'POST', path: '/revoke', body: { refresh_token } };
+      if (refresh_token) await insist(wire.patience, () => ask(wire, revoke, signal), passing, signal);
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+const again = (problem?: Problem): GatebookError =>
+  new GatebookError('reauthentication_required', 'What is held is refused: log in again.', { problem });
+
+const unkept = (cause: unknown): GatebookError =>
+  cause instanceof GatebookError
+    ? cause
+    : new GatebookError('store_unavailable', 'The store can not be read or written.', { cause });
+
+/** The problem of a refusal; anything else is thrown on. */
+function refusedWith(error: unknown): Problem | undefined {
+  if (error instanceof GatebookError && /^invalid_(token|credentials)$/.test(error.code)) return error.problem;
+  throw error;
+}
