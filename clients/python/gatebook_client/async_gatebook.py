@@ -5,12 +5,9 @@ The same as `Gatebook`, call by call: a test compares the two.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
-from types import TracebackType
-from typing import Literal, Self, TypeVar
+from collections.abc import AsyncIterator, Collection
+from typing import Literal
 
-import anyio
-import httpx
 import msgspec
 
 from gatebook_client import operations
@@ -18,36 +15,22 @@ from gatebook_client.answers import (
     Event,
     Introspection,
     Me,
-    Page,
     Projection,
     Readiness,
     Session,
     SigningKey,
     User,
-    UserKey,
     Version,
 )
-from gatebook_client.auth import GatebookAuth
-from gatebook_client.errors import (
-    ConfigurationError,
-    GatebookError,
-    InvalidCredentials,
-    ServiceUnavailable,
-    TryLater,
-    UserIdTaken,
-)
+from gatebook_client.asking import AsyncAsking
 from gatebook_client.event_stream import Following
-from gatebook_client.operations import Moment, Operation
-from gatebook_client.service import PATIENCE, TIMEOUT, AsyncService, Tries, closed, unreachable
-from gatebook_client.sse import EventReader
+from gatebook_client.operations import Moment
 from gatebook_client.tokens import Tokens
-from gatebook_client.wire import Answer, base_url, error_of
 
-T = TypeVar("T")
 Order = Literal["asc", "desc"]
 
 
-class AsyncGatebook:
+class AsyncGatebook(AsyncAsking):
     """Asks the service, from the tasks of one event loop.
 
         async with AsyncGatebook(auth=…) as gatebook:
@@ -58,43 +41,6 @@ class AsyncGatebook:
     not be done twice. Raises `Refused` and its kinds for a refusal, `TryLater` when patience is at
     its end, and what `auth` raises. Lists are iterators that read page by page.
     """
-
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        auth: GatebookAuth | None = None,
-        patience: float = PATIENCE,
-        timeout: float = TIMEOUT,
-        transport: httpx.AsyncBaseTransport | None = None,
-        allow_http: bool = False,
-    ) -> None:
-        if url is None and auth is None:
-            raise ConfigurationError("Give the url of the service, or auth.")
-        self._auth = auth
-        self._service = AsyncService(
-            base_url(url, allow_http=allow_http) if url else auth.url if auth else "",
-            patience=patience,
-            timeout=timeout,
-            transport=transport,
-        )
-
-    async def __aenter__(self) -> Self:
-        """Nothing is asked yet."""
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections; `auth` goes on."""
-        await self._service.client.aclose()
 
     # Anybody
 
@@ -256,13 +202,8 @@ class AsyncGatebook:
             newest = (await self._ask(operations.newest_event())).items[0]
             after = f"{(await self.version()).log_id}:{newest.position}"
         following = Following(operations.event_stream(user_key, type), after)
-        tries = Tries(self._service.patience)
-        while True:
-            try:
-                async for event in self._stream(following, tries):
-                    yield event
-            except TryLater as error:
-                await anyio.sleep(tries.next(error))
+        async for event in self._followed(following):
+            yield event
 
     async def projections(self) -> list[Projection]:
         """The views, and how far each is."""
@@ -287,80 +228,3 @@ class AsyncGatebook:
     async def introspect(self, token: str) -> Introspection:
         """What the service says of an access token right now."""
         return await self._ask(operations.introspect(token))
-
-    # How
-
-    async def _ask(self, operation: Operation[T]) -> T:
-        answer = await self._service.ask(operation.asked, self._auth_of(operation))
-        return operation.answered(answer)
-
-    def _auth_of(self, operation: Operation[T]) -> GatebookAuth | None:
-        if not operation.bearer:
-            return None
-        if self._auth is None:
-            raise ConfigurationError("This takes an access token: Gatebook(auth=GatebookAuth(…)).")
-        return self._auth
-
-    async def _made(self, operation: Operation[UserKey], user_id: str, user_secret: str) -> str:
-        tries, lost = Tries(self._service.patience), False
-        while True:
-            try:
-                return (await self._ask(operation)).user_key
-            except UserIdTaken as taken:
-                if not lost:
-                    raise
-                try:
-                    return await self.find_user_key(user_id, user_secret)
-                except InvalidCredentials:
-                    raise taken from None
-            except ServiceUnavailable as error:
-                lost = True
-                await anyio.sleep(tries.next(error))
-            try:
-                return await self.find_user_key(user_id, user_secret)
-            except InvalidCredentials:
-                pass  # It wasn't done, or isn't yet: ask again, and be told.
-
-    async def _items(self, page: Callable[[str | None], Operation[Page[T]]]) -> AsyncIterator[T]:
-        after: str | None = None
-        while True:
-            found = await self._ask(page(after))
-            for each in found.items:
-                yield each
-            after = found.next
-            if after is None:
-                return
-
-    async def _stream(self, following: Following, tries: Tries) -> AsyncIterator[Event]:
-        """Until it breaks, by TryLater; or raises what it was refused with."""
-        if self._auth is None:
-            raise ConfigurationError("This takes an access token: Gatebook(auth=GatebookAuth(…)).")
-        reader = EventReader()
-        try:
-            async with self._service.client.stream(
-                "GET",
-                f"{self._service.url}{following.path}",
-                headers=following.headers,
-                auth=self._auth,
-                timeout=following.timeout,
-            ) as answer:
-                if answer.is_error:
-                    raise _refusal(answer.status_code, answer.headers, await answer.aread())
-                try:
-                    async for line in answer.aiter_lines():
-                        event = following.heard(reader.feed(line))
-                        if event is not None:
-                            yield event
-                finally:
-                    tries.restart()  # however long it was quiet, it was there until now
-        except httpx.RequestError as error:
-            raise unreachable(self._service.url, error) from None
-        except RuntimeError:
-            if self._service.is_closed:
-                raise closed() from None
-            raise
-        raise ServiceUnavailable("The stream of events ended.")
-
-
-def _refusal(status: int, headers: httpx.Headers, body: bytes) -> GatebookError:
-    return error_of(Answer(status, headers, body))

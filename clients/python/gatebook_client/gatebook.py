@@ -1,17 +1,13 @@
 """`Gatebook`: everything that the service can be asked, as typed calls.
 
-What is asked is `operations`'; knows how to ask it, page by page, and what to do when an answer
-was lost. `AsyncGatebook` is the same for tasks.
+What is asked is `operations`', and how it is asked `asking`'s. For tasks: `AsyncGatebook`.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterator
-from types import TracebackType
-from typing import Literal, Self, TypeVar
+from collections.abc import Collection, Iterator
+from typing import Literal
 
-import httpx
 import msgspec
 
 from gatebook_client import operations
@@ -19,36 +15,22 @@ from gatebook_client.answers import (
     Event,
     Introspection,
     Me,
-    Page,
     Projection,
     Readiness,
     Session,
     SigningKey,
     User,
-    UserKey,
     Version,
 )
-from gatebook_client.auth import GatebookAuth
-from gatebook_client.errors import (
-    ConfigurationError,
-    GatebookError,
-    InvalidCredentials,
-    ServiceUnavailable,
-    TryLater,
-    UserIdTaken,
-)
+from gatebook_client.asking import Asking
 from gatebook_client.event_stream import Following
-from gatebook_client.operations import Moment, Operation
-from gatebook_client.service import PATIENCE, TIMEOUT, Service, Tries, closed, unreachable
-from gatebook_client.sse import EventReader
+from gatebook_client.operations import Moment
 from gatebook_client.tokens import Tokens
-from gatebook_client.wire import Answer, base_url, error_of
 
-T = TypeVar("T")
 Order = Literal["asc", "desc"]
 
 
-class Gatebook:
+class Gatebook(Asking):
     """Asks the service, from any thread.
 
         with Gatebook(auth=GatebookAuth(url, user_key=…, user_secret=…)) as gatebook:
@@ -59,43 +41,6 @@ class Gatebook:
     not be done twice. Raises `Refused` and its kinds for a refusal, `TryLater` when patience is at
     its end, and what `auth` raises. Lists are iterators that read page by page.
     """
-
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        auth: GatebookAuth | None = None,
-        patience: float = PATIENCE,
-        timeout: float = TIMEOUT,
-        transport: httpx.BaseTransport | None = None,
-        allow_http: bool = False,
-    ) -> None:
-        if url is None and auth is None:
-            raise ConfigurationError("Give the url of the service, or auth.")
-        self._auth = auth
-        self._service = Service(
-            base_url(url, allow_http=allow_http) if url else auth.url if auth else "",
-            patience=patience,
-            timeout=timeout,
-            transport=transport,
-        )
-
-    def __enter__(self) -> Self:
-        """Nothing is asked yet."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections; `auth` goes on."""
-        self._service.close()
 
     # Anybody
 
@@ -252,13 +197,7 @@ class Gatebook:
             # So that a stream which breaks before its first event is resumed from here, too.
             newest = self._ask(operations.newest_event()).items[0]
             after = f"{self.version().log_id}:{newest.position}"
-        following = Following(operations.event_stream(user_key, type), after)
-        tries = Tries(self._service.patience)
-        while True:
-            try:
-                yield from self._stream(following, tries)
-            except TryLater as error:
-                time.sleep(tries.next(error))
+        yield from self._followed(Following(operations.event_stream(user_key, type), after))
 
     def projections(self) -> list[Projection]:
         """The views, and how far each is."""
@@ -283,79 +222,3 @@ class Gatebook:
     def introspect(self, token: str) -> Introspection:
         """What the service says of an access token right now."""
         return self._ask(operations.introspect(token))
-
-    # How
-
-    def _ask(self, operation: Operation[T]) -> T:
-        answer, _, _ = self._service.ask(operation.asked, self._auth_of(operation))
-        return operation.answered(answer)
-
-    def _auth_of(self, operation: Operation[T]) -> GatebookAuth | None:
-        if not operation.bearer:
-            return None
-        if self._auth is None:
-            raise ConfigurationError("This takes an access token: Gatebook(auth=GatebookAuth(…)).")
-        return self._auth
-
-    def _made(self, operation: Operation[UserKey], user_id: str, user_secret: str) -> str:
-        tries, lost = Tries(self._service.patience), False
-        while True:
-            try:
-                return self._ask(operation).user_key
-            except UserIdTaken as taken:
-                if not lost:
-                    raise
-                try:
-                    return self.find_user_key(user_id, user_secret)
-                except InvalidCredentials:
-                    raise taken from None
-            except ServiceUnavailable as error:
-                lost = True
-                time.sleep(tries.next(error))
-            try:
-                return self.find_user_key(user_id, user_secret)
-            except InvalidCredentials:
-                pass  # It wasn't done, or isn't yet: ask again, and be told.
-
-    def _items(self, page: Callable[[str | None], Operation[Page[T]]]) -> Iterator[T]:
-        after: str | None = None
-        while True:
-            found = self._ask(page(after))
-            yield from found.items
-            after = found.next
-            if after is None:
-                return
-
-    def _stream(self, following: Following, tries: Tries) -> Iterator[Event]:
-        """Until it breaks, by TryLater; or raises what it was refused with."""
-        if self._auth is None:
-            raise ConfigurationError("This takes an access token: Gatebook(auth=GatebookAuth(…)).")
-        reader = EventReader()
-        try:
-            with self._service.client().stream(
-                "GET",
-                f"{self._service.url}{following.path}",
-                headers=following.headers,
-                auth=self._auth,
-                timeout=following.timeout,
-            ) as answer:
-                if answer.is_error:
-                    raise _refusal(answer.status_code, answer.headers, answer.read())
-                try:
-                    for line in answer.iter_lines():
-                        event = following.heard(reader.feed(line))
-                        if event is not None:
-                            yield event
-                finally:
-                    tries.restart()  # however long it was quiet, it was there until now
-        except httpx.RequestError as error:
-            raise unreachable(self._service.url, error) from None
-        except RuntimeError:
-            if self._service.is_closed:
-                raise closed() from None
-            raise
-        raise ServiceUnavailable("The stream of events ended.")
-
-
-def _refusal(status: int, headers: httpx.Headers, body: bytes) -> GatebookError:
-    return error_of(Answer(status, headers, body))
