@@ -351,7 +351,7 @@ def test_no_token_and_no_secret_is_shown_anywhere(
     shown = [
         *(repr(each) for each in (auth, held, keeper, keeper._held, keeper._credentials)),
         *(str(each) for each in (auth, held)),
-        *(f"{vars(each)}" for each in (keeper,)),
+        *(f"{vars(each)}" for each in (keeper, keeper._shared)),
         caplog.text,
     ]
     for text in shown:

@@ -18,13 +18,12 @@ from gatebook_client.credentials import (
     Found,
     from_environment,
     from_profile,
-    service_url,
 )
 from gatebook_client.flight import landed
 from gatebook_client.keeper import MARGIN, Held, Keeper
 from gatebook_client.service import PATIENCE, TIMEOUT, Service
 from gatebook_client.tokens import Tokens
-from gatebook_client.wire import token_refused
+from gatebook_client.wire import base_url, token_refused
 
 if TYPE_CHECKING:
     from httpx2 import Auth as _Httpx2Auth
@@ -87,7 +86,7 @@ class GatebookAuth(httpx.Auth, _Httpx2Auth):
         transport: httpx.BaseTransport | None = None,
         allow_http: bool = False,
     ) -> None:
-        self._url = service_url(url, allow_http=allow_http)
+        self._url = base_url(url, allow_http=allow_http)
         self._credentials = Credentials(user_key, user_secret, refresh_token)
         self._keeper = Keeper(
             Service(self._url, patience=patience, timeout=timeout, transport=transport, idle=0),

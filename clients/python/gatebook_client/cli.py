@@ -21,7 +21,7 @@ import msgspec
 from gatebook_client.auth import GatebookAuth
 from gatebook_client.cache import FileCache
 from gatebook_client.clocks import ServiceClock
-from gatebook_client.credentials import Found, from_profile, profile_path, service_url
+from gatebook_client.credentials import Found, from_profile, profile_path
 from gatebook_client.errors import (
     ConfigurationError,
     GatebookError,
@@ -32,6 +32,7 @@ from gatebook_client.gatebook import Gatebook
 from gatebook_client.kept import Kept
 from gatebook_client.private_file import write_private
 from gatebook_client.tokens import read_times, session_of
+from gatebook_client.wire import base_url
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -100,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _login(given: argparse.Namespace) -> int:
-    url = service_url(given.url, allow_http=given.allow_http)
+    url = base_url(given.url, allow_http=given.allow_http)
     path = profile_path(given.profile)
     secret = _secret(from_stdin=given.secret_stdin)
     with Gatebook(url, allow_http=given.allow_http) as gatebook:

@@ -18,7 +18,6 @@ from gatebook_client.kept import Kept
 from gatebook_client.private_file import read_private
 from gatebook_client.tokens import read_times, session_of
 from gatebook_client.unshown import Unshown
-from gatebook_client.wire import base_url
 
 PREFIX: Final = "GATEBOOK_CLIENT_"
 NAMES: Final = ("URL", "USER_KEY", "USER_SECRET", "REFRESH_TOKEN", "PROFILE", "CACHE")
@@ -73,22 +72,6 @@ class Credentials(Unshown, msgspec.Struct, frozen=True):
             raise ConfigurationError("Give user_key and user_secret, or a refresh_token.")
         if self.refresh_token and not session_of(self.refresh_token):
             raise ConfigurationError("The refresh_token is none of Gatebook's: gbr_…")
-
-
-def service_url(url: str, *, allow_http: bool = False) -> str:
-    """The service's address without a slash at its end.
-
-    Raises ConfigurationError when it is none, or would carry secrets over plain HTTP to elsewhere;
-    what it says never repeats a password.
-    """
-    if "@" in url:
-        raise ConfigurationError("The address of the service has a user or a password in it.")
-    try:
-        return base_url(url, allow_http=allow_http)
-    except ConfigurationError:
-        raise
-    except ValueError as error:
-        raise ConfigurationError(f"{url!r} is no address of a service: {error}.") from None
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import nullcontext
 from typing import Final
 
 import msgspec
@@ -19,7 +18,6 @@ from gatebook_client.cache import FileCache
 from gatebook_client.clocks import ServiceClock
 from gatebook_client.credentials import Credentials
 from gatebook_client.errors import (
-    CacheUnavailable,
     InvalidCredentials,
     InvalidToken,
     Problem,
@@ -29,7 +27,8 @@ from gatebook_client.flight import SingleFlight, landed
 from gatebook_client.hold import HOLD, HoldOff
 from gatebook_client.kept import Kept
 from gatebook_client.service import Asked, Service
-from gatebook_client.tokens import Tokens, generation_of, newest, read_times, session_of
+from gatebook_client.sharing import Sharing
+from gatebook_client.tokens import Tokens, newest, read_times, session_of
 from gatebook_client.unshown import Unshown
 from gatebook_client.wire import http_date, read
 
@@ -59,14 +58,6 @@ class _Answered(Unshown, msgspec.Struct, frozen=True):
     refresh_token: str | None = None
 
 
-class _Unkept(Unshown, msgspec.Struct, frozen=True):
-    """Tokens that could not be written, and what the cache held when they were got."""
-
-    kept: Kept
-    instead_of: Kept
-    rotated: bool
-
-
 class Keeper:
     """For any number of threads and event loops.
 
@@ -86,7 +77,7 @@ class Keeper:
         credentials.check()
         self._service = service
         self._credentials = credentials
-        self._cache = cache.of(service.url, credentials.identity) if cache else None
+        self._shared = Sharing(service.url, credentials, cache)
         self._margin = margin
         self._rotate = rotate
         self._clock = ServiceClock()
@@ -96,11 +87,6 @@ class Keeper:
         self._forced: str | None = None
         """The mark of the one that was got because of it."""
         self._hold = HoldOff()
-        self._found: tuple[tuple[int, ...] | None, Kept] = (None, Kept())
-        """What the cache held of ours when it was read last, and its stamp before."""
-        self._unkept: _Unkept | None = None
-        self._spent: str | None = None
-        """The session of which the given refresh token was replaced, and the new one forgotten."""
         self._flight = SingleFlight("renewal", self._renew)
 
     @property
@@ -116,8 +102,7 @@ class Keeper:
         now = time.monotonic()
         if now >= held.over:
             return None
-        unkept = self._unkept is not None and self._unkept.rotated
-        if (now >= held.old or unkept) and self._hold.over:
+        if (now >= held.old or self._shared.awaits_writing) and self._hold.over:
             self._flight.join(lambda: self._other_than(held))
         return held
 
@@ -133,7 +118,7 @@ class Keeper:
     def _fly(self) -> Future[Held]:
         """A renewal, unless the last one has just failed and nobody else has got tokens since."""
         error = self._hold.error
-        if error is not None and (self._cache is None or self._cache.stamp() == self._found[0]):
+        if error is not None and not self._shared.changed:
             raise error
         return self._flight.join(self._usable)
 
@@ -165,31 +150,8 @@ class Keeper:
 
     def forget(self) -> None:
         """Hold nothing any more, here and in the cache."""
-        held, unkept = self._held, self._unkept
-        self._held = self._unkept = None
-        self._spend(held.tokens.refresh_token if held else None)
-        self._spend(unkept.kept.refresh_token if unkept else None)
-        if self._cache is not None:
-            with self._cache.locked():
-                self._spend(self._kept().refresh_token)
-                self._cache.write(
-                    Kept(
-                        url=self._service.url,
-                        identity=self._credentials.identity,
-                        spent=self._spent,
-                    )
-                )
-
-    def _spend(self, forgotten: str | None) -> None:
-        """The given token must not be shown once its successor has been: that ends the session."""
-        given = self._credentials.refresh_token
-        if (
-            given
-            and forgotten
-            and session_of(forgotten) == session_of(given)
-            and generation_of(forgotten) > generation_of(given)
-        ):
-            self._spent = session_of(given)
+        held, self._held = self._held, None
+        self._shared.forget(held.tokens.refresh_token if held else None)
 
     def close(self) -> None:
         """Wait for nothing any more, and renew no more."""
@@ -197,9 +159,9 @@ class Keeper:
 
     def _renew(self) -> Held:
         """In the thread of the flight."""
-        error, before = self._hold.error, self._found[1].tokens
+        error, before = self._hold.error, self._shared.found.tokens
         if error is not None:
-            kept = self._kept()
+            kept = self._shared.read()
             if not kept.refresh_token or kept.tokens == before:
                 raise error
         refused = self._refused
@@ -217,56 +179,14 @@ class Keeper:
 
     def _renewed(self, refused: str | None) -> Held:
         held = None
-        if self._unkept is None:
+        if not self._shared.unwritten:
             # Read without the lock: whoever has it may be waiting for the service.
-            held = self._good_of(self._kept(), refused)
+            held = self._good_of(self._shared.read(), refused)
         if held is None:
-            with self._cache.locked() if self._cache else nullcontext():
-                kept = self._settled(self._kept())
+            with self._shared.locked():
+                kept = self._shared.settled()
                 held = self._good_of(kept, refused) or self._obtained(kept)
         return held
-
-    def _kept(self) -> Kept:
-        """What the cache holds of ours."""
-        if self._cache is None:
-            return Kept()
-        stamp = self._cache.stamp()
-        kept = self._credentials.ours(self._cache.read(), self._service.url)
-        self._found = stamp, kept
-        self._spent = self._spent or kept.spent
-        return kept
-
-    def _settled(self, found: Kept) -> Kept:
-        """What the cache holds, once what could not be written is; raises CacheUnavailable.
-
-        A successor isn't shown before those who share it can know: until it is used, the one that
-        they hold brings them the same. It is kept here meanwhile, and written when that is
-        possible, unless somebody else has gone on from there.
-        """
-        waiting, cache = self._unkept, self._cache
-        if waiting is None or cache is None:
-            return found
-        there, here = found.refresh_token, waiting.kept.refresh_token
-        if there and here and found != waiting.instead_of:
-            newer = generation_of(here) > generation_of(there)
-            if session_of(here) != session_of(there) or not newer:
-                self._unkept = None
-                return found
-        self._write(waiting)
-        return waiting.kept
-
-    def _write(self, new: _Unkept) -> None:
-        if self._cache is None:
-            return
-        try:
-            self._cache.write(new.kept)
-        except CacheUnavailable as error:
-            again, self._unkept = self._unkept is not None, new
-            if new.rotated and again:
-                raise
-            _logger.warning("The tokens could not be kept: %s", error)
-        else:
-            self._unkept = None
 
     def _good_of(self, kept: Kept, refused: str | None) -> Held | None:
         """What is kept, if it can be used."""
@@ -290,7 +210,7 @@ class Keeper:
         """Those worth trying: the newest of the session that is known last, then the given one."""
         held = self._held.tokens.refresh_token if self._held else None
         given = self._credentials.refresh_token
-        if given and session_of(given) == self._spent:
+        if given and session_of(given) == self._shared.spent:
             given = None
         known = kept.refresh_token or held or given
         if known is None:
@@ -332,17 +252,9 @@ class Keeper:
         # `exp` counts on the clock that wrote `iat`, and that one is never a cached second late.
         self._clock.told(read_times(found.access_token).iat, sent, received)
         tokens = Tokens(found.access_token, found.refresh_token or used)
-        if self._cache is not None:
-            kept = Kept(
-                tokens.access_token,
-                tokens.refresh_token,
-                self._service.url,
-                self._credentials.identity,
-                spent=self._spent,
-            ).dated(read_times(tokens.access_token).exp - self._clock.now())
-            rotated = used is not None and found.refresh_token is not None
-            self._unkept = None
-            self._write(_Unkept(kept, self._found[1], rotated))
+        left = read_times(tokens.access_token).exp - self._clock.now()
+        rotated = used is not None and found.refresh_token is not None
+        self._shared.keep(tokens, left, rotated=rotated)
         return self._timed(tokens, None)
 
     def _timed(self, tokens: Tokens, left: float | None) -> Held:
