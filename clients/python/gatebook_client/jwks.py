@@ -87,11 +87,12 @@ class Keys:
                 return self._flight.join(lambda: self._set)
             raise self._missing()
         age = now - known.at
+        useless = age > known.age + self._stale_if_error
         if age > known.age * _RENEW_AT and may_ask:
             flying = self._flight.join(lambda: self._set if self._set is not known else None)
-            if age > known.age and not failing:
+            if useless or (age > known.age and not failing):
                 return flying
-        if age > known.age + self._stale_if_error:
+        if useless:
             raise self._missing()
         return known
 
