@@ -33,7 +33,7 @@ export function baseUrl(given: string, allowHttp?: boolean): string {
     // told below
   }
   if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
-    throw new GatebookError('configuration', `${url ? 'This' : given} is no address of a service.`);
+    throw new GatebookError('configuration', 'The url is no address of a service.');
   }
   if (url.protocol === 'http:' && !allowHttp && !LOOPBACK.test(url.hostname)) {
     throw new GatebookError('configuration', `${url.origin} is unencrypted: use https, or allowHttp.`);
