@@ -13,7 +13,7 @@ from app.eventstore.schema import RAISE_GENERATION
 from app.eventstore.snapshot import DROP_SNAPSHOT
 from app.known_networks import FORGET_NETWORKS, NETWORKS_OF
 from app.throttle import account_claims
-from app.vault import DROP_PERSON_KEYS, FREE_NAME
+from app.vault import FORGET_PERSON_KEYS, FREE_NAME
 from projections.storage import Kind, Rows, Statement
 
 CREATE: Final = """
@@ -39,7 +39,7 @@ def forget(
     """
     own = (user_key,)
     statements: tuple[Statement, ...] = (
-        (DROP_PERSON_KEYS, own),
+        (FORGET_PERSON_KEYS, own),
         (FREE_NAME, own),
         (DROP_SNAPSHOT, own),
         (FORGET_NETWORKS, own),

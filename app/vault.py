@@ -1,8 +1,8 @@
 """Sealing: who can read what is personal, and the keys that decide it.
 
 The master key only wraps. A person's data key and each credential's key lie wrapped in
-`user_keys`, outside the log; the service's own keys in `ring_keys`. Deleting a row of
-`user_keys` makes every blob under it unreadable. Knows no rule and no HTTP.
+`user_keys`, outside the log; the service's own keys in `ring_keys`. A key that is overwritten
+makes every blob under it unreadable. Knows no rule and no HTTP.
 """
 
 from __future__ import annotations
@@ -65,15 +65,19 @@ WRAP_USER_KEY: Final = (
     "UPDATE user_keys SET master_id = ?, wrapped = ? WHERE user_key = ? AND version = ?"
 )
 USER_KEYS_AFTER: Final = """
-SELECT user_key, version, master_id, wrapped FROM user_keys WHERE (user_key, version) > (?, ?)
+SELECT user_key, version, master_id, wrapped FROM user_keys
+WHERE (user_key, version) > (?, ?) AND version >= 0
 ORDER BY user_key, version LIMIT ?"""
 KEYS_LEFT: Final = """
 SELECT (SELECT count(*) FROM ring_keys WHERE master_id <> ?)
-  + (SELECT count(*) FROM user_keys WHERE master_id <> ?)"""
-DROP_OLD_CREDENTIALS: Final = (
-    "DELETE FROM user_keys WHERE user_key = ? AND version > 0 AND version < ?"
-)
-DROP_PERSON_KEYS: Final = "DELETE FROM user_keys WHERE user_key = ?"
+  + (SELECT count(*) FROM user_keys WHERE master_id <> ? AND version >= 0)"""
+_OVERWRITE: Final = """
+UPDATE user_keys SET version = -1 - version, master_id = '', wrapped = substr(wrapped, 1, 0)
+WHERE user_key = ?"""
+"""Leaves a row without a key, at a version below 0. Were it deleted, SQLite would join its page
+with others in time, and leave copies of their keys where nothing overwrites them any more."""
+FORGET_OLD_CREDENTIALS: Final = f"{_OVERWRITE} AND version > 0 AND version < ?"
+FORGET_PERSON_KEYS: Final = f"{_OVERWRITE} AND version >= 0"
 PERSON_KEYS: Final = (
     "SELECT user_key, master_id, wrapped FROM user_keys WHERE version = 0 AND user_key IN (%s)"
 )

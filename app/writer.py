@@ -20,7 +20,7 @@ from app.eventstore.log import Append, EventLog, padded, read_newer
 from app.eventstore.record import Record, record_of
 from app.vault import (
     ADD_USER_KEY,
-    DROP_OLD_CREDENTIALS,
+    FORGET_OLD_CREDENTIALS,
     NAMES_TAKEN,
     PERSON,
     PERSON_KEYS,
@@ -293,7 +293,7 @@ class Writer:
             if sealing.credential is not None:
                 row = (stream, version, *sealing.credential)
                 statements.append((ADD_USER_KEY, row))
-                statements.append((DROP_OLD_CREDENTIALS, (stream, version)))
+                statements.append((FORGET_OLD_CREDENTIALS, (stream, version)))
         draft.records += [record_of(each) for each in recorded]
         if mac is not None:
             draft.taken.add(mac)

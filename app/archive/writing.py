@@ -34,7 +34,7 @@ Advance = Callable[[int], None]
 _RING: Final = "SELECT name, master_id, wrapped FROM ring_keys ORDER BY name COLLATE BINARY"
 _USERS: Final = """
 SELECT user_key, version, master_id, wrapped FROM user_keys
-ORDER BY user_key COLLATE BINARY, version"""
+WHERE version >= 0 ORDER BY user_key COLLATE BINARY, version"""
 _NAMES: Final = "SELECT name_mac, user_key FROM user_ids ORDER BY name_mac"
 _NETWORKS: Final = """
 SELECT user_key, network_mac, last_at FROM known_networks

@@ -18,7 +18,10 @@ from domain.signing_keys import SigningKeys
 from projections.comparison import spelled
 from projections.storage import Rows
 
-USER_KEYS: Final = "SELECT user_key, version, master_id, wrapped FROM user_keys"
+USER_KEYS: Final = """
+SELECT user_key, version, master_id, wrapped FROM user_keys
+WHERE version >= 0 OR length(wrapped) > 0"""
+"""Those that were forgotten, too, if there is anything left of them."""
 
 
 class Keys(NamedTuple):

@@ -49,7 +49,7 @@ KEYS_A_KILL: Final = 2 * BATCH
 _OLD: Final = bytes(range(1, 33))
 _OTHER: Final = bytes(range(2, 34))
 _ROOT: Final = Path(__file__).parent.parent.parent
-_USER_KEYS: Final = "SELECT user_key, version, master_id, wrapped FROM user_keys"
+_USER_KEYS: Final = "SELECT user_key, version, master_id, wrapped FROM user_keys WHERE version >= 0"
 
 
 class UserKey(NamedTuple):

@@ -50,7 +50,7 @@ OPERATOR = Meta(CLI, "0" * 32)
 ADA, BOB = user_key("ada"), user_key("bob")
 NAMES = {"name": b"Ada.Lovelace@example.org", "prepared": b"ada.lovelace@example.org"}
 KEPT_BY_PERSON = (
-    ("user_keys", "user_key"),
+    ("user_keys", "version >= 0 AND user_key"),
     ("user_ids", "user_key"),
     ("known_networks", "user_key"),
     ("snapshots", "stream"),

@@ -186,6 +186,12 @@ def test_what_is_left_of_an_erased_person_is_found(lived: Store) -> None:
     assert "erased" in told(found, "known_networks")[ADA]
 
 
+def test_a_key_that_was_to_be_forgotten_and_is_there_is_found(lived: Store) -> None:
+    _, wrapped = lived.vault.new_user_key_row(ADA, 0)
+    damage(lived, ("INSERT INTO user_keys VALUES (?, -9, ?, ?)", (ADA, *wrapped)))
+    assert set(told(look(lived), "user_keys")) == {f"{ADA} -9"}
+
+
 def test_a_reservation_of_another_name_and_a_missing_one_are_found(lived: Store) -> None:
     damage(lived, ("UPDATE user_ids SET name_mac = ?", (b"another",)))
     assert told(look(lived), "user_ids") == {

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from app.store import Store
 
-_KEYS: Final = "SELECT version, master_id, wrapped FROM user_keys WHERE user_key = ?"
+_KEYS: Final = (
+    "SELECT version, master_id, wrapped FROM user_keys WHERE user_key = ? AND version >= 0"
+)
 _BEGINNING: Final = 6
 """Bytes by which a form is looked for first."""
 _HASH: Final = "SELECT secret_hash FROM user_directory_v1 WHERE user_key = ?"
