@@ -13,11 +13,11 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
+
+from tests.nursery import Nursery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +27,6 @@ MASTER: Final = bytes(range(32))
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 _SERVING: Final = re.compile(rb"http://127\.0\.0\.1:([0-9]+)")
-_ROOT: Final = Path(__file__).parent.parent
 
 
 def settings(database_url: str, **more: str) -> dict[str, str]:
@@ -53,19 +52,11 @@ class Server:
 
     def __init__(self, given: Mapping[str, str]) -> None:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("GATEBOOK_")}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.server"],
-            env={**environ, **given},
-            cwd=_ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        self._process = Nursery.of_this_process().bear({**environ, **given})
         self.pid = self._process.pid
         self._port: int | None = None
         self._lines: list[bytes] = []
         self._known = threading.Event()
-        assert self._process.stdout is not None
         self._listener = threading.Thread(
             target=self._listen, args=(self._process.stdout,), daemon=True
         )
@@ -111,10 +102,8 @@ class Server:
             self._process.kill()
             code = self._process.wait()
         self._listener.join()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._process.stdin.close()
+        self._process.stdout.close()
         return code
 
     def _listen(self, stream: IO[bytes]) -> None:

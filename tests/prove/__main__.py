@@ -67,6 +67,7 @@ _SOURCES: Final = (
     "projections",
     "tests/prove",
     "tests/server.py",
+    "tests/nursery.py",
     "tests/running.py",
     "tests/postgres.py",
     "tests/store/chain.py",
