@@ -9,7 +9,7 @@ import pytest
 
 from tests.docs.applying import Wrong, apply
 from tests.docs.copies import copy_project, follow, make_store, rows_of
-from tests.docs.pages import DOCS, Fence, parts
+from tests.docs.pages import DOCS, parts
 from tests.store.wishing import user_key
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 PROJECTION = DOCS / "how-to" / "add-a-projection.md"
 EVENT = DOCS / "how-to" / "add-or-change-an-event.md"
 INLINE = "One that somebody gets in by"
-LONG = "./run test"
 
 
 @pytest.fixture
@@ -27,20 +26,10 @@ def copy(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store_url(database_url: str) -> str:
-    """Of a store of each kind, made by the project as it is."""
-    make_store(database_url)
-    return database_url
-
-
-def shortened(fences: list[Fence]) -> list[Fence]:
-    """Without the commands that run tests: those make stores of each kind themselves."""
-    return [
-        fence._replace(text="".join(
-            line for line in fence.text.splitlines(keepends=True) if not line.startswith(LONG)
-        ))
-        for fence in fences
-    ]  # fmt: skip
+def store_url(sqlite_url: str) -> str:
+    """Of a store that was made by the project as it is; the tests of the pages make each kind."""
+    make_store(sqlite_url)
+    return sqlite_url
 
 
 def test_a_projection_is_added_and_changed_as_its_page_says(
@@ -49,8 +38,6 @@ def test_a_projection_is_added_and_changed_as_its_page_says(
     told = parts(PROJECTION)
     assert INLINE in told
     fences = [each for heading, some in told.items() if heading != INLINE for each in some]
-    if store_url.startswith("postgres"):
-        fences = shortened(fences)
     wrong = follow(fences, copy, store_url, postgres)
     assert not wrong, wrong
     rows = [(user_key("ada"), 5, 2), (user_key("bob"), 1, 1)]
@@ -106,8 +93,6 @@ def test_an_event_is_added_and_changed_as_its_page_says(
     golden = copy / "tests/golden/events"
     before = {each.name: each.read_bytes() for each in golden.glob("*.json")}
     fences = [each for some in parts(EVENT).values() for each in some]
-    if store_url.startswith("postgres"):
-        fences = shortened(fences)
     wrong = follow(fences, copy, store_url, postgres)
     assert not wrong, wrong
     after = {each.name: each.read_bytes() for each in golden.glob("*.json")}
