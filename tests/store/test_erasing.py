@@ -152,7 +152,7 @@ def test_without_the_checkpoint_its_key_is_left_in_the_log_beside_the_file(
     fill(writer)
     traces = traces_of(store, ADA)
     commit(writer, [erase("ada")])
-    assert found_in(dump(database_url), traces) >= {"wrapped key 0"}
+    assert {f"wrapped key {version}" for version in (0, 1)} & found_in(dump(database_url), traces)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -166,7 +166,7 @@ def test_without_secure_delete_its_key_is_left_in_the_file(
     store.storage._writing().execute("PRAGMA secure_delete=OFF")
     commit(writer, [erase("ada")])
     assert finish(store.storage) == {}
-    assert found_in(dump(database_url), traces) >= {"wrapped key 0"}
+    assert {f"wrapped key {version}" for version in (0, 1)} & found_in(dump(database_url), traces)
 
 
 def test_a_freed_name_is_another_persons_at_once(store: Store, writer: Writer) -> None:
