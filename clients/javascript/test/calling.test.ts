@@ -2,7 +2,18 @@
 
 import { describe, expect, test } from 'vitest';
 
-import { createClient, GatebookError, memoryStore, type Change, type Client, type ClientOptions, type Fetch } from '../src/index.js';
+import {
+  createClient,
+  GatebookError,
+  memoryStore,
+  type Change,
+  type Client,
+  type ClientOptions,
+  type Credentials,
+  type Fetch,
+  type Kept,
+  type Store,
+} from '../src/index.js';
 import { StandIn, URL_OF_API, URL_OF_SERVICE, USER_KEY } from './standin.js';
 
 const SECRET = { user_key: USER_KEY, user_secret: 'a quiet rope of seven' };
@@ -101,6 +112,131 @@ describe('whoever gives up', () => {
   });
 });
 
+describe('a refused answer', () => {
+  /** Of an API that refuses once, with this body. */
+  async function refusing(body: BodyInit | null, read?: (answer: Response) => void): Promise<[number, unknown[]]> {
+    const unhandled: unknown[] = [];
+    const hear = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', hear);
+    let turn = 0;
+    const { stand } = made();
+    const headers = { 'www-authenticate': 'Bearer error="invalid_token"' };
+    const fetch: Fetch = async (input, init) => {
+      if (input !== URL_OF_API || turn++) return stand.fetch(input, init);
+      const answer = new Response(body, { status: 401, headers });
+      read?.(answer);
+      return answer;
+    };
+    const { status } = await made({ fetch }).client.fetch(URL_OF_API);
+    await new Promise((done) => setTimeout(done, 10));
+    process.off('unhandledRejection', hear);
+    return [status, unhandled];
+  }
+
+  test('whose connection breaks meanwhile harms nobody', async () => {
+    const broken = new ReadableStream({ start: (stream) => stream.error(new TypeError('terminated')) });
+    expect(await refusing(broken)).toEqual([200, []]);
+  });
+
+  test('that somebody else is reading harms nobody', async () => {
+    expect(await refusing('no', (answer) => void answer.body!.getReader())).toEqual([200, []]);
+  });
+});
+
+/** A store that several share, one at a time; news of it comes a little later. */
+function shared({ tells = true } = {}): () => Store {
+  let kept: Kept | null = null;
+  let last: Promise<unknown> = Promise.resolve();
+  const ears = new Map<object, (kept: Kept | null) => void>();
+  return () => {
+    const me = {};
+    return {
+      read: () => kept,
+      write(given) {
+        kept = given;
+        for (const [whose, ear] of ears) if (whose !== me) setTimeout(() => ear(given), 3);
+      },
+      locked: (work) => {
+        const mine = last.then(() => work(() => {}));
+        last = mine.catch(() => {});
+        return mine;
+      },
+      ...(tells && {
+        hear(listener: (kept: Kept | null) => void) {
+          ears.set(me, listener);
+          return () => ears.delete(me);
+        },
+      }),
+    };
+  };
+}
+
+const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+describe('signing out while tokens are renewed all the time', () => {
+  /** Clients that need another token for each call, and what becomes of them when the first one signs out. */
+  async function signedOut(stores: readonly Store[]): Promise<{ stand: StandIn; kept: unknown; states: string[]; ends: string[] }> {
+    const stand = new StandIn({ lifeS: 1, rotates: true, now: Date.now });
+    const fetch: Fetch = async (input, init) => {
+      const answer = await stand.fetch(input, init);
+      await pause(4);
+      return answer;
+    };
+    const states: string[] = [];
+    let over = false;
+    const clients = stores.map((store, index) => {
+      const client = createClient({ url: URL_OF_SERVICE, credentials: SECRET, fetch, store });
+      client.onChange(({ state }) => (states[index] = state));
+      return client;
+    });
+    const calling = clients.map(async (client) => {
+      while (!over) await client.token().catch(() => pause(1));
+      return client.token().then(
+        () => 'a token',
+        ({ code }: GatebookError) => code,
+      );
+    });
+    await pause(30);
+    await clients[0]!.signOut();
+    await pause(50);
+    over = true;
+    const ends = await Promise.all(calling);
+    return { stand, kept: await stores[0]!.read(), states, ends };
+  }
+
+  test.each(Array.from({ length: 5 }, (_, turn) => turn))('ends it for one client (%i)', async () => {
+    const { stand, kept, states, ends } = await signedOut([memoryStore()]);
+    expect(kept).toBeNull();
+    expect(states).toEqual(['signed_out']);
+    expect(ends).toEqual(['reauthentication_required']);
+    expect(stand.live).toBe(0);
+  });
+
+  test.each([true, false, true, false, true])('ends it for all who share the store (they tell each other: %s)', async (tells) => {
+    const made = shared({ tells });
+    const { stand, kept, states, ends } = await signedOut([made(), made(), made()]);
+    expect(kept).toBeNull();
+    expect(states).toEqual(Array(3).fill('signed_out'));
+    expect(ends).toEqual(Array(3).fill('reauthentication_required'));
+    expect(stand.live).toBe(0);
+  });
+
+  test('news of the session that come late change nothing', async () => {
+    let tell = (_: Kept | null): void => {};
+    const store = { ...memoryStore(), hear: (listener: typeof tell) => ((tell = listener), () => {}) };
+    const { client } = made({ store });
+    const heard: string[] = [];
+    await client.token();
+    const kept = await store.read();
+    client.onChange(({ state }) => heard.push(state));
+    await client.signOut();
+    tell({ ...kept, access_token: kept!.access_token!.replace('e30', 'e30K') });
+    await pause(0);
+    expect(heard).toEqual(['signed_out']);
+    await expect(client.token()).rejects.toMatchObject({ code: 'reauthentication_required' });
+  });
+});
+
 describe('signing out', () => {
   test('ends the session, forgets it, and tells', async () => {
     const store = memoryStore();
@@ -126,6 +262,45 @@ describe('signing out', () => {
     stand.goneUntil = Infinity;
     await expect(client.signOut()).rejects.toMatchObject({ code: 'unavailable' });
     expect(await store.read()).toBeNull();
+    // Once more, until the service knows.
+    expect(stand.live).toBe(1);
+    await expect(client.signOut()).rejects.toMatchObject({ code: 'unavailable' });
+    stand.goneUntil = -Infinity;
+    await client.signOut();
+    expect(stand.live).toBe(0);
+    const asked = stand.requests['/revoke'];
+    await client.signOut();
+    expect(stand.requests['/revoke']).toBe(asked);
+  });
+
+  test('ends the session also when the store can not be written, and says so', async () => {
+    const store = memoryStore();
+    let broken = true;
+    const write = (kept: Kept | null): void | Promise<void> => {
+      if (broken && !kept) throw new Error('EROFS');
+      return store.write(kept);
+    };
+    const { client, stand } = made({ store: { ...store, write } });
+    await client.token();
+    await expect(client.signOut()).rejects.toMatchObject({ name: 'GatebookError', code: 'store_unavailable' });
+    expect(stand.live).toBe(0);
+    await expect(client.token()).rejects.toMatchObject({ code: 'reauthentication_required' });
+    broken = false;
+    await client.signOut();
+    expect(await store.read()).toBeNull();
+  });
+
+  test('does not wait for somebody who is asked for credentials', async () => {
+    const { client } = made({ credentials: () => new Promise(() => {}) });
+    const token = client.token().catch(({ code }: GatebookError) => code);
+    await pause(5);
+    await client.signOut();
+    expect(await token).toBe('reauthentication_required');
+  });
+
+  test('waits for others no longer than its signal', async () => {
+    const { client } = made({ store: { ...memoryStore(), locked: () => new Promise(() => {}) } });
+    await expect(client.signOut({ signal: AbortSignal.timeout(5) })).rejects.toMatchObject({ name: 'TimeoutError' });
   });
 
   test('lets those who are asked for credentials be asked again', async () => {
@@ -142,6 +317,71 @@ describe('signing out', () => {
     await client.token();
     expect(asked).toBe(2);
   });
+});
+
+describe('somebody who is asked for credentials', () => {
+  test('and mistypes them, or gives up, is asked again by the next call', async () => {
+    const answers = [SECRET, undefined, SECRET];
+    const { client, stand } = made({ credentials: async () => answers.shift() });
+    stand.service = [{ status: 401, code: 'invalid_credentials' }];
+    await expect(client.token()).rejects.toMatchObject({ problem: { code: 'invalid_credentials' } });
+    await expect(client.token()).rejects.toMatchObject({ code: 'reauthentication_required' });
+    expect(await client.token()).toContain('.');
+    expect(stand.requests['/authenticate']).toBe(2);
+  });
+
+  test('is not waited for any more once somebody has logged in in another tab', async () => {
+    const store = shared();
+    const { stand } = made();
+    let type = (_: Credentials): void => {};
+    const asked = new Promise<Credentials>((resolve) => (type = resolve));
+    const waiting = made({ store: store(), fetch: stand.fetch, credentials: () => asked }).client;
+    const calls = [waiting.token(), waiting.token()];
+    await pause(5);
+    const token = await made({ store: store(), fetch: stand.fetch }).client.token();
+    expect(await Promise.all(calls)).toEqual([token, token]);
+    // What is typed afterwards begins nothing.
+    type(SECRET);
+    await pause(5);
+    expect(stand.requests['/authenticate']).toBe(1);
+  });
+
+  test('does not have a refused refresh token shown again', async () => {
+    const store = memoryStore();
+    const { client: before, stand } = made({ store });
+    await before.token();
+    stand.endSessions();
+    const kept = await store.read();
+    const { access_token } = kept!;
+    await store.write({ ...kept, access_token: `${access_token!.split('.')[0]}.${btoa('{"iat":1,"exp":2,"sub":"x"}')}.c` });
+    const { client } = made({ store, fetch: stand.fetch, credentials: () => undefined });
+    for (let turn = 0; turn < 3; turn++) await expect(client.token()).rejects.toMatchObject({ code: 'reauthentication_required' });
+    expect(stand.requests['/refresh']).toBe(1);
+  });
+});
+
+test.each([null, undefined, 0, new Error('enough')])('a call that is given up because of %j was not done', async (reason) => {
+  const { stand } = made();
+  const giving = new AbortController();
+  const fetch: Fetch = (input, init) => {
+    if (`${input as string}`.endsWith('/me/secret')) return new Promise(() => giving.abort(reason));
+    return stand.fetch(input, init);
+  };
+  const { api } = made({ fetch }).client;
+  const done = api.changeSecret({ user_secret: 'x', new_user_secret: 'y' }, { signal: giving.signal });
+  expect(await done.then(() => 'done', (thrown: unknown) => [thrown])).toEqual([giving.signal.reason]);
+});
+
+test('a client that was closed hears of no other one', async () => {
+  const store = shared();
+  const { stand } = made();
+  const { client } = made({ store: store(), fetch: stand.fetch });
+  const heard: string[] = [];
+  client.onChange(({ state }) => heard.push(state));
+  client.close();
+  await made({ store: store(), fetch: stand.fetch }).client.token();
+  await pause(10);
+  expect(heard).toEqual([]);
 });
 
 describe('credentials', () => {
@@ -171,8 +411,13 @@ describe('credentials', () => {
     [{ credentials: {} }, 'Give'],
     [{ credentials: { user_secret: 'x' } }, 'user_key'],
     [{ credentials: { user_key: 'uk_x' } }, 'Give'],
-    [{ credentials: { refresh_token: 'x' } }, "none of Gatebook's"],
-  ])('or an address like %j are refused at once', (more, message) => {
+    [{ credentials: { refresh_token: 'x' } }, 'refresh_token'],
+    [{ patience: NaN }, 'seconds'],
+    [{ patience: -1 }, 'seconds'],
+    [{ timeout: NaN }, 'seconds'],
+    [{ timeout: -1 }, 'seconds'],
+    [{ timeout: Infinity }, 'seconds'],
+  ])('or an address, or a time, like %j are refused at once', (more, message) => {
     const make = (): unknown => made(more as Partial<ClientOptions>);
     expect(make).toThrow(expect.objectContaining({ code: 'configuration', message: expect.stringContaining(message) }));
     expect(make).not.toThrow('secret@');
@@ -222,7 +467,7 @@ describe('odd answers change nothing', () => {
   });
 
   test('a problem with a name that is a method has a code all the same', async () => {
-    const body = '{"code":"__proto__","detail":"x","toString":1,"__proto__":{"code":"invalid_token"}}';
+    const body = '{"code":"__proto__","status":400,"detail":"x","toString":1,"__proto__":{"code":"invalid_token"}}';
     const { client } = made({ fetch: async () => new Response(body, { status: 400 }) });
     await expect(client.token()).rejects.toMatchObject({ code: '__proto__' });
   });

@@ -116,6 +116,19 @@ describe('calls of the service', () => {
     await expect(api.erase({ user_secret: new_user_secret })).resolves.toHaveProperty('finished');
   });
 
+  test('a name that is another\'s is said to be taken, also after an answer that was lost', async () => {
+    let away = 1;
+    const losing: Fetch = async (input, init) =>
+      `${input as string}`.endsWith('/register') && away-- > 0 ? new Response('', { status: 503 }) : fetch(input, init);
+    const { api } = createClient({ url: service.url, fetch: losing });
+    const user_id = `joan${Math.random()}`;
+    await service.register(user_id);
+    await expect(api.register({ user_id, user_secret: 'another rope of seven' })).rejects.toMatchObject({
+      code: 'user_id_taken',
+      problem: { status: 409 },
+    });
+  });
+
   test('a name is never said to be taken by a lost answer of one\'s own', async () => {
     let lost = 1;
     const losing: Fetch = async (input, init) => {
