@@ -249,11 +249,14 @@ describe('processes that share a session whose tokens rotate', () => {
     const { refresh_token } = await service.authenticate(await service.register());
     const programs = Array.from({ length: 3 }, () => begin('caller', [service.url, file, '5', '4'], refresh_token));
     await new Promise((done) => setTimeout(done, 1000));
+    const gone = Date.now() / 1000;
     await service.stop();
     await service.start();
+    const back = Date.now() / 1000;
     for (const { said } of programs) {
-      const told = JSON.parse(await said) as { calls: number; tokens: number; wrong: Record<string, number> };
+      const told = JSON.parse(await said) as { calls: number; wrong: Record<string, number>; unanswered: [number, number][] };
       expect(told.wrong).toEqual({});
+      expect(told.unanswered.filter(([from, to]) => from > back || to < gone)).toEqual([]);
       expect(told.calls).toBeGreaterThan(0);
     }
     const found = service.events('refresh_token.reuse_detected', 'refresh_token.revoked', 'refresh_token.rotated');
