@@ -49,13 +49,18 @@ describe.skipIf(!hasChromium)('two tabs', () => {
     expect(shown.length - once.size).toBeLessThan(once.size / 2);
   });
 
-  test.concurrent.each(stores)('are signed out together while they renew in %s', async (name) => {
+  test.concurrent.each([
+    ['localStorageStore', 0],
+    ['localStorageStore', 1],
+    ['indexedDBStore', 0],
+    ['indexedDBStore', 1],
+  ] as const)('are signed out together while one renews in %s (%i)', async (name, renewing) => {
     const user_key = await service.register();
     const tabs = await open(browser, pages.origin, 2);
     const given = { url: service.url, user_key, user_secret: SECRET, name };
     await Promise.all(
-      tabs.map((tab) =>
-        tab.evaluate(async ({ url, user_key, user_secret, name }) => {
+      tabs.map((tab, index) =>
+        tab.evaluate(async ({ url, user_key, user_secret, name, first, calls }) => {
           const global = globalThis as unknown as Global;
           const client = global.createClient({
             url,
@@ -63,22 +68,30 @@ describe.skipIf(!hasChromium)('two tabs', () => {
             store: global[name](),
             fetch: async (input, init) => {
               const answer = await fetch(input, init);
-              if (`${input as string}`.endsWith('/refresh')) await new Promise((done) => setTimeout(done, 100));
+              if (!`${input as string}`.endsWith('/refresh')) return answer;
+              if ('armed' in window) new BroadcastChannel('renewing').postMessage('now');
+              await new Promise((done) => setTimeout(done, 100));
               return answer;
             },
           });
           const states: string[] = [];
           const ends = new Set<string>();
           Object.assign(window, { client, states, ends });
+          new BroadcastChannel('renewing').onmessage = () => {
+            if (first && !('out' in window)) Object.assign(window, { out: client.signOut() });
+          };
           await client.token();
           client.onChange(({ state }) => states.push(state));
-          setInterval(() => void client.token().catch(({ code }) => ends.add(code)), 10);
-        }, given),
+          if (calls) setInterval(() => void client.token().catch(({ code }) => ends.add(code)), 10);
+        }, { ...given, first: index === 0, calls: index === renewing }),
       ),
     );
-    await tabs[1]!.waitForFunction('states.length > 1');
-    await tabs[0]!.evaluate('client.signOut()');
-    await Promise.all(tabs.map((tab) => tab.waitForFunction('ends.size')));
+    // The first one signs out as soon as the one that calls renews.
+    await tabs[renewing]!.evaluate('window.armed = true');
+    await tabs[0]!.waitForFunction('window.out');
+    await tabs[0]!.evaluate('out');
+    await Promise.all(tabs.map((tab) => tab.waitForFunction('states.includes("signed_out")')));
+    await Promise.all(tabs.map((tab) => tab.evaluate('client.token().catch(({ code }) => ends.add(code))')));
     // As long as it takes to begin another session, if anybody did.
     const { access_token } = await service.authenticate(user_key);
     await service.authenticate(user_key);
