@@ -242,9 +242,11 @@ describe.skipIf(!hasChromium)('two tabs', () => {
         return timeout(ms / 100);
       };
       let later = '';
+      let thaw = (): void => {};
+      const thawed = new Promise<void>((done) => (thaw = done));
       const frozen = store
         .locked!(async (mine) => {
-          await new Promise((done) => setTimeout(done, 1000));
+          await thawed;
           try {
             mine();
           } catch (error) {
@@ -254,7 +256,8 @@ describe.skipIf(!hasChromium)('two tabs', () => {
         .catch(({ code }) => code as string);
       const second = await store.locked!(async () => 'got it');
       const first = await frozen;
-      await new Promise((done) => setTimeout(done, 1000));
+      thaw();
+      await new Promise((done) => setTimeout(done, 0));
       return [limits.every((each) => each >= 20_000 && each <= 25_000), first, second, later];
     });
     expect(took).toEqual([true, 'store_unavailable', 'got it', 'store_unavailable']);
