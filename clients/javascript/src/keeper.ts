@@ -302,6 +302,7 @@ export function keep(wire: Wire, credentials: Given | undefined, store: Store, r
       return abortable(join(), signal);
     },
     async signOut(signal) {
+      signal?.throwIfAborted();
       const forget = (last: Credentials | undefined = held ?? given()): void => {
         if (last?.refresh_token) ending.add(last.refresh_token);
         signedOut(last);
