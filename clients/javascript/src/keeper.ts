@@ -131,7 +131,8 @@ export function keep(wire: Wire, credentials: Given | undefined, store: Store, r
               going();
             };
             still();
-            return usable(found) ?? obtain(found, asked, still);
+            // What was told may be newer than what this tab sees in its storage.
+            return usable(found) ?? usable(held) ?? obtain(found, asked, still);
           }),
       );
     try {

@@ -80,6 +80,9 @@ describe.skipIf(!hasChromium)('two tabs', () => {
           new BroadcastChannel('renewing').onmessage = () => {
             if (first && !('out' in window)) Object.assign(window, { out: client.signOut() });
           };
+          // One begins the session; the other finds it, once it sees what was kept.
+          const pause = () => new Promise((done) => setTimeout(done, 10));
+          if (!first) while (!(await global[name]().read())) await pause();
           await client.token();
           client.onChange(({ state }) => states.push(state));
           if (calls) setInterval(() => void client.token().catch(({ code }) => ends.add(code)), 10);
