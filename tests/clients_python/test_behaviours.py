@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Final
 
@@ -116,7 +117,7 @@ class StandIn:
         if said == "foreign":
             return httpx.Response(200, html="<!doctype html>")
         if isinstance(said, dict):
-            return _refusal(said)
+            return _refusal(said, self._clock.time() - self._off)
         answer = self._usual(path, json.loads(request.content))
         if said == "lost":
             raise httpx.ReadError("lost", request=request)
@@ -150,15 +151,18 @@ def _refresh_token(session: int, generation: int) -> str:
     return f"gbr_{session:022d}{generation:06d}{'x' * 49}"
 
 
-def _refusal(said: dict[str, Any]) -> httpx.Response:
+def _refusal(said: dict[str, Any], now: float = 0.0) -> httpx.Response:
     status, code = said["status"], said.get("code")
     headers = {}
     if "retry_after" in said:
         headers["retry-after"] = f"{said['retry_after']}"
+    if said.get("as_moment"):
+        headers["retry-after"] = formatdate(now + said["retry_after"], usegmt=True)
+        headers["date"] = formatdate(now, usegmt=True)
     if "challenge" in said:
         headers["www-authenticate"] = f'Bearer realm="gatebook", error="{said["challenge"]}"'
     body = {"type": "", "title": code, "status": status, "detail": code, "code": code}
-    return httpx.Response(status, headers=headers, json=body if code else None)
+    return httpx.Response(status, headers=headers, json=body if code else said.get("body"))
 
 
 class Trial:

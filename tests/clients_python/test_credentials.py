@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -66,6 +67,16 @@ def test_an_environment_that_is_wrong_says_why(
     given = {name: str(path) if value == "PROFILE" else value for name, value in given.items()}
     with pytest.raises(ConfigurationError, match=why):
         from_environment(given)
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), -1.0])
+@pytest.mark.parametrize("name", ["margin", "patience", "timeout"])
+def test_what_is_no_span_of_time_is_refused_at_once(name: str, seconds: float) -> None:
+    options: dict[str, Any] = {name: seconds}
+    with pytest.raises(ConfigurationError, match=name):
+        GatebookAuth(URL, user_key="uk_x", user_secret="y", **options)
+    with pytest.raises(ConfigurationError, match="lock_seconds"):
+        FileCache("tokens.json", lock_seconds=seconds)
 
 
 def test_a_profile_is_found_in_the_users_folder(

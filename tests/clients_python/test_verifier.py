@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import msgspec
@@ -19,6 +19,7 @@ import pytest
 
 from app.tokens.signing import SigningKey
 from gatebook_client import (
+    ConfigurationError,
     GatebookError,
     SessionEnded,
     TokenExpired,
@@ -440,6 +441,15 @@ def test_a_token_is_over_when_its_time_and_the_leeway_are(
         verifier.verify(genuine.token)
     with pytest.raises(ValueError, match="0 to 60"):
         Verifier(ISSUER, leeway=61)
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), -1.0])
+@pytest.mark.parametrize("name", ["leeway", "max_staleness", "stale_if_error", "patience"])
+def test_what_is_no_span_of_time_makes_no_verifier(name: str, seconds: float) -> None:
+    """Nothing is older than NaN: what is known would be good for ever."""
+    options: dict[str, Any] = {name: seconds}
+    with pytest.raises(ConfigurationError, match=name):
+        Verifier(ISSUER, **options)
 
 
 def test_tokens_of_another_audience_or_kind_are_refused(

@@ -2,15 +2,17 @@
 
 In the long form 8 processes of Node, of 50 tasks each, call for a minute with tokens of two seconds
 that rotate always, one file for all; meanwhile the service is stopped for ten seconds and started
-again. Then two tabs of a browser do the same for a minute. Nobody is refused, but for a token that
-was over on its way, and no reuse is recorded. Then 100 sessions end, and a verifier refuses 99 of
-their tokens within a second. The control: two programs that share a refresh token and no file.
-Knows the client as its users do.
+again. Then two tabs of a browser do the same for a minute. Nobody is refused, but for a token whose
+request took longer than it was good for, nobody is left without an answer but while the service is
+gone, and no reuse is recorded. Then 100 sessions end, and a verifier refuses 99 of their tokens
+within a second. The controls: two programs that share a refresh token and no file, and one whose
+clocks are slow, so that it renews late. Knows the client as its users do.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import tempfile
 import time
@@ -73,14 +75,17 @@ def prove(url: str, count: int) -> Tally:
         _share_without_a_file(node, issuer, user_key)
     _judge(check_log(url, Tally()), second)
     tally.control("a session shared without a file", noticed=second.violations > 0)
+    with running(brief):
+        late = _renew_late(node, issuer, user_key)
+    tally.control("a client that renews late", noticed=late.violations > 0)
     with running({**brief, "GATEBOOK_ACCESS_TOKEN_TTL": "3600"}):
         asked = (issuer, user_key, str(ENDS[short]))
         ends: list[float] = _said(_begin(node, "ends", *asked, told=SECRET), tally) or []
-    late = sum(took >= IN_TIME_S for took in ends)
+    slow = sum(took >= IN_TIME_S for took in ends)
     tally.expect(len(ends) == ENDS[short], f"{len(ends)} of {ENDS[short]} ends were heard of")
     if not short:
-        tally.expect(late <= LATE, f"{late} of {ENDS[short]} ends were heard of late")
-    tally.count("ends heard of late", late)
+        tally.expect(slow <= LATE, f"{slow} of {ENDS[short]} ends were heard of late")
+    tally.count("ends heard of late", slow)
     tally.figure("an end of session heard of, s", max(ends, default=0.0))
     return tally
 
@@ -100,14 +105,16 @@ def _share(
             callers = [_begin(node, "caller", *asked, told=token) for _ in range(PROCESSES[short])]
             # In the midst of it the service is gone for a while.
             time.sleep(seconds / 3)
+            stopping = time.time()
             server.stop()
             gone = time.monotonic()
             time.sleep(AWAY_S[short])
             server = Server(brief)
             _ = server.port
             tally.figure("the service was gone, s", time.monotonic() - gone)
+            away = stopping, time.time()
             for each in callers:
-                _read(_said(each, tally), "process", tally)
+                _read(_said(each, tally), "process", tally, away)
     finally:
         server.kill()
     return user_key
@@ -150,14 +157,23 @@ def _said(program: Program, tally: Tally) -> Any:
     return json.loads(said or "null")
 
 
-def _read(found: dict[str, Any] | None, what: str, tally: Tally) -> None:
+def _read(
+    found: dict[str, Any] | None,
+    what: str,
+    tally: Tally,
+    away: tuple[float, float] = (math.inf, -math.inf),
+) -> None:
+    """Judge what a caller told; `away` is when the service was, in seconds since the epoch."""
     told = found or {}
-    wrong = told.get("wrong", {})
-    for each, number in (Counter(wrong) if isinstance(wrong, list) else wrong).items():
+    for each, number in told.get("wrong", {}).items():
         for _ in range(min(number, 3)):
             tally.wrong(f"{number} times {each[:300]}")
+    for begun, ended in told.get("unanswered", ()):
+        meanwhile = begun <= away[1] and away[0] <= ended
+        tally.expect(meanwhile, f"a {what} had no answer while the service was there")
+        tally.count(f"calls of a {what} without an answer while the service was gone", meanwhile)
     tally.count(f"calls of a {what}", told.get("calls", 0))
-    tally.count(f"calls of a {what} whose token was over on its way", told.get("late", 0))
+    tally.count(f"requests of a {what} whose token was over on its way", told.get("late", 0))
     tally.count(f"tokens seen by a {what}", told.get("tokens", 0))
     tally.figure(f"slowest call of a {what}, s", told.get("slowest", 0.0))
     tally.expect(told.get("calls", 0) > 0, f"a {what} has called nobody")
@@ -181,3 +197,14 @@ def _share_without_a_file(node: str, url: str, user_key: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         program = _begin(node, "caller", url, f"{folder}/own.json", "1", "1", told=first)
         _said(program, Tally())
+
+
+def _renew_late(node: str, url: str, user_key: str) -> Tally:
+    """What must be noticed: a program whose clocks go at a third of their speed."""
+    found = Tally()
+    with httpx.Client(base_url=url) as api:
+        token = authenticate(api, user_key)["refresh_token"]
+    with tempfile.TemporaryDirectory() as folder:
+        asked = (url, f"{folder}/late.json", "10", "5", "slow")
+        _read(_said(_begin(node, "caller", *asked, told=token), found), "process", found)
+    return found

@@ -12,14 +12,23 @@ const LOCK_LIMIT = 20_000;
 type Sharing = Required<Pick<Store, 'hear'>> & Pick<Store, 'locked'> & { tell(kept: Kept | null): void };
 
 function share(name: string): Sharing {
-  const channel = new BroadcastChannel(name);
+  // One for all clients of the store, so that none hears itself; there while one of them listens.
+  let channel: BroadcastChannel | undefined;
+  const ears = new Set<(event: MessageEvent) => void>();
   const { locks } = navigator;
   const store: Sharing = {
-    tell: (kept) => channel.postMessage(kept),
+    tell: (kept) => channel?.postMessage(kept),
     hear(listener) {
       const heard = (event: MessageEvent): void => listener(event.data);
+      ears.add(heard);
+      channel ??= new BroadcastChannel(name);
       channel.addEventListener('message', heard);
-      return () => channel.removeEventListener('message', heard);
+      return () => {
+        channel?.removeEventListener('message', heard);
+        if (!ears.delete(heard) || ears.size) return;
+        channel?.close();
+        channel = undefined;
+      };
     },
   };
   // Without them (plain http on another machine) it is the service's window for retries that
@@ -74,13 +83,16 @@ export function indexedDBStore(name = 'gatebook'): Store {
       opening.onupgradeneeded = () => opening.result.createObjectStore(name);
       opening.onsuccess = () => {
         const database = opening.result;
-        const transaction = database.transaction(name, mode, { durability: 'strict' });
-        const request = work(transaction.objectStore(name));
-        transaction.onabort = () => reject(transaction.error);
-        transaction.oncomplete = () => {
-          database.close();
-          resolve(request.result);
-        };
+        try {
+          const transaction = database.transaction(name, mode, { durability: 'strict' });
+          const request = work(transaction.objectStore(name));
+          transaction.onabort = () => reject(transaction.error);
+          transaction.oncomplete = () => resolve(request.result);
+        } catch (cause) {
+          reject(new GatebookError('configuration', `The database ${name} is something else's.`, { cause }));
+        }
+        // Once what was begun is done.
+        database.close();
       };
     });
   return {

@@ -1,6 +1,6 @@
 /** What anybody and the holder of an access token can ask the service, each as a typed call. */
 
-import { GatebookError, passing } from './errors.js';
+import { has, passing } from './errors.js';
 import { ask, insist, type Asked, type Wire } from './wire.js';
 
 export interface Options {
@@ -96,19 +96,21 @@ export interface Api {
   events(options?: Options): AsyncGenerator<LogEvent, void, undefined>;
 }
 
-/** Asks with a token that is good. */
+interface Key {
+  readonly user_key: string;
+}
+
+/** Asks as the holder of a token. */
 export type Bearing = <T>(asked: Asked, signal?: AbortSignal) => Promise<T>;
 
 export function calls(wire: Wire, bearing: Bearing): Api {
-  const asking = <T>(work: (signal?: AbortSignal) => Promise<T>, { signal }: Options = {}, again = passing): Promise<T> =>
-    insist(wire.patience, () => work(signal), again, signal);
-  const open = <T>(path: string, body: object, options?: Options): Promise<T> =>
-    asking((signal) => ask<T>(wire, { method: 'POST', path, body }, signal), options);
-  const holding = <T>(path: string, options?: Options, method?: string): Promise<T> =>
-    asking((signal) => bearing<T>({ path, method }, signal), options);
+  const open = <T>(path: string, body: object, { signal }: Options = {}): Promise<T> =>
+    insist(wire, () => ask<T>(wire, { method: 'POST', path, body }, signal), signal);
+  const holding = <T>(path: string, { signal }: Options = {}, method?: string): Promise<T> =>
+    insist(wire, () => bearing<T>({ path, method }, signal), signal);
   /** One that must not be repeated when its answer was lost. */
-  const once = <T>(path: string, body: object, options?: Options): Promise<T> =>
-    asking((signal) => bearing<T>({ method: 'POST', path, body }, signal), options, tooMany);
+  const once = <T>(path: string, body: object, { signal }: Options = {}): Promise<T> =>
+    insist(wire, () => bearing<T>({ method: 'POST', path, body }, signal), signal, tooMany);
 
   async function* pages<T>(path: string, options?: Options): AsyncGenerator<T, void, undefined> {
     let after: string | null = '';
@@ -120,17 +122,20 @@ export function calls(wire: Wire, bearing: Bearing): Api {
   }
 
   return {
-    register(user, options) {
+    async register(user, { signal } = {}) {
       let lost = false;
-      return asking(async (signal) => {
-        try {
-          return await ask(wire, { method: 'POST', path: '/register', body: user }, signal);
-        } catch (error) {
-          if (lost && (error as GatebookError).code === 'user_id_taken') return open('/userkey', user, options);
-          lost ||= passing(error) && !tooMany(error);
-          throw error;
-        }
-      }, options);
+      const taken = (error: unknown): boolean => {
+        lost ||= passing(error) && !tooMany(error);
+        return passing(error);
+      };
+      try {
+        return await insist(wire, () => ask<Key>(wire, { method: 'POST', path: '/register', body: user }, signal), signal, taken);
+      } catch (error) {
+        if (!lost || !has(error, 'user_id_taken')) throw error;
+        return open<Key>('/userkey', user, { signal }).catch((no) => {
+          throw has(no, 'invalid_credentials') ? error : no;
+        });
+      }
     },
     userKey: (user, options) => open('/userkey', user, options),
     authenticate: (of, options) => open('/authenticate', of, options),
@@ -146,5 +151,4 @@ export function calls(wire: Wire, bearing: Bearing): Api {
   };
 }
 
-const tooMany = (error: unknown): error is GatebookError =>
-  error instanceof GatebookError && error.code === 'too_many_attempts';
+const tooMany = (error: unknown): boolean => has(error, 'too_many_attempts');

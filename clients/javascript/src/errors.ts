@@ -64,21 +64,21 @@ export interface Details {
 
 export class GatebookError extends Error {
   override readonly name: string = 'GatebookError';
-  readonly code: Code;
+  declare readonly code: Code;
   /** All that the service said, where it did. */
-  readonly problem: Problem | undefined;
+  declare readonly problem: Problem | undefined;
   /** Seconds after which the same may work, where that is known. */
-  readonly retryAfter: number | undefined;
+  declare readonly retryAfter: number | undefined;
 
-  constructor(code: Code, message: string, details: Details = {}) {
+  constructor(code: Code, message: string, details?: Details) {
     super(message, details); // of which it takes the cause
-    this.code = code;
-    this.problem = details.problem;
-    this.retryAfter = details.retryAfter;
+    Object.assign(this, { code, problem: details?.problem, retryAfter: details?.retryAfter });
   }
 }
+
+export const has = (error: unknown, code: Code): boolean => (error as Partial<GatebookError> | null)?.code === code;
 
 /** Whether the same may work later. */
 export const passing = (error: unknown): error is GatebookError =>
   error instanceof GatebookError &&
-  /^(unavailable|overloaded|too_many_attempts|store_unavailable)$/.test(error.code);
+  /^((store_)?unavailable|overloaded|too_many_attempts)$/.test(error.code);

@@ -2,10 +2,10 @@
 
 import { calls, type Api, type Options } from './calls.js';
 import { GatebookError } from './errors.js';
-import { keep, type Change, type Given } from './keeper.js';
+import { keep, type Change, type Given, type Held } from './keeper.js';
 import { memoryStore, type Store } from './store.js';
 import { sessionOf } from './tokens.js';
-import { ask, baseUrl, tokenRefused, type Fetch, type Wire } from './wire.js';
+import { ask, baseUrl, LONGEST, tokenRefused, type Fetch, type Wire } from './wire.js';
 
 export type { Api, LogEvent, Me, Options, Session, Time, Tokens, User } from './calls.js';
 export { GatebookError } from './errors.js';
@@ -20,7 +20,8 @@ export interface ClientOptions {
   readonly url: string;
   /**
    * Key and secret, or a refresh token, or both; or a function that gives them, which is asked
-   * when a session has to be begun. Without any, only what the store holds is used.
+   * when a session has to be begun, and again by the next call when they are refused. Without any,
+   * only what the store holds is used.
    */
   readonly credentials?: Given | undefined;
   /** Where tokens are kept: in memory, unless given. */
@@ -46,78 +47,71 @@ export interface Client {
    * once more with a new token, unless its body is a stream.
    */
   fetch: Fetch;
-  /** End the session here, in the store, for all who share it, and at the service. */
+  /**
+   * End the session here, in the store, for all who share it, and at the service. When it rejects
+   * call it again. Credentials that were given as such are used up.
+   */
   signOut(options?: Options): Promise<void>;
   /** Hear when the tokens change, here or where the store is shared; returns how to stop that. */
   onChange(listener: (change: Change) => void): () => void;
+  /** Hear nothing of other tabs any more: for a client that isn't the last one of its page. */
+  close(): void;
   /** Typed calls of the service itself. */
   readonly api: Api;
 }
 
 export function createClient(options: ClientOptions): Client {
-  const { credentials } = options;
+  const { credentials, patience = 30, timeout = 10 } = options;
+  if (!(patience >= 0 && timeout > 0 && timeout <= LONGEST)) {
+    throw new GatebookError('configuration', 'patience and timeout are seconds.');
+  }
   if (credentials && typeof credentials !== 'function') check(credentials);
   const send: Fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   const wire: Wire = {
     url: baseUrl(options.url, options.allowHttp),
     fetch: send,
-    patience: (options.patience ?? 30) * 1000,
-    timeout: Math.ceil((options.timeout ?? 10) * 1000),
+    patience: patience * 1000,
+    timeout: Math.ceil(timeout * 1000),
   };
   const keeper = keep(wire, credentials, options.store ?? memoryStore(), options.rotate ?? false);
 
-  /** What `send` gives, or what it gives with another token where the first one is refused. */
-  const twice = async <T>(send: (token: string) => Promise<T>, no: (found: T) => boolean, signal?: AbortSignal | null): Promise<T> => {
+  const bearing: Fetch = async (input, init) => {
+    const asked = input instanceof Request ? input : undefined;
+    const body = init?.body;
+    const signal = init?.signal ?? asked?.signal;
+    // A body that is read from a stream is gone when it was sent.
+    const streamed = body instanceof ReadableStream || (body && Symbol.asyncIterator in Object(body));
+    const sent = ({ access_token }: Held): Promise<Response> => {
+      const headers = new Headers(init?.headers ?? asked?.headers);
+      headers.set('authorization', `Bearer ${access_token}`);
+      return send(asked && !body ? asked.clone() : input, { ...init, headers });
+    };
     const held = await keeper.good(signal);
-    const found = await send(held.access_token);
-    const other = no(found) && (await keeper.insteadOf(held, signal));
-    if (!other) return found;
-    (found as Response | undefined)?.body?.cancel();
-    return send(other.access_token);
+    const answer = await sent(held);
+    const other = !streamed && tokenRefused(answer) && (await keeper.insteadOf(held, signal));
+    if (!other) return answer;
+    // It may be broken by now, or somebody's who reads it.
+    answer.body?.cancel().catch(() => {});
+    return sent(other);
   };
 
   return {
     url: wire.url,
     token: async ({ signal } = {}) => (await keeper.good(signal)).access_token,
-    fetch(input, init) {
-      const asked = input instanceof Request ? input : undefined;
-      const body = init?.body;
-      // A body that is read from a stream is gone when it was sent.
-      const streamed = body instanceof ReadableStream || (body && Symbol.asyncIterator in Object(body));
-      return twice(
-        (token) => {
-          const headers = new Headers(init?.headers ?? asked?.headers);
-          headers.set('authorization', `Bearer ${token}`);
-          return send(asked && !body ? asked.clone() : input, { ...init, headers });
-        },
-        (answer) => !streamed && tokenRefused(answer),
-        init?.signal ?? asked?.signal,
-      );
-    },
+    fetch: bearing,
     signOut: ({ signal } = {}) => keeper.signOut(signal),
     onChange: keeper.onChange,
+    close: keeper.close,
     api: calls(wire, async (asked, signal) => {
-      const refused = (error: unknown): boolean => error instanceof GatebookError && error.code === 'invalid_token';
-      let error: unknown;
-      const found = await twice(
-        (token) => {
-          error = undefined;
-          return ask<never>(wire, { ...asked, token }, signal).catch((thrown: unknown) => void (error = thrown));
-        },
-        () => refused(error),
-        signal,
-      );
-      if (error) throw error;
-      return found as never;
+      // One request has less time than a token may be waited for.
+      await keeper.good(signal);
+      return ask({ ...wire, fetch: bearing }, asked, signal);
     }),
   };
 }
 
 function check(given: Exclude<Given, Function>): void {
   const { user_key, user_secret, refresh_token } = given;
-  let wrong: string | undefined;
-  if (user_secret && !user_key) wrong = 'A user_secret takes its user_key.';
-  else if (!(user_key && user_secret) && !refresh_token) wrong = 'Give user_key and user_secret, or a refresh_token.';
-  else if (refresh_token && !sessionOf(refresh_token)) wrong = "The refresh_token is none of Gatebook's: gbr_…";
-  if (wrong) throw new GatebookError('configuration', wrong);
+  const wrong = refresh_token ? !sessionOf(refresh_token) || (user_secret && !user_key) : !user_key || !user_secret;
+  if (wrong) throw new GatebookError('configuration', 'Give user_key and user_secret, or a refresh_token.');
 }

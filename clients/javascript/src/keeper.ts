@@ -7,7 +7,7 @@
 
 import { GatebookError, passing, type Problem } from './errors.js';
 import type { Kept, Locked, Store } from './store.js';
-import { generationOf, readTimes, sessionOf, type Times } from './tokens.js';
+import { readTimes, sessionOf, type Times } from './tokens.js';
 import { abortable, ask, insist, unexpected, type Wire } from './wire.js';
 
 /** A key and its secret, a refresh token of a session that was begun elsewhere, or both. */
@@ -54,7 +54,6 @@ const isOld = (held: Held): boolean => age(held) >= held.life - margin(held);
 /** In the last part of the margin it isn't sent any more: it has to arrive, too. */
 const isOver = (held: Held): boolean => age(held) >= held.life - margin(held) / 4;
 
-
 /** What keeps the tokens; it hides behind these. */
 export interface Keeper {
   /** What can be used; waits for it if need be. What is getting old is renewed meanwhile. */
@@ -64,12 +63,25 @@ export interface Keeper {
   /** End the session at the service, and hold nothing any more, here and in the store. */
   signOut(signal?: AbortSignal): Promise<void>;
   onChange(listener: (change: Change) => void): () => void;
+  /** Hear nothing of others any more. */
+  close(): void;
 }
 
 export function keep(wire: Wire, credentials: Given | undefined, store: Store, rotate: boolean): Keeper {
   const listeners = new Set<(change: Change) => void>();
-  const alone: Locked = store.locked ?? ((work) => work(() => {}));
+  let before: Promise<unknown> = Promise.resolve();
+  /** One after another: renewals and sign-outs, of all who share the store. */
+  const alone: Locked =
+    store.locked ?? ((work) => (before = before.catch(() => {}).then(() => work(() => {}))) as ReturnType<typeof work>);
   let held: Held | undefined;
+  /** Whether the store had tokens of this user when it was last looked at. */
+  let seen = false;
+  /** How often it was signed out: what was begun before comes to nothing. */
+  let signOuts = 0;
+  /** The session that was signed out last: news of it may come late. */
+  let ended: string | undefined;
+  /** Refresh tokens of sessions that are to be ended at the service. */
+  const ending = new Set<string>();
   let flight: Promise<Held> | undefined;
   /** The access token that was refused last, and the one that was got because of it. */
   let refused: string | undefined;
@@ -77,7 +89,13 @@ export function keep(wire: Wire, credentials: Given | undefined, store: Store, r
   /** Why nothing could be got, and until when (monotonic, ms) that isn't tried again. */
   let refusal: GatebookError | undefined;
   let againAt = 0;
-  let hold = HOLD;
+  let hold = HOLD / 2;
+  /** Refresh tokens that were refused. */
+  const spent = new Set<string>();
+  /** Wait no longer for somebody who is asked for credentials. */
+  let wake = (): void => {};
+
+  const heldOff = (): boolean | undefined => refusal && performance.now() < againAt;
 
   /** Those that were given, not those that are asked for. */
   const given = (): Credentials | undefined => (typeof credentials === 'function' ? undefined : credentials);
@@ -89,70 +107,85 @@ export function keep(wire: Wire, credentials: Given | undefined, store: Store, r
     }));
 
   async function renew(): Promise<Held> {
-    if (refusal && performance.now() < againAt) throw refusal;
+    if (heldOff()) throw refusal;
+    const since = signOuts;
+    const going = (): void => {
+      if (since !== signOuts) throw again();
+    };
     const bad = refused;
+    const usable = (found: Held | undefined): Held | undefined =>
+      found && !isOld(found) && found.access_token !== bad ? found : undefined;
+    let asked = given();
+    if (asked) spent.clear();
+    // The store is locked for one request at a time, never for a pause or while somebody types.
+    const once = (): Promise<Held | undefined> =>
+      insist(
+        wire,
+        async () =>
+          usable(await look()) ??
+          usable(held) ??
+          alone(async (mine) => {
+            const found = await look();
+            const still = (): void => {
+              mine();
+              going();
+            };
+            still();
+            // What was told may be newer than what this tab sees in its storage.
+            return usable(found) ?? usable(held) ?? obtain(found, asked, still);
+          }),
+      );
     try {
-      const tried = new Set<string>();
-      let asked = given();
-      // The store is locked for one request at a time, never for a pause or while somebody types.
-      const once = (): Promise<Held | undefined> =>
-        insist(wire.patience, () => alone((mine) => obtain(bad, asked, tried, mine)), passing);
       let found = await once();
       if (!found && typeof credentials === 'function') {
-        asked = (await credentials()) ?? {};
+        asked = (await Promise.race([credentials(), new Promise<undefined>((done) => (wake = () => done(undefined)))])) ?? {};
         found = await once();
       }
+      going();
       if (!found) throw again();
       refusal = undefined;
-      hold = HOLD;
-      againAt = 0;
+      hold = HOLD / 2;
       if (bad && held?.access_token === bad) forced = found.access_token;
       take(found);
       return found;
     } catch (error) {
-      if (error instanceof GatebookError) holdOff(error);
+      if (since === signOuts && error instanceof GatebookError) holdOff(error);
       throw error;
     }
   }
 
-  /** Don't ask again what was just refused, however many wish it. */
+  /** Don't ask again what was just refused, however many wish it; but who mistyped may try again. */
   function holdOff(error: GatebookError): void {
-    let wait = passing(error) ? Math.min((error.retryAfter ?? 0) * 1000, LONGEST_HOLD) : 0;
+    let wait = passing(error) ? (error.retryAfter ?? 0) * 1000 : 0;
     if (error.code === again().code) {
-      wait = hold;
-      hold = Math.min(wait * 2, LONGEST_HOLD);
+      if (typeof credentials !== 'function') {
+        wait = hold = Math.min(hold * 2, LONGEST_HOLD);
+      }
       take(undefined);
     }
     refusal = error;
-    againAt = performance.now() + wait;
+    againAt = performance.now() + Math.min(wait, LONGEST_HOLD);
   }
 
   /** What can be had with these credentials; undefined when nobody has been asked for them yet. */
-  async function obtain(
-    bad: string | undefined,
-    asked: Credentials | undefined,
-    tried: Set<string>,
-    mine: () => void,
-  ): Promise<Held | undefined> {
-    const found = read(await kept());
-    if (found && !isOld(found) && found.access_token !== bad) return found;
+  async function obtain(found: Held | undefined, asked: Credentials | undefined, still: () => void): Promise<Held | undefined> {
     let problem: Problem | undefined;
     for (const token of refreshTokens(found, asked?.refresh_token)) {
-      if (tried.has(token)) continue;
+      if (spent.has(token)) continue;
       try {
-        return await got('/refresh', { refresh_token: token, ...(rotate && { rotate }) }, mine, token);
+        return await got('/refresh', { refresh_token: token, ...(rotate && { rotate }) }, still, token);
       } catch (error) {
         problem = refusedWith(error);
-        tried.add(token);
+        spent.add(token);
         // Where nothing keeps others out, one of them may have been first.
-        const newer = read(await kept());
+        const newer = await look();
         if (newer && newer.refresh_token !== token && !isOld(newer)) return newer;
       }
     }
     if (!asked && typeof credentials === 'function') return undefined;
     const { user_key, user_secret } = asked ?? {};
     try {
-      if (user_key && user_secret) return await got('/authenticate', { user_key, user_secret }, mine);
+      if (user_key && user_secret) return await got('/authenticate', { user_key, user_secret }, still);
     } catch (error) {
       problem = refusedWith(error);
     }
@@ -162,13 +195,12 @@ export function keep(wire: Wire, credentials: Given | undefined, store: Store, r
   /** Those worth trying: the newest of the session that is known last, then the given one. */
   function refreshTokens(found: Kept | undefined, given: string | undefined): string[] {
     const all = [found?.refresh_token, held?.refresh_token, given].filter((each) => each !== undefined);
-    const known = all.filter((each) => sessionOf(each) === sessionOf(all[0]));
-    known.sort((a, b) => generationOf(b) - generationOf(a));
-    return [...known.slice(0, 1), ...all.slice(-1).filter((each) => !known.includes(each))];
+    const known = all.filter((each) => sessionOf(each) === sessionOf(all[0])).sort();
+    return [...known.slice(-1), ...all.slice(-1).filter((each) => !known.includes(each))];
   }
 
-  async function got(path: string, body: object, mine: () => void, used?: string): Promise<Held> {
-    mine();
+  async function got(path: string, body: object, still: () => void, used?: string): Promise<Held> {
+    still();
     const sent = performance.now();
     const sentWall = Date.now();
     const answer = await ask<Partial<Tokens> | undefined>(wire, { method: 'POST', path, body });
@@ -177,9 +209,10 @@ export function keep(wire: Wire, credentials: Given | undefined, store: Store, r
     if (typeof refresh_token !== 'string') throw unexpected(200);
     // It was made after it was asked for, and what it says of that is cut to whole seconds.
     const fresh = { access_token, refresh_token, ahead: times.iat + 1 - sentWall / 1000 };
-    mine();
+    still();
     try {
       await store.write(fresh);
+      seen = true;
     } catch (cause) {
       // The old one is good until the new one is used, which must not happen unless everybody
       // who shares them can know. A session of one's own may do without.
@@ -188,19 +221,29 @@ export function keep(wire: Wire, credentials: Given | undefined, store: Store, r
     return { ...fresh, times, got: sent, gotWall: sentWall, life: (times.exp - times.iat - 1) * 1000 };
   }
 
-  async function kept(): Promise<Kept | null> {
+  /** What the store has; that it was emptied is a sign-out by another who shares it. */
+  async function look(): Promise<Held | undefined> {
+    let kept: Kept | null;
     try {
-      return await store.read();
+      kept = await store.read();
     } catch (cause) {
       throw unkept(cause);
     }
+    if (!kept && seen) signedOut();
+    const found = read(kept);
+    seen = !!found;
+    return found;
   }
 
-  /** What is kept, as held; undefined when it is another user's, who may have been here before. */
+  /**
+   * What is kept, as held; undefined when it is of a session that was signed out, or another
+   * user's, who may have been here before.
+   */
   function read(found: Kept | null): Held | undefined {
     const { access_token, refresh_token, ahead = 0 } = found ?? {};
     if (!access_token || access_token === held?.access_token) return access_token ? held : undefined;
     try {
+      if (sessionOf(refresh_token) === ended) return undefined;
       const times = readTimes(access_token);
       const { user_key, refresh_token: mine } = given() ?? {};
       if (user_key ? user_key !== times.sub : mine && sessionOf(mine) !== sessionOf(refresh_token)) return undefined;
@@ -224,19 +267,24 @@ export function keep(wire: Wire, credentials: Given | undefined, store: Store, r
   }
 
   /** Credentials that are asked for are asked for again; those that were given are used up. */
-  function signedOut(): void {
+  function signedOut(last: Credentials | undefined = held): void {
+    ended = sessionOf(last?.refresh_token) || ended;
     credentials = typeof credentials === 'function' ? credentials : undefined;
     refusal = undefined;
+    seen = false;
+    signOuts++;
     take(undefined);
+    wake();
   }
 
   // What another tab keeps is held here, too.
-  store.hear?.((told) => {
+  const deaf = store.hear?.((told) => {
     const found = read(told);
     if (!told) signedOut();
     if (!found) return;
     refusal = undefined;
     take(found);
+    wake();
   });
 
   return {
@@ -244,7 +292,7 @@ export function keep(wire: Wire, credentials: Given | undefined, store: Store, r
       signal?.throwIfAborted();
       const now = held;
       if (!now || isOver(now)) return abortable(join(), signal);
-      if (isOld(now) && performance.now() >= againAt) join().catch(() => {});
+      if (isOld(now) && !heldOff()) join().catch(() => {});
       return now;
     },
     async insteadOf(than, signal) {
@@ -255,27 +303,46 @@ export function keep(wire: Wire, credentials: Given | undefined, store: Store, r
       return abortable(join(), signal);
     },
     async signOut(signal) {
-      await flight?.catch(() => {});
-      const refresh_token = read(await kept())?.refresh_token ?? held?.refresh_token ?? given()?.refresh_token;
-      signedOut();
-      await store.write(null);
-      const revoke = { method: 'POST', path: '/revoke', body: { refresh_token } };
-      if (refresh_token) await insist(wire.patience, () => ask(wire, revoke, signal), passing, signal);
+      signal?.throwIfAborted();
+      const forget = (last: Credentials | undefined = held ?? given()): void => {
+        if (last?.refresh_token) ending.add(last.refresh_token);
+        signedOut(last);
+      };
+      let failure: unknown;
+      try {
+        await abortable(
+          alone(async () => {
+            forget(await look());
+            await store.write(null);
+          }),
+          signal,
+        );
+      } catch (error) {
+        signal?.throwIfAborted();
+        failure = unkept(error);
+        forget();
+      }
+      for (const refresh_token of ending) {
+        await insist(wire, () => ask(wire, { method: 'POST', path: '/revoke', body: { refresh_token } }, signal), signal);
+        ending.delete(refresh_token);
+      }
+      if (failure) throw failure;
     },
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    close: () => deaf?.(),
   };
 }
 
 const again = (problem?: Problem): GatebookError =>
-  new GatebookError('reauthentication_required', 'What is held is refused: log in again.', { problem });
+  new GatebookError('reauthentication_required', 'Log in again.', { problem });
 
 const unkept = (cause: unknown): GatebookError =>
   cause instanceof GatebookError
     ? cause
-    : new GatebookError('store_unavailable', 'The store can not be read or written.', { cause });
+    : new GatebookError('store_unavailable', 'The store failed.', { cause });
 
 /** The problem of a refusal; anything else is thrown on. */
 function refusedWith(error: unknown): Problem | undefined {

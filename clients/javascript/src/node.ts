@@ -31,6 +31,7 @@ const OTHERS = 0o077;
  * The file belongs to programs with this client: it has another lock than the Python client's.
  */
 export function fileStore(path: string, { lockSeconds = 30 }: FileStoreOptions = {}): Store {
+  if (!(lockSeconds >= 0)) throw new GatebookError('configuration', 'lockSeconds is a number of seconds.');
   const file = resolve(path);
   return {
     async read() {
@@ -54,6 +55,7 @@ function locking(folder: string, patience: number): Locked {
         await sleep(2 + Math.random() * 15);
       }
     } catch (error) {
+      await rm(mine, { force: true }).catch(() => {});
       if (error instanceof GatebookError) throw error;
       throw unavailable(`${folder} can't be made or read.`, error);
     }
@@ -150,17 +152,19 @@ async function writePrivate(path: string, text: string): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const next = join(folder, `.${basename(path)}.${randomBytes(8).toString('hex')}`);
-  const file = await open(next, 'wx', 0o600);
   try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(next, path).catch(async (error: unknown) => {
-    await rm(next, { force: true });
+    const file = await open(next, 'wx', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(next, path);
+  } catch (error) {
+    await rm(next, { force: true }).catch(() => {});
     throw error;
-  });
+  }
   const parent = await open(folder, 'r');
   await parent.sync().catch(() => {}); // where folders can't be
   await parent.close();

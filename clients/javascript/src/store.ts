@@ -15,7 +15,7 @@ export interface Kept {
 export type Locked = <T>(work: (mine: () => void) => Promise<T>) => Promise<T>;
 
 export interface Store {
-  /** What is kept now; null when nothing is. */
+  /** What is kept now; null when nothing is: where something was, somebody has signed out. */
   read(): Promise<Kept | null> | Kept | null;
   /** Keep it, or nothing any more; returns once it is kept, rejects when it can't be. */
   write(kept: Kept | null): Promise<void> | void;

@@ -1,6 +1,6 @@
 /** One request to the service, and what its answer means. Knows neither tokens nor what is asked. */
 
-import { GatebookError, type Problem } from './errors.js';
+import { GatebookError, passing, type Problem } from './errors.js';
 
 export type Fetch = typeof globalThis.fetch;
 
@@ -17,12 +17,15 @@ export interface Asked {
   readonly method?: string | undefined;
   readonly path: string;
   readonly body?: object;
-  readonly token?: string;
 }
 
+/** Seconds: no timer can be set for much more. */
+export const LONGEST = 1e6;
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\]|.*\.localhost)$/;
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 2000;
+/** Seconds; a service that says more means "not today". */
+const DAY = 86_400;
 
 /** The service's address without a slash at its end; secrets go over https, or stay on the machine. */
 export function baseUrl(given: string, allowHttp?: boolean): string {
@@ -32,55 +35,55 @@ export function baseUrl(given: string, allowHttp?: boolean): string {
   } catch {
     // told below
   }
-  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
+  if (!url || !/^https?:$/.test(url.protocol) || /[?#@]/.test(given)) {
     throw new GatebookError('configuration', 'The url is no address of a service.');
   }
   if (url.protocol === 'http:' && !allowHttp && !LOOPBACK.test(url.hostname)) {
-    throw new GatebookError('configuration', `${url.origin} is unencrypted: use https, or allowHttp.`);
+    throw new GatebookError('configuration', 'Use https: the url is unencrypted.');
   }
   return given.replace(/\/+$/, '');
 }
 
 /** The JSON of a success, undefined when it has none; rejects with what was refused. */
-export async function ask<T>(wire: Wire, asked: Asked, signal?: AbortSignal): Promise<T> {
+export async function ask<T>(wire: Wire, { method = 'GET', path, body }: Asked, signal?: AbortSignal): Promise<T> {
   const limit = AbortSignal.timeout(wire.timeout);
-  const headers: Record<string, string> = {};
-  if (asked.body) headers['content-type'] = 'application/json';
-  if (asked.token) headers['authorization'] = `Bearer ${asked.token}`;
   const until = signal ? (AbortSignal.any?.([signal, limit]) ?? signal) : limit;
-  const exchange = async (): Promise<[Response, string]> => {
-    const answer = await wire.fetch(wire.url + asked.path, {
-      method: asked.method ?? 'GET',
-      headers,
-      body: asked.body ? JSON.stringify(asked.body) : null,
+  let answer!: Response;
+  const exchange = async (): Promise<string> => {
+    answer = await wire.fetch(wire.url + path, {
+      method,
+      headers: body ? { 'content-type': 'application/json' } : {},
+      body: JSON.stringify(body),
       signal: until,
       cache: 'no-store',
       credentials: 'omit',
       redirect: 'error',
     });
-    return [answer, await answer.text()];
+    return answer.text();
   };
-  let answer: Response;
   let text: string;
   try {
     // An abort may not reach a body that is read already: on Node 20 it goes with its request.
-    [answer, text] = await abortable(exchange(), until);
+    text = await abortable(exchange(), until);
   } catch (cause) {
     signal?.throwIfAborted();
+    if (cause instanceof GatebookError) throw cause;
     throw new GatebookError('unavailable', `${wire.url} doesn't answer.`, { cause });
   }
   if (!answer.ok) throw refusal(answer, text);
-  return parsed(text) as T;
+  const found = json(text);
+  if (text && found === undefined) throw unexpected(answer.status);
+  return found as T;
 }
 
-/** The same, again while the service is away and patience lasts; `delays` of the caller's own. */
+/** What some work gives, which is done again while it fails in passing and patience lasts. */
 export async function insist<T>(
-  patience: number,
+  wire: Wire,
   work: () => Promise<T>,
-  again: (error: unknown) => boolean,
   signal?: AbortSignal,
+  again: (error: unknown) => boolean = passing,
 ): Promise<T> {
-  const until = performance.now() + patience;
+  const until = performance.now() + wire.patience;
   for (let turn = 0; ; turn++) {
     try {
       return await work();
@@ -89,9 +92,16 @@ export async function insist<T>(
       const spread = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** turn) * (0.5 + Math.random() / 2);
       const wait = Math.max(((error as GatebookError).retryAfter ?? 0) * 1000, spread);
       if (performance.now() + wait > until) throw error;
-      await abortable(new Promise((done) => setTimeout(done, wait)), signal);
+      await pause(wait, signal);
     }
   }
+}
+
+/** Some milliseconds, unless the signal comes first: then nothing is left of it. */
+export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  let timer: ReturnType<typeof setTimeout>;
+  const over = new Promise<void>((done) => (timer = setTimeout(done, ms)));
+  return abortable(over, signal).finally(() => clearTimeout(timer));
 }
 
 /** What a promise gives, unless the signal comes first; the promise itself goes on. */
@@ -112,38 +122,35 @@ export const tokenRefused = (answer: Response): boolean =>
 
 /** Seconds to wait, given as such or as a moment (RFC 9110 §10.2.3). */
 export function retryAfter(headers: Headers): number | undefined {
-  const given = headers.get('retry-after')?.trim() ?? '';
-  if (/^\d+$/.test(given)) return Number(given);
-  const moment = Date.parse(given);
-  return Number.isNaN(moment) ? undefined : Math.max(0, (moment - Date.now()) / 1000);
+  const given = headers.get('retry-after') ?? '';
+  // By the clock that said so, where that is told: the own one may be an hour off.
+  const date = Date.parse(headers.get('date') ?? '') || Date.now();
+  const seconds = /^\d+$/.test(given) ? Number(given) : (Date.parse(given) - date) / 1000;
+  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(0, seconds), DAY);
 }
 
 export function refusal(answer: Response, text: string): GatebookError {
-  let problem: Problem | undefined;
-  try {
-    const found = JSON.parse(text);
-    if (typeof found?.code === 'string') problem = found;
-  } catch {
-    // what stands in front of a service that is gone says no more than its status
-  }
   const { status } = answer;
+  const found = json(text) as Problem | undefined;
+  // What stands in front of a service that is gone says no more than its status.
+  const problem = typeof found?.code === 'string' && Number.isInteger(found.status) ? found : undefined;
   const details = { problem, retryAfter: retryAfter(answer.headers) };
-  if (status === 429 || (status > 501 && status < 505)) {
-    const code = status === 429 ? 'too_many_attempts' : 'unavailable';
-    return new GatebookError(problem?.code ?? code, problem?.detail ?? `It answered ${status}.`, details);
-  }
+  // Its status says what to do, whoever wrote it.
+  const away = problem?.code === 'overloaded' ? problem.code : 'unavailable';
+  const later = status === 429 ? 'too_many_attempts' : away;
+  if (status === 429 || (status > 501 && status < 505)) return new GatebookError(later, problem?.detail ?? `It answered ${status}.`, details);
   if (problem) return new GatebookError(problem.code, `${problem.code}: ${problem.detail}`, details);
   return unexpected(status);
 }
 
 export const unexpected = (status: number): GatebookError =>
-  new GatebookError('unexpected_answer', `The answer (${status}) is not Gatebook's: is the address right?`);
+  new GatebookError('unexpected_answer', `The answer (${status}) is not Gatebook's.`);
 
-function parsed(text: string): unknown {
-  if (!text) return undefined;
+/** What a text says; undefined when it is no JSON. */
+export function json(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw unexpected(200);
+    return undefined;
   }
 }

@@ -2,17 +2,11 @@
 
 import { describe, expect, test } from 'vitest';
 
-import { createClient, GatebookError, memoryStore, type Change, type Client, type ClientOptions, type Fetch } from '../src/index.js';
-import { StandIn, URL_OF_API, URL_OF_SERVICE, USER_KEY } from './standin.js';
+import { createClient, GatebookError, memoryStore, type ClientOptions, type Fetch } from '../src/index.js';
+import { made, pause, SECRET, shared } from './clients.js';
+import { StandIn, URL_OF_API, URL_OF_SERVICE } from './standin.js';
 
-const SECRET = { user_key: USER_KEY, user_secret: 'a quiet rope of seven' };
 const REFUSED = { status: 401, challenge: 'invalid_token' };
-
-function made(more: Partial<ClientOptions> = {}): { client: Client; stand: StandIn } {
-  const stand = new StandIn({ lifeS: 3600, rotates: false, now: Date.now });
-  const client = createClient({ url: URL_OF_SERVICE, credentials: SECRET, fetch: stand.fetch, ...more });
-  return { client, stand };
-}
 
 /** A network that answers when it is told to. */
 function held(stand: StandIn): { fetch: Fetch; go: () => void } {
@@ -101,47 +95,59 @@ describe('whoever gives up', () => {
   });
 });
 
-describe('signing out', () => {
-  test('ends the session, forgets it, and tells', async () => {
-    const store = memoryStore();
-    const { client, stand } = made({ store });
-    const heard: Change[] = [];
-    const stop = client.onChange((change) => heard.push(change));
-    await client.token();
-    await client.signOut();
-    expect(await store.read()).toBeNull();
-    expect(stand.requests['/revoke']).toBe(1);
-    await expect(client.token()).rejects.toMatchObject({ code: 'reauthentication_required' });
-    expect(heard.map(({ state }) => state)).toEqual(['signed_in', 'signed_out']);
-    expect(heard[0]!.expires_at).toBeInstanceOf(Date);
-    expect(JSON.stringify(heard)).not.toContain(stand.tokensSeen[0] ?? 'gbr_');
-    stop();
-    expect(stand.requests['/authenticate']).toBe(1);
+describe('a refused answer', () => {
+  /** Of an API that refuses once, with this body. */
+  async function refusing(body: BodyInit | null, read?: (answer: Response) => void): Promise<[number, unknown[]]> {
+    const unhandled: unknown[] = [];
+    const hear = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', hear);
+    let turn = 0;
+    const { stand } = made();
+    const headers = { 'www-authenticate': 'Bearer error="invalid_token"' };
+    const fetch: Fetch = async (input, init) => {
+      if (input !== URL_OF_API || turn++) return stand.fetch(input, init);
+      const answer = new Response(body, { status: 401, headers });
+      read?.(answer);
+      return answer;
+    };
+    const { status } = await made({ fetch }).client.fetch(URL_OF_API);
+    await new Promise((done) => setTimeout(done, 10));
+    process.off('unhandledRejection', hear);
+    return [status, unhandled];
+  }
+
+  test('whose connection breaks meanwhile harms nobody', async () => {
+    const broken = new ReadableStream({ start: (stream) => stream.error(new TypeError('terminated')) });
+    expect(await refusing(broken)).toEqual([200, []]);
   });
 
-  test('forgets the session also when the service is gone', async () => {
-    const store = memoryStore();
-    const { client, stand } = made({ store, patience: 0 });
-    await client.token();
-    stand.goneUntil = Infinity;
-    await expect(client.signOut()).rejects.toMatchObject({ code: 'unavailable' });
-    expect(await store.read()).toBeNull();
+  test('that somebody else is reading harms nobody', async () => {
+    expect(await refusing('no', (answer) => void answer.body!.getReader())).toEqual([200, []]);
   });
+});
 
-  test('lets those who are asked for credentials be asked again', async () => {
-    let asked = 0;
-    const { client } = made({
-      credentials: async () => {
-        asked++;
-        return SECRET;
-      },
-    });
-    await client.token();
-    await client.token();
-    await client.signOut();
-    await client.token();
-    expect(asked).toBe(2);
-  });
+test.each([null, undefined, 0, new Error('enough')])('a call that is given up because of %j was not done', async (reason) => {
+  const { stand } = made();
+  const giving = new AbortController();
+  const fetch: Fetch = (input, init) => {
+    if (`${input as string}`.endsWith('/me/secret')) return new Promise(() => giving.abort(reason));
+    return stand.fetch(input, init);
+  };
+  const { api } = made({ fetch }).client;
+  const done = api.changeSecret({ user_secret: 'x', new_user_secret: 'y' }, { signal: giving.signal });
+  expect(await done.then(() => 'done', (thrown: unknown) => [thrown])).toEqual([giving.signal.reason]);
+});
+
+test('a client that was closed hears of no other one', async () => {
+  const store = shared();
+  const { stand } = made();
+  const { client } = made({ store: store(), fetch: stand.fetch });
+  const heard: string[] = [];
+  client.onChange(({ state }) => heard.push(state));
+  client.close();
+  await made({ store: store(), fetch: stand.fetch }).client.token();
+  await pause(10);
+  expect(heard).toEqual([]);
 });
 
 describe('credentials', () => {
@@ -171,8 +177,13 @@ describe('credentials', () => {
     [{ credentials: {} }, 'Give'],
     [{ credentials: { user_secret: 'x' } }, 'user_key'],
     [{ credentials: { user_key: 'uk_x' } }, 'Give'],
-    [{ credentials: { refresh_token: 'x' } }, "none of Gatebook's"],
-  ])('or an address like %j are refused at once', (more, message) => {
+    [{ credentials: { refresh_token: 'x' } }, 'refresh_token'],
+    [{ patience: NaN }, 'seconds'],
+    [{ patience: -1 }, 'seconds'],
+    [{ timeout: NaN }, 'seconds'],
+    [{ timeout: -1 }, 'seconds'],
+    [{ timeout: Infinity }, 'seconds'],
+  ])('or an address, or a time, like %j are refused at once', (more, message) => {
     const make = (): unknown => made(more as Partial<ClientOptions>);
     expect(make).toThrow(expect.objectContaining({ code: 'configuration', message: expect.stringContaining(message) }));
     expect(make).not.toThrow('secret@');
@@ -222,7 +233,7 @@ describe('odd answers change nothing', () => {
   });
 
   test('a problem with a name that is a method has a code all the same', async () => {
-    const body = '{"code":"__proto__","detail":"x","toString":1,"__proto__":{"code":"invalid_token"}}';
+    const body = '{"code":"__proto__","status":400,"detail":"x","toString":1,"__proto__":{"code":"invalid_token"}}';
     const { client } = made({ fetch: async () => new Response(body, { status: 400 }) });
     await expect(client.token()).rejects.toMatchObject({ code: '__proto__' });
   });

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, inject, test, vi } from 'vitest';
 
 import { createClient, GatebookError, memoryStore, type Fetch } from '../src/index.js';
-import { SECRET, serviceAt } from './service.js';
+import { SECRET, serve, serviceAt } from './service.js';
 
 const service = serviceAt(inject('service'));
 let user_key: string;
@@ -69,6 +69,28 @@ describe('renewing', () => {
   });
 });
 
+test('a service that is overloaded is waited for', async () => {
+  // One hash at a time, of about a second: who would wait longer than two is told to come again.
+  const busy = await serve({ HASH_MEMORY_KIB: '19456', HASH_TIME: '70', HASH_THREADS: '1' });
+  try {
+    const user_key = await busy.register();
+    const told: (string | null)[] = [];
+    const hearing: Fetch = async (input, init) => {
+      const answer = await fetch(input, init);
+      if (answer.status === 503) told.push(answer.headers.get('retry-after'));
+      return answer;
+    };
+    const credentials = { user_key, user_secret: SECRET };
+    const clients = Array.from({ length: 5 }, () => createClient({ url: busy.url, credentials, fetch: hearing, patience: 100 }));
+    const tokens = await Promise.all(clients.map((client) => client.token()));
+    expect(new Set(tokens).size).toBe(5);
+    expect(told.length).toBeGreaterThan(0);
+    for (const each of told) expect(each).toMatch(/^\d+$/);
+  } finally {
+    await busy.end();
+  }
+}, 120_000);
+
 describe('calls of the service', () => {
   test('register, find, authenticate, refresh, revoke', async () => {
     const { api } = createClient({ url: service.url });
@@ -114,6 +136,19 @@ describe('calls of the service', () => {
       problem: { errors: [{ pointer: '/new_user_secret' }] },
     });
     await expect(api.erase({ user_secret: new_user_secret })).resolves.toHaveProperty('finished');
+  });
+
+  test('a name that is another\'s is said to be taken, also after an answer that was lost', async () => {
+    let away = 1;
+    const losing: Fetch = async (input, init) =>
+      `${input as string}`.endsWith('/register') && away-- > 0 ? new Response('', { status: 503 }) : fetch(input, init);
+    const { api } = createClient({ url: service.url, fetch: losing });
+    const user_id = `joan${Math.random()}`;
+    await service.register(user_id);
+    await expect(api.register({ user_id, user_secret: 'another rope of seven' })).rejects.toMatchObject({
+      code: 'user_id_taken',
+      problem: { status: 409 },
+    });
   });
 
   test('a name is never said to be taken by a lost answer of one\'s own', async () => {

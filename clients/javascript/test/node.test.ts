@@ -1,16 +1,32 @@
 /** The store of programs on Node: a file that processes share. */
 
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { createClient } from '../src/index.js';
 import { fileStore } from '../src/node.js';
 import { begin } from './programs.js';
 import { serve, type Service } from './service.js';
 import { StandIn, URL_OF_API, URL_OF_SERVICE, USER_KEY } from './standin.js';
+
+const NODE = new URL('../dist/node.js', import.meta.url).pathname;
+
+/** What a disk does instead. */
+const failing = vi.hoisted(() => ({ readdir: () => {} }));
+vi.mock('node:fs/promises', async (original) => {
+  const real = await original<typeof import('node:fs/promises')>();
+  return {
+    ...real,
+    readdir: async (path: string) => {
+      failing.readdir();
+      return real.readdir(path);
+    },
+  };
+});
 
 let folder: string;
 let file: string;
@@ -21,6 +37,10 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const KEPT = { access_token: 'a.b.c', refresh_token: 'gbr_', ahead: 1.5 };
+
+test.each([NaN, -1])('%d seconds are none', (lockSeconds) => {
+  expect(() => fileStore(file, { lockSeconds })).toThrow(expect.objectContaining({ code: 'configuration' }));
+});
 
 describe('the file', () => {
   test('is for its owner alone, and holds what was kept', async () => {
@@ -66,7 +86,43 @@ function standIn(): { fetch: typeof fetch; session: () => string; stand: StandIn
   return { fetch: stand.fetch, session: () => stand.session(), stand };
 }
 
+describe('what can not be written', () => {
+  /** A program whose files may have no byte, as on a full disk. */
+  const full = (code: string): string =>
+    execFileSync(
+      'bash',
+      ['-c', 'trap "" XFSZ; ulimit -f 0; exec node --input-type=module -e "$0"', `import { fileStore } from '${NODE}';\n${code}`],
+      { encoding: 'utf8' },
+    );
+
+  test.skipIf(process.platform === 'win32')('leaves no file behind', () => {
+    const said = full(`
+      const store = fileStore('${file}');
+      const wrong = await store.write({ access_token: 'a.b.c' }).catch(({ code }) => code);
+      process.stdout.write(String(wrong));
+    `);
+    expect(said).toBe('EFBIG');
+    expect(readdirSync(join(folder, 'of', 'mine'))).toEqual([]);
+  });
+});
+
 describe('the lock', () => {
+  test('that can not be taken after all is nobody\'s', async () => {
+    const store = fileStore(file);
+    await store.locked!(async () => {});
+    // Whose it is was looked up once, before its own file was there.
+    let looked = 0;
+    failing.readdir = () => {
+      if (++looked === 2) throw new Error('EIO');
+    };
+    try {
+      await expect(store.locked!(async () => 'mine')).rejects.toMatchObject({ code: 'store_unavailable' });
+    } finally {
+      failing.readdir = () => {};
+    }
+    expect(readdirSync(`${file}.lock`)).toEqual([]);
+  });
+
   test('is held by one at a time', async () => {
     const stores = [fileStore(file), fileStore(file), fileStore(file)];
     let inside = 0;
@@ -193,11 +249,14 @@ describe('processes that share a session whose tokens rotate', () => {
     const { refresh_token } = await service.authenticate(await service.register());
     const programs = Array.from({ length: 3 }, () => begin('caller', [service.url, file, '5', '4'], refresh_token));
     await new Promise((done) => setTimeout(done, 1000));
+    const gone = Date.now() / 1000;
     await service.stop();
     await service.start();
+    const back = Date.now() / 1000;
     for (const { said } of programs) {
-      const told = JSON.parse(await said) as { calls: number; tokens: number; wrong: Record<string, number> };
+      const told = JSON.parse(await said) as { calls: number; wrong: Record<string, number>; unanswered: [number, number][] };
       expect(told.wrong).toEqual({});
+      expect(told.unanswered.filter(([from, to]) => from > back || to < gone)).toEqual([]);
       expect(told.calls).toBeGreaterThan(0);
     }
     const found = service.events('refresh_token.reuse_detected', 'refresh_token.revoked', 'refresh_token.rotated');

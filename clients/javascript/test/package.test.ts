@@ -125,7 +125,10 @@ describe('its size in a page, minified and gzipped', () => {
 
   test.each([
     ["export * from 'gatebook-client'", 4000],
-    ["export { createClient } from 'gatebook-client'; export { localStorageStore } from 'gatebook-client/browser'", 4500],
+    ["export { createClient } from 'gatebook-client'; export { localStorageStore } from 'gatebook-client/browser'", 4400],
+    ["export * from 'gatebook-client'; export * from 'gatebook-client/browser'", 4700],
+    ["export * from 'gatebook-client'; export * from 'gatebook-client/node'", 5200],
+    ["export * from 'gatebook-client/verify'", 4900],
   ])('%s: at most %i bytes, as the README says', async (code, most) => {
     const size = await sizeOf(code);
     expect(size).toBeLessThanOrEqual(most);

@@ -10,7 +10,7 @@ const PACKAGE = new URL('..', import.meta.url).pathname;
 export async function sizeOf(code: string): Promise<number> {
   const bundle = await rolldown({
     input: 'page',
-    external: ['jose'],
+    external: ['jose', /^node:/],
     plugins: [
       {
         name: 'page',

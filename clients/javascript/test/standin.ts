@@ -6,7 +6,14 @@ export type Answer =
   | 'usual'
   | 'lost'
   | 'foreign'
-  | { readonly status: number; readonly retry_after?: number; readonly challenge?: string; readonly code?: string };
+  | {
+      readonly status: number;
+      readonly retry_after?: number;
+      readonly as_moment?: boolean;
+      readonly challenge?: string;
+      readonly code?: string;
+      readonly body?: object;
+    };
 
 export const URL_OF_SERVICE = 'https://auth.example';
 export const URL_OF_API = 'https://api.example/orders';
@@ -38,6 +45,11 @@ export class StandIn {
     return refreshToken(++this.#sessions, 1);
   }
 
+  /** How many sessions go on. */
+  get live(): number {
+    return this.#sessions - this.#ended.size;
+  }
+
   endSessions(): void {
     for (let session = 1; session <= this.#sessions; session++) this.#ended.add(session);
   }
@@ -66,7 +78,7 @@ export class StandIn {
     if (performance.now() < this.goneUntil) throw new TypeError('fetch failed');
     const answer = this.service.shift() ?? 'usual';
     if (answer === 'foreign') return new Response('<!doctype html>');
-    if (typeof answer === 'object') return problem(answer);
+    if (typeof answer === 'object') return problem(answer, this.options.now());
     const found = this.#usual(path, body);
     if (answer === 'lost') throw new TypeError('terminated');
     return found;
@@ -98,10 +110,14 @@ export class StandIn {
   }
 }
 
-function problem({ status, code, retry_after }: Exclude<Answer, string>): Response {
-  const headers = retry_after === undefined ? {} : { 'retry-after': `${retry_after}` };
-  const body = code ? JSON.stringify({ type: 'about:blank', title: code, status, detail: code, code, request_id: '' }) : '';
-  return new Response(body, { status, headers });
+function problem({ status, code, retry_after, as_moment, body }: Exclude<Answer, string>, now: number = 0): Response {
+  const headers = new Headers(retry_after === undefined ? {} : { 'retry-after': `${retry_after}` });
+  if (as_moment) {
+    headers.set('retry-after', new Date(now + retry_after! * 1000).toUTCString());
+    headers.set('date', new Date(now).toUTCString());
+  }
+  const said = code ? { type: 'about:blank', title: code, status, detail: code, code, request_id: '' } : body;
+  return new Response(said && JSON.stringify(said), { status, headers });
 }
 
 const refreshToken = (session: number, generation: number): string =>

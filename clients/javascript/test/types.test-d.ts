@@ -28,6 +28,7 @@ describe('the client', () => {
     expectTypeOf(client.token).parameter(0).toEqualTypeOf<{ readonly signal?: AbortSignal | undefined } | undefined>();
     expectTypeOf(client.onChange).returns.toEqualTypeOf<() => void>();
     expectTypeOf(client.signOut).returns.resolves.toBeVoid();
+    expectTypeOf(client.close).returns.toBeVoid();
   });
 
   test('calls the service', () => {

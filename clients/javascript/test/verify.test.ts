@@ -166,6 +166,33 @@ describe('keys', () => {
 });
 
 describe('revocations', () => {
+  test.each(['3600', '9999999', '9'.repeat(40), new Date(Date.now() + 3_600_000).toUTCString()])(
+    'are asked for again after 3 s, however late the issuer says (%s), and not after close()',
+    async (retryAfter) => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+      try {
+        const issuer = await Issuer.make();
+        let asked = 0;
+        const away: typeof fetch = async (input, init) => {
+          if (!`${input as string}`.includes('stream')) return issuer.fetch(input, init);
+          asked++;
+          return new Response('', { status: 503, headers: { 'retry-after': retryAfter } });
+        };
+        const verifier = verifierOf(issuer, { revocations: true, fetch: away });
+        verifier.start();
+        await vi.advanceTimersByTimeAsync(2990);
+        expect(asked).toBe(1);
+        await vi.advanceTimersByTimeAsync(20);
+        expect(asked).toBe(2);
+        verifier.close();
+        await vi.advanceTimersByTimeAsync(0);
+        expect(vi.getTimerCount()).toBe(0);
+      } finally {
+        vi.useRealTimers();
+      }
+    },
+  );
+
   test('are heard of, and outlive a broken stream', async () => {
     const issuer = await Issuer.make();
     const verifier = verifierOf(issuer, { revocations: true });
@@ -269,11 +296,21 @@ test.each(['Basic abc', 'Bearer', 'Bearer a b', 'Bearerabc'])('%j has none', (he
   expect(() => bearer(header)).toThrow(expect.objectContaining({ code: 'token_refused' }));
 });
 
-test.each([{ issuer: '' }, { leeway: 61 }, { leeway: NaN }, { onStale: 'never' }, { issuer: 'http://auth.example' }])(
-  '%j is no verifier',
-  (options) => {
-    expect(() => createVerifier({ issuer: ISSUER, ...(options as object) })).toThrow(
-      expect.objectContaining({ code: 'configuration' }),
-    );
-  },
-);
+test.each([
+  { issuer: '' },
+  { leeway: 61 },
+  { leeway: NaN },
+  { maxStaleness: NaN },
+  { maxStaleness: -1 },
+  { staleIfError: NaN },
+  { staleIfError: -1 },
+  { patience: NaN },
+  { patience: -1 },
+  { patience: Infinity },
+  { onStale: 'never' },
+  { issuer: 'http://auth.example' },
+])('%o is no verifier', (options) => {
+  expect(() => createVerifier({ issuer: ISSUER, ...(options as object) })).toThrow(
+    expect.objectContaining({ code: 'configuration' }),
+  );
+});

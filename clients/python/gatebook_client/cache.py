@@ -18,6 +18,7 @@ import msgspec
 from gatebook_client.errors import CacheUnavailable, ConfigurationError
 from gatebook_client.kept import Kept
 from gatebook_client.private_file import MODE, make_private_folder, read_private, write_private
+from gatebook_client.wire import check_seconds
 
 LOCK_SECONDS: Final = 30.0
 """How long a process waits for another one that is renewing the tokens."""
@@ -34,6 +35,7 @@ class FileCache:
     """
 
     def __init__(self, path: Path | str, *, lock_seconds: float = LOCK_SECONDS) -> None:
+        check_seconds(lock_seconds=lock_seconds)
         self._slash = str(path).endswith(("/", os.sep))
         self._path = Path(path)
         self._lock_seconds = lock_seconds

@@ -30,7 +30,7 @@ from gatebook_client.service import Asked, Service
 from gatebook_client.sharing import Sharing
 from gatebook_client.tokens import Tokens, newest, read_times, session_of
 from gatebook_client.unshown import Unshown
-from gatebook_client.wire import http_date, read
+from gatebook_client.wire import check_seconds, http_date, read
 
 MARGIN: Final = 60.0
 """Seconds before its end at which a token is renewed; at most a fifth of its life."""
@@ -75,6 +75,7 @@ class Keeper:
         rotate: bool = False,
     ) -> None:
         credentials.check()
+        check_seconds(margin=margin)
         self._service = service
         self._credentials = credentials
         self._shared = Sharing(service.url, credentials, cache)

@@ -21,7 +21,7 @@ from gatebook_client.errors import (
     TooManyAttempts,
     TryLater,
 )
-from gatebook_client.wire import USER_AGENT, Answer, error_of, pause
+from gatebook_client.wire import USER_AGENT, Answer, check_seconds, error_of, pause
 
 PATIENCE: Final = 30.0
 """Seconds for which a call waits for a service that is away or overloaded."""
@@ -95,6 +95,7 @@ class Service:
         transport: httpx.BaseTransport | None = None,
         idle: int = 20,
     ) -> None:
+        check_seconds(patience=patience, timeout=timeout)
         self.url = url
         self.patience = patience
         self._idle = idle
@@ -187,6 +188,7 @@ class AsyncService:
         timeout: float = TIMEOUT,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        check_seconds(patience=patience, timeout=timeout)
         self.url = url
         self.patience = patience
         self._timeout = timeout

@@ -28,7 +28,7 @@ from gatebook_client.jwks import STALE_IF_ERROR, Keys, KeySet
 from gatebook_client.keys import PublicKey
 from gatebook_client.revocations import RevocationFeed
 from gatebook_client.service import Service
-from gatebook_client.wire import base_url
+from gatebook_client.wire import base_url, check_seconds
 
 LEEWAY: Final = 5.0
 MAX_STALENESS: Final = 10.0
@@ -93,6 +93,7 @@ class Verifier:
             raise ConfigurationError(f"leeway is 0 to {MAX_LEEWAY:.0f} seconds.")
         if on_stale not in {"closed", "open"}:
             raise ConfigurationError('on_stale is "closed" or "open".')
+        check_seconds(max_staleness=max_staleness, stale_if_error=stale_if_error)
         if not issuer:
             raise ConfigurationError("An issuer must be given.")
         self._issuer = issuer

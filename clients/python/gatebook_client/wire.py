@@ -84,6 +84,13 @@ def base_url(url: str, *, allow_http: bool = False) -> str:
     return url.rstrip("/")
 
 
+def check_seconds(**given: float) -> None:
+    """Raise ConfigurationError for what is no span of time: NaN compares with nothing."""
+    for name, seconds in given.items():
+        if not seconds >= 0:
+            raise ConfigurationError(f"{name} is a number of seconds, 0 or more.")
+
+
 def read(answer: Answer, kind: type[T]) -> T:
     """The body as what it must be; raises the refusal, or UnexpectedAnswer."""
     if answer.status not in _OK:

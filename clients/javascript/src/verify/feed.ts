@@ -5,7 +5,7 @@
  */
 
 import { GatebookError } from '../errors.js';
-import { abortable, refusal, unexpected, type Fetch } from '../wire.js';
+import { abortable, pause, refusal, unexpected, type Fetch } from '../wire.js';
 
 export interface Feed {
   start(): void;
@@ -28,6 +28,8 @@ interface Heard {
 
 /** Milliseconds without a word, on a stream that says something every second, until it is left. */
 const SILENCE = 3000;
+/** Milliseconds until the next try, however long the issuer says: who fails closed is out meanwhile. */
+const LONGEST_WAIT = 3000;
 const PRUNE_EVERY = 60_000;
 const PATH = '/revocations/stream';
 
@@ -59,11 +61,11 @@ export function follow(
       } catch (error) {
         const failed = error instanceof GatebookError ? error : undefined;
         if (failed?.code === 'log_changed') forget();
-        else wait = (failed?.retryAfter ?? 0) * 1000;
+        else wait = Math.min((failed?.retryAfter ?? 0) * 1000, LONGEST_WAIT);
       }
       if (performance.now() - began > SILENCE) turn = 0;
       wait = Math.max(wait, Math.min(2000, 100 * 2 ** turn) * (0.5 + Math.random() / 2));
-      await abortable(new Promise((done) => setTimeout(done, wait)), closing.signal).catch(() => {});
+      await pause(wait, closing.signal).catch(() => {});
     }
   }
 

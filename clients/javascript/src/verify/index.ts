@@ -5,7 +5,7 @@
  */
 
 import { GatebookError } from '../errors.js';
-import { abortable, baseUrl, type Fetch } from '../wire.js';
+import { abortable, baseUrl, LONGEST, type Fetch } from '../wire.js';
 import { follow, type Feed } from './feed.js';
 import { keys, type KeySet, type PublicKey } from './keys.js';
 import { check, kidOf, refusal, takeApart, type Caller, type Form } from './token.js';
@@ -68,17 +68,21 @@ export interface Verifier {
   /** Fetch keys and follow revocations from now on, rather than from the first token on. */
   start(): void;
   readonly staleness: number;
+  /** How it is now; starts it, if nothing else has. */
   state(): VerifierState;
   /** Follow nothing any more; until then a program on Node does not end by itself. */
   close(): void;
 }
 
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { issuer, leeway = 5, onStale = 'closed', maxStaleness = 10, patience = 5 } = options;
+  const { issuer, leeway = 5, onStale = 'closed', maxStaleness = 10, staleIfError = 3600, patience = 5 } = options;
   const audience = options.audience ?? issuer;
   let wrong: string | undefined;
   if (!issuer) wrong = 'An issuer must be given.';
   else if (!(leeway >= 0 && leeway <= 60)) wrong = 'leeway is 0 to 60 seconds.';
+  else if (!(maxStaleness >= 0)) wrong = 'maxStaleness is a number of seconds.';
+  else if (!(staleIfError >= 0)) wrong = 'staleIfError is a number of seconds.';
+  else if (!(patience >= 0 && patience <= LONGEST)) wrong = 'patience is a number of seconds.';
   else if (onStale !== 'closed' && onStale !== 'open') wrong = 'onStale is "closed" or "open".';
   if (wrong) throw new GatebookError('configuration', wrong);
   const wire = {
@@ -86,7 +90,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     patience: patience * 1000,
   } satisfies { url: string; fetch: Fetch; patience: number };
-  const ring = keys(wire, (options.staleIfError ?? 3600) * 1000);
+  const ring = keys(wire, staleIfError * 1000);
   const feed: Feed | undefined =
     (options.revocations ?? true) ? follow(wire, { withdrawn: ring.renew, logChanged: ring.drop }) : undefined;
 
