@@ -27,6 +27,7 @@ from gatebook_client import (
     TokenRefused,
     UnexpectedAnswer,
     clocks,
+    held,
     hold,
     keeper,
     service,
@@ -239,7 +240,7 @@ def test_the_client_behaves_as_all_do(
     behaviour: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    for module in (clocks, hold, keeper, service):
+    for module in (clocks, held, hold, keeper, service):
         monkeypatch.setattr(module, "time", clock)
     trial = Trial(clock, behaviour)
 

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import os
 import threading
-import weakref
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Final, Generic, TypeVar
 
 import anyio.to_thread
+
+from gatebook_client.forks import ends, renewed
 
 T = TypeVar("T")
 
 _AT_EXIT_SECONDS: Final = 10.0
 
 _threads: set[threading.Thread] = set()
-_flights: weakref.WeakSet[SingleFlight[object]] = weakref.WeakSet()
 
 
 class SingleFlight(Generic[T]):
@@ -33,7 +32,7 @@ class SingleFlight(Generic[T]):
         self._work = work
         self._lock = threading.Lock()
         self._flying: Future[T] | None = None
-        _flights.add(self)  # type: ignore[arg-type]
+        renewed(self)
 
     def join(self, needless: Callable[[], T | None] | None = None) -> Future[T]:
         """The run that is on, or a new one.
@@ -63,10 +62,17 @@ class SingleFlight(Generic[T]):
                 return future
             return self._flying
 
-    def forget(self) -> None:
+    def settle(self, seconds: float) -> None:
+        """Wait for the run that is on, if one is, for so long."""
+        flying = self._flying
+        if flying is not None:
+            wait([flying], seconds)
+
+    def forked(self) -> None:
         """In a forked process: the thread of the run is the other one's."""
         self._lock = threading.Lock()
         self._flying = None
+        _threads.clear()
 
     def _fly(self, future: Future[T]) -> None:
         error: BaseException | None = None
@@ -82,6 +88,7 @@ class SingleFlight(Generic[T]):
         else:
             future.set_exception(error)
         _threads.discard(threading.current_thread())
+        ends()
 
 
 async def landed(future: Future[T]) -> T:
@@ -99,12 +106,4 @@ def _finish() -> None:
         thread.join(_AT_EXIT_SECONDS)
 
 
-def _forget() -> None:
-    _threads.clear()
-    for flight in list(_flights):
-        flight.forget()
-
-
 atexit.register(_finish)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)

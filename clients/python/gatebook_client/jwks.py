@@ -17,6 +17,7 @@ import msgspec
 
 from gatebook_client.errors import GatebookError, ServiceUnavailable, VerifierNotReady
 from gatebook_client.flight import SingleFlight
+from gatebook_client.forks import renewed
 from gatebook_client.keys import PublicKey, read_key
 from gatebook_client.service import Asked, Service
 from gatebook_client.wire import read
@@ -70,6 +71,11 @@ class Keys:
         self._flight = SingleFlight("keys", self._fetch)
         self.fetches = 0
         """How many fetches there were."""
+        renewed(self)
+
+    def forked(self) -> None:
+        """In a forked process: what is known is as good there."""
+        self._lock = threading.Lock()
 
     @property
     def age(self) -> float | None:

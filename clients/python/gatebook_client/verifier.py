@@ -55,7 +55,7 @@ class Verifier:
         verifier = Verifier("https://auth.example", audience="https://orders.example")
         caller = verifier.verify(token)
 
-    One object serves any number of threads and event loops, and may be made before a fork.
+    One object serves any number of threads and event loops, before and after a fork.
 
     Args:
         issuer: the only `iss`, and where keys and revocations are, unless `url` says otherwise.
