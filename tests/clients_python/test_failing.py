@@ -388,7 +388,7 @@ class Sent(requests.adapters.BaseAdapter):
         found, answer = self.handle(asked), requests.Response()
         answer.status_code, answer.request, answer.raw = found.status_code, request, io.BytesIO()
         answer.headers.update(found.headers)
-        answer.connection = self  # type: ignore[attr-defined]
+        answer.connection = self  # type: ignore[assignment]
         return answer
 
     def close(self) -> None:

@@ -375,7 +375,7 @@ def feed_of(issuer: FakeIssuer, transport: httpx.BaseTransport | None = None) ->
     """Its feed, followed by nobody yet."""
     return RevocationFeed(
         Service(issuer.issuer, transport=transport or issuer.transport),
-        withdrawn=lambda: None,
+        withdrawn=lambda _: None,
         log_changed=lambda: None,
     )
 

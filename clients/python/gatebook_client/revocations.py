@@ -68,7 +68,7 @@ class _Head(msgspec.Struct, frozen=True):
 class RevocationFeed:
     """Sessions that have ended and keys that were withdrawn; written by its thread alone.
 
-    `withdrawn` is called when a key was, `log_changed` when the issuer's log is another one, so
+    `withdrawn` is called with the kid of a key that was, `log_changed` when the issuer's log is another one, so
     that whatever was learned from it is void.
     """
 
@@ -76,7 +76,7 @@ class RevocationFeed:
         self,
         service: Service,
         *,
-        withdrawn: Callable[[], None],
+        withdrawn: Callable[[str], None],
         log_changed: Callable[[], None],
     ) -> None:
         self._service = service
@@ -251,7 +251,7 @@ class RevocationFeed:
             self._sessions[told.session_id] = until
         if told.kid is not None and told.kid not in self._kids:
             self._kids[told.kid] = until
-            self._withdrawn()
+            self._withdrawn(told.kid)
         # Its place in the log is known once a head says which log that is.
         if self._log_id is not None:
             self._position = told.position
