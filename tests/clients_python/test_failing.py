@@ -224,6 +224,11 @@ def test_what_is_away_says_itself_for_how_long(now: list[float]) -> None:
     assert not hold.over
     now[0] += 1
     assert hold.over
+    hold.failed(ServiceUnavailable("away", retry_after=3600.0))
+    now[0] += 3599
+    assert not hold.over
+    now[0] += 1
+    assert hold.over
     hold.worked()
     hold.failed(ServiceUnavailable("away"))
     now[0] += 1
