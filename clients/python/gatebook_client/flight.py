@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
+import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Final, Generic, TypeVar
@@ -20,16 +23,24 @@ from gatebook_client.forks import ends, renewed
 T = TypeVar("T")
 
 _AT_EXIT_SECONDS: Final = 10.0
+_MULTIPROCESSING: Final = "multiprocessing.util"
 
-_threads: set[threading.Thread] = set()
+_awaited: set[threading.Thread] = set()
+"""Those that the program's end waits for."""
+_finalized: int | None = None
+"""The process that was told so in the way of `multiprocessing`, whose children don't run atexit."""
 
 
 class SingleFlight(Generic[T]):
-    """At most one run of `work` at a time."""
+    """At most one run of `work` at a time.
 
-    def __init__(self, name: str, work: Callable[[], T]) -> None:
+    A program that ends waits for it, if it is `awaited`.
+    """
+
+    def __init__(self, name: str, work: Callable[[], T], *, awaited: bool = False) -> None:
         self._name = name
         self._work = work
+        self._awaited = awaited
         self._lock = threading.Lock()
         self._flying: Future[T] | None = None
         renewed(self)
@@ -52,11 +63,12 @@ class SingleFlight(Generic[T]):
                 thread = threading.Thread(
                     target=self._fly, args=(future,), name=f"gatebook {self._name}", daemon=True
                 )
-                _threads.add(thread)
+                if self._awaited:
+                    _await(thread)
                 try:
                     thread.start()
                 except RuntimeError as error:  # no more threads, for now: the next one may be
-                    _threads.discard(thread)
+                    _awaited.discard(thread)
                     self._flying = None
                     future.set_exception(error)
                 return future
@@ -72,7 +84,7 @@ class SingleFlight(Generic[T]):
         """In a forked process: the thread of the run is the other one's."""
         self._lock = threading.Lock()
         self._flying = None
-        _threads.clear()
+        _awaited.clear()
 
     def _fly(self, future: Future[T]) -> None:
         error: BaseException | None = None
@@ -87,7 +99,7 @@ class SingleFlight(Generic[T]):
             future.set_result(found)
         else:
             future.set_exception(error)
-        _threads.discard(threading.current_thread())
+        _awaited.discard(threading.current_thread())
         ends()
 
 
@@ -100,10 +112,20 @@ async def landed(future: Future[T]) -> T:
     return await asyncio.wrap_future(future)
 
 
-def _finish() -> None:
+def _await(thread: threading.Thread) -> None:
     """Let what was begun end with the program, so that no answer with a new token is lost."""
-    for thread in list(_threads):
-        thread.join(_AT_EXIT_SECONDS)
+    global _finalized  # noqa: PLW0603 - the process it is
+    _awaited.add(thread)
+    processes, own = sys.modules.get(_MULTIPROCESSING), os.getpid()
+    if processes is not None and _finalized != own:
+        processes.Finalize(None, _finish, exitpriority=0)
+        _finalized = own
+
+
+def _finish() -> None:
+    until = time.monotonic() + _AT_EXIT_SECONDS
+    for thread in list(_awaited):
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 atexit.register(_finish)

@@ -81,7 +81,7 @@ class Keeper:
         self._forced: str | None = None
         """The mark of the one that was got because of it."""
         self._hold = HoldOff()
-        self._flight = SingleFlight("renewal", self._renew)
+        self._flight = SingleFlight("renewal", self._renew, awaited=True)
         self._longest = LOCK_SECONDS + _MOST_ASKED * (service.patience + _STEPS * service.timeout)
         """Seconds that a renewal can take."""
         renewed(self)

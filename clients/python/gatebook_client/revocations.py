@@ -68,8 +68,8 @@ class _Head(msgspec.Struct, frozen=True):
 class RevocationFeed:
     """Sessions that have ended and keys that were withdrawn; written by its thread alone.
 
-    `withdrawn` is called with the kid of a key that was, `log_changed` when the issuer's log is another one, so
-    that whatever was learned from it is void.
+    `withdrawn` is called with the kid of a key that was, `log_changed` when the issuer's log is
+    another one, so that whatever was learned from it is void.
     """
 
     def __init__(
