@@ -286,7 +286,7 @@ def _token(issuer: FakeIssuer, row: dict[str, Any]) -> str:
     claims = _written(WRITTEN, moved)[:-1] + row.get("more", "").encode() + b"}"
     header = {"alg": "ES256", "typ": "at+jwt", "kid": issuer._jwks[0]["kid"]}
     signed = f"{b64(_written(header, row.get('header', {})))}.{b64(claims)}"
-    r, s = decode_dss_signature(issuer._key.sign(signed.encode(), ECDSA(SHA256())))
+    r, s = decode_dss_signature(issuer._signer._key.sign(signed.encode(), ECDSA(SHA256())))
     return f"{signed}.{b64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
 

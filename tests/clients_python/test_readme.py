@@ -55,7 +55,18 @@ def test_what_the_readme_shows_runs(service: Served, person: Person, tmp_path: P
     script.write_text(program(service, person, tmp_path), encoding="utf-8")
     said = run(sys.executable, ["-W", "error", str(script)], tmp_path, str(CLIENT))
     assert "The session of this token was ended." in said
+    assert "expired" in said.splitlines()
     assert f"{person.user_key} {person.user_id} False" in said
+
+
+def test_the_tests_that_the_page_shows_pass(tmp_path: Path) -> None:
+    for each in fences(ROOT / "docs" / "how-to" / "protect-a-service.md"):
+        name = each.text.partition("\n")[0].removeprefix("# ")
+        if each.language == "python":
+            (tmp_path / name).write_text(each.text, encoding="utf-8")
+    plugins = ["-p", "no:cacheprovider", "-p", "gatebook_client.pytest_plugin"]
+    arguments = ["-m", "pytest", "-W", "error", *plugins, "test_orders.py"]
+    assert "2 passed" in run(sys.executable, arguments, tmp_path, str(CLIENT))
 
 
 @pytest.fixture(scope="module")
