@@ -305,3 +305,20 @@ def test_what_overrides_a_dependency_of_fastapi_is_asked_for_permissions_too() -
     assert answer.json() == {"for": user.user_key}
     assert ask("/orders", f"Bearer {issuer.token()}").status_code == 403
     verifier.close()
+
+
+def test_a_path_that_is_public_has_no_caller() -> None:
+    issuer, seen = FakeIssuer(), list[object]()
+    verifier = issuer.verifier(revocations=False)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        del receive
+        seen.append(scope["state"]["caller"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    ask = asking(GatebookMiddleware(app, verifier, public=["/open"]))
+    assert ask("/open").status_code == 200
+    assert ask("/open", "Bearer none").status_code == 200
+    assert ask("/closed").status_code == 401
+    assert seen == [None, None]

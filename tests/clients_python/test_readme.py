@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -77,6 +79,22 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert built.returncode == 0, built.stdout + built.stderr
     (made,) = into.iterdir()
     return made
+
+
+def test_whatever_is_imported_is_declared() -> None:
+    said = tomllib.loads((CLIENT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    more = [each for some in said["optional-dependencies"].values() for each in some]
+    declared = {re.split(r"\W", each)[0] for each in [*said["dependencies"], *more]}
+    imported = set()
+    for path in (CLIENT / "gatebook_client").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            imported |= {(each or "").partition(".")[0] for each in names}
+    # The last one is a part of Django.
+    known = {"gatebook_client", "pytest", "asgiref"}
+    outside = imported - set(sys.stdlib_module_names) - known
+    assert outside <= declared
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
