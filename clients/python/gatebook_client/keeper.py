@@ -183,9 +183,9 @@ class Keeper:
         held = self._unforgotten
         self._forgets += 1
         with self._shared.locked():
-            # Once more: whoever had the lock until now has asked, and written, before.
-            self._forgets += 1
             self._shared.forget(held.tokens.refresh_token if held else None)
+            # Once more: until now there was in the cache what is forgotten.
+            self._forgets += 1
 
     def close(self) -> None:
         """Renew no more; a renewal that is on its way may end, or its answer would be lost."""
