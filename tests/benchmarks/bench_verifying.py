@@ -12,7 +12,7 @@ import platform
 import time
 import warnings
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import httpx
 import jwt
@@ -24,6 +24,8 @@ from joserfc.jwk import import_key
 from app.tokens.access_token import sign
 from app.tokens.signing import Algorithm, SigningKey
 from gatebook_client import Verifier
+from gatebook_client.jwks import PATH as KEYS
+from gatebook_client.testing import FakeIssuer
 from tests.benchmarks.bench_tokens import CALLS, ISSUER, Case, claims_at, measure
 from tests.benchmarks.figures import Summary, ratios, summary
 
@@ -88,11 +90,15 @@ def cases(algorithm: Algorithm) -> list[Case]:
     jwk: dict[str, str | list[str]] = {**key.public_jwk()}
     public = jwt.PyJWK(jwk).key
 
-    def keys(request: httpx.Request) -> httpx.Response:
-        del request
-        return httpx.Response(200, json={"keys": [jwk]})
+    issuer = FakeIssuer(ISSUER)
 
-    verifier = Verifier(ISSUER, revocations=False, transport=httpx.MockTransport(keys))
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == KEYS:
+            return httpx.Response(200, json={"keys": [jwk]})
+        return cast("httpx.Response", issuer.transport.handler(request))
+
+    # As it is unless it is told otherwise: it follows the issuer's revocations beside the work.
+    verifier = Verifier(ISSUER, transport=httpx.MockTransport(answer))
     library = import_key(jwk)
     registry = joserfc_jwt.JWTClaimsRegistry(
         iss={"essential": True, "value": ISSUER}, aud={"essential": True, "value": ISSUER}

@@ -287,3 +287,38 @@ def test_fastapi_knows_who_opens_a_websocket() -> None:
     denied = sent(extensions={"websocket.http.response": {}})
     assert denied[0]["type"] == "websocket.http.response.start"
     assert denied[0]["status"] == 401
+
+
+def test_what_overrides_a_dependency_of_fastapi_is_asked_for_permissions_too() -> None:
+    """So that an application with a verifier of its own can be tested with the stand-in."""
+    app, bearer, issuer = FastAPI(), GatebookBearer(Verifier("https://away.test")), FakeIssuer()
+    depends: Any = Depends(bearer)
+
+    @app.get("/orders", dependencies=[Depends(bearer.requiring(WRITE))])
+    async def orders(caller: Caller = depends) -> dict[str, str]:
+        return {"for": caller.user_key}
+
+    verifier = issuer.verifier()
+    app.dependency_overrides[bearer] = GatebookBearer(verifier)
+    ask, user = asking(app), issuer.user()
+    answer = ask("/orders", f"Bearer {issuer.token(user, permissions=[WRITE])}")
+    assert answer.json() == {"for": user.user_key}
+    assert ask("/orders", f"Bearer {issuer.token()}").status_code == 403
+    verifier.close()
+
+
+def test_a_path_that_is_public_has_no_caller() -> None:
+    issuer, seen = FakeIssuer(), list[object]()
+    verifier = issuer.verifier(revocations=False)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        del receive
+        seen.append(scope["state"]["caller"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    ask = asking(GatebookMiddleware(app, verifier, public=["/open"]))
+    assert ask("/open").status_code == 200
+    assert ask("/open", "Bearer none").status_code == 200
+    assert ask("/closed").status_code == 401
+    assert seen == [None, None]

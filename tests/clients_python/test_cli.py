@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from gatebook_client import GatebookAuth
+from gatebook_client import FileCache, GatebookAuth
 from gatebook_client.cli import main
 from gatebook_client.testing import FakeIssuer
 from tests.clients_python.served import Person, Served
@@ -170,3 +171,18 @@ def test_an_address_that_is_none_is_said_to_be_so_and_not_repeated(
     with pytest.raises(ValueError, match="user or a password") as raised:
         GatebookAuth("https://ada:SECRETX@h?x", user_key="uk_x", user_secret="y")
     assert "SECRETX" not in str(raised.value)
+
+
+def test_a_logout_waits_for_who_renews(
+    service: Served, person: Person, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is revoked is what is kept then, and nothing is written after that."""
+    assert log_in(service, person, monkeypatch, "--keep-secret") == 0
+    auth = GatebookAuth.from_profile()
+    with FileCache(home).locked():
+        monkeypatch.setattr("gatebook_client.cli.FileCache", partial(FileCache, lock_seconds=0.0))
+        assert main(["logout"]) == 6
+        assert home.exists()
+    assert main(["logout"]) == 0
+    assert auth.access_token()
+    assert not home.exists()

@@ -58,6 +58,7 @@ KEY = {"GATEBOOK_CLIENT_USER_KEY": "uk_x", "GATEBOOK_CLIENT_USER_SECRET": "y"}
         ({"GATEBOOK_CLIENT_URL": URL}, "or a refresh_token"),
         ({**KEY, "GATEBOOK_CLIENT_PROFILE": "PROFILE"}, "somebody else"),
         ({"GATEBOOK_CLIENT_USER_KEY_FILE": "/nowhere"}, "/nowhere"),
+        ({"GATEBOOK_CLIENT_PROFILE": "PROFILE", "GATEBOOK_CLIENT_CACHE": "/x"}, "kept in it"),
     ],
 )
 def test_an_environment_that_is_wrong_says_why(
@@ -161,3 +162,28 @@ def test_a_lock_goes_with_its_process_and_is_not_waited_for_without_end(tmp_path
     with FileCache(path, lock_seconds=5).locked():
         pass
     holder.close()
+
+
+def test_a_secret_that_is_no_text_is_not_repeated(tmp_path: Path) -> None:
+    """Security rule 19."""
+    (tmp_path / "secret").write_bytes(b"a quiet rope \xff")
+    given = {"GATEBOOK_CLIENT_USER_SECRET_FILE": str(tmp_path / "secret")}
+    with pytest.raises(ConfigurationError, match="UTF-8") as refused:
+        from_environment(given)
+    assert refused.value.__suppress_context__
+    assert "rope" not in str(refused.value)
+
+
+def test_a_profile_that_is_gone_is_not_written_again(tmp_path: Path) -> None:
+    issuer = FakeIssuer()
+    user = issuer.user()
+    path = profile(
+        tmp_path / "p.json",
+        url=issuer.issuer,
+        user_key=user.user_key,
+        user_secret=user.user_secret,
+    )
+    auth = GatebookAuth.from_profile(str(path), transport=issuer.transport)
+    path.unlink()
+    assert auth.access_token()
+    assert not path.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 import time
 import traceback
@@ -12,9 +13,11 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import requests
 from rich.pretty import pretty_repr
 
 from gatebook_client import FileCache, GatebookAuth, GatebookError, ReauthenticationRequired, Tokens
+from gatebook_client.adapters.requests import RequestsAuth
 from gatebook_client.credentials import Credentials, _Profile
 from gatebook_client.errors import (
     CacheUnavailable,
@@ -221,6 +224,11 @@ def test_what_is_away_says_itself_for_how_long(now: list[float]) -> None:
     assert not hold.over
     now[0] += 1
     assert hold.over
+    hold.failed(ServiceUnavailable("away", retry_after=3600.0))
+    now[0] += 3599
+    assert not hold.over
+    now[0] += 1
+    assert hold.over
     hold.worked()
     hold.failed(ServiceUnavailable("away"))
     now[0] += 1
@@ -362,6 +370,53 @@ def test_a_body_is_sent_again_if_it_is_still_there(tmp_path: Path) -> None:
             assert issuer.requests == ["POST /authenticate", "POST /refresh"]
             assert len(set(handle.bodies)) == 1
             assert len(handle.bodies) == (2 if status == 200 else 1)
+
+
+class Told(io.BytesIO):
+    """A body that can tell where it is, and not go back there."""
+
+    def seek(self, *_: int) -> int:
+        raise io.UnsupportedOperation("seek")
+
+
+class Sent(requests.adapters.BaseAdapter):
+    """A network that sends what `httpx` would."""
+
+    def __init__(self, handle: Refusing) -> None:
+        super().__init__()
+        self.handle = handle
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        asked = httpx.Request(
+            "POST", request.url or "", content=request.body, headers=dict(request.headers)
+        )
+        found, answer = self.handle(asked), requests.Response()
+        answer.status_code, answer.request, answer.raw = found.status_code, request, io.BytesIO()
+        answer.headers.update(found.headers)
+        answer.connection = self  # type: ignore[assignment]
+        return answer
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_refused_token_is_renewed_for_the_next_request_of_requests_too() -> None:
+    for body, status in (
+        (b"abc", 200),
+        (io.BytesIO(b"abc"), 200),
+        (iter([b"abc"]), 401),
+        (Told(b"abc"), 401),
+    ):
+        issuer, handle = FakeIssuer(), Refusing()
+        auth = issuer.auth()
+        with requests.Session() as session:
+            session.mount("https://", Sent(handle))
+            session.auth = RequestsAuth(auth)
+            answer = session.post("https://elsewhere.test/", data=body, timeout=60)
+            assert answer.status_code == status
+            settle(auth)
+        assert issuer.requests == ["POST /authenticate", "POST /refresh"]
+        assert len(handle.bodies) == (2 if status == 200 else 1)
 
 
 def test_what_another_host_says_after_a_redirect_is_not_about_the_token() -> None:

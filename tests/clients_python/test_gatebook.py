@@ -376,6 +376,48 @@ def test_tasks_resume_one_that_breaks_after_a_quiet_time(quiet: httpx.MockTransp
     assert asyncio.run(use()) == "L:1"
 
 
+@pytest.fixture
+def ending(monkeypatch: pytest.MonkeyPatch) -> tuple[httpx.MockTransport, list[float]]:
+    """Each stream ends as soon as it was opened; and how long was waited in between."""
+    clock, waited = Clock(), list[float]()
+    monkeypatch.setattr(time, "monotonic", clock)
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        clock.ahead += seconds
+
+    async def sleep_soon(seconds: float) -> None:
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr("gatebook_client.asking.anyio.sleep", sleep_soon)
+    return httpx.MockTransport(lambda _: httpx.Response(200, content=b"")), waited
+
+
+def test_a_stream_that_ends_at_once_is_given_up_after_a_while(
+    ending: tuple[httpx.MockTransport, list[float]],
+) -> None:
+    transport, waited = ending
+    auth = FakeIssuer().auth()
+    auth.access_token()
+    with (
+        Gatebook(auth=auth, transport=transport, patience=20) as gatebook,
+        pytest.raises(ServiceUnavailable, match="ended"),
+    ):
+        next(gatebook.follow_events(after="L:0"))
+    assert waited[-1] >= 1.0 > waited[0]
+    assert sum(waited) <= 20
+    waited.clear()
+
+    async def use() -> None:
+        async with AsyncGatebook(auth=auth, transport=transport, patience=20) as gatebook:
+            with pytest.raises(ServiceUnavailable, match="ended"):
+                await anext(gatebook.follow_events(after="L:0"))
+
+    asyncio.run(use())
+    assert waited[-1] >= 1.0 > waited[0]
+
+
 def test_what_was_closed_says_so() -> None:
     auth = FakeIssuer().auth()
     gatebook = Gatebook(auth=auth)

@@ -37,9 +37,12 @@ class Switch(httpx.MockTransport):
         self.issuer = issuer
         self.instead: Callable[[], httpx.Response] | None = None
         self.asked = 0
+        self.past_caches: list[bool] = []
+        """Of each request, whether it passes HTTP caches by."""
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1
+        self.past_caches.append(request.headers.get("cache-control") == "no-cache")
         if self.instead is not None:
             return self.instead()
         return cast("httpx.Response", self.issuer.transport.handler(request))
@@ -209,3 +212,95 @@ def test_all_who_show_a_new_key_wait_for_the_one_fetch(switch: Switch) -> None:
     with ThreadPoolExecutor(len(tokens)) as pool:
         assert len([caller.user_key for caller in pool.map(verifier.verify, tokens)]) == 10
     assert switch.asked == asked + 1
+
+
+def settle(verifier: Verifier) -> None:
+    """Wait for the fetch that is on."""
+    verifier._keys._flight.settle(60)
+
+
+def test_what_was_asked_for_before_a_key_was_withdrawn_is_asked_for_again(switch: Switch) -> None:
+    issuer, verifier = switch.issuer, switch.verifier()
+    verifier.verify(issuer.token())
+    asked, let = threading.Event(), threading.Event()
+    old = list(issuer._jwks)
+
+    def answer() -> httpx.Response:
+        switch.instead = None
+        asked.set()
+        assert let.wait(60)
+        return httpx.Response(200, json={"keys": old})
+
+    switch.instead = answer
+    age(verifier, 290)
+    verifier.verify(issuer.token())  # a fetch begins beside it
+    assert asked.wait(60)
+    issuer.rotate_key(withdraw=True)
+    verifier._keys.withdrawn(old[0]["kid"])
+    let.set()
+    assert verifier.verify(issuer.token()).user_key
+    assert switch.past_caches == [False, False, True]
+
+
+def test_a_fetch_before_its_time_passes_http_caches_by(switch: Switch) -> None:
+    issuer, verifier = switch.issuer, switch.verifier()
+    verifier.verify(issuer.token())
+    issuer.rotate_key()
+    age(verifier, 31)
+    verifier.verify(issuer.token())  # of a key that isn't known yet
+    verifier._keys.withdrawn(issuer._jwks[0]["kid"])
+    settle(verifier)
+    verifier._keys.drop()
+    settle(verifier)
+    age(verifier, 290)
+    verifier.verify(issuer.token())
+    settle(verifier)
+    assert switch.past_caches == [False, True, True, True, False]
+
+
+def test_a_withdrawn_key_that_could_not_be_fetched_anew_is_tried_again(switch: Switch) -> None:
+    issuer, verifier = switch.issuer, switch.verifier(patience=0.0)
+    token = issuer.token()
+    verifier._keys._flight.join().result(60)
+    switch.instead = lambda: httpx.Response(404)
+    verifier._keys.withdrawn(issuer._jwks[0]["kid"])
+    settle(verifier)
+    switch.instead = None
+    assert verifier._keys._failed_at is not None
+    verifier._keys._failed_at -= 10
+    asked = switch.asked
+    assert verifier.verify(token).user_key
+    settle(verifier)
+    assert switch.asked == asked + 1
+
+
+def test_a_key_that_was_withdrawn_long_ago_brings_about_no_fetch() -> None:
+    issuer = FakeIssuer()
+    for _ in range(2):
+        issuer.rotate_key(withdraw=True)
+    verifier = issuer.verifier()
+    assert verifier.verify(issuer.token()).user_key
+    settle(verifier)
+    assert verifier._keys.fetches == 1
+    verifier.close()
+
+
+def test_who_has_no_key_that_may_be_used_is_not_ready_until_it_has(switch: Switch) -> None:
+    verifier, token = switch.verifier(patience=0.0, stale_if_error=1), switch.issuer.token()
+    verifier.state()
+    settle(verifier)
+    assert verifier.state().ready
+    switch.instead = lambda: httpx.Response(404)
+    age(verifier, 302)
+    assert not verifier.state().ready
+    settle(verifier)
+    with pytest.raises(VerifierNotReady):
+        verifier.verify(token)
+    assert not verifier.state().ready
+    # No token comes to who isn't ready: the health check has them fetched.
+    switch.instead = None
+    assert verifier._keys._failed_at is not None
+    verifier._keys._failed_at -= 10
+    verifier.state()
+    settle(verifier)
+    assert verifier.state().ready

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -55,7 +57,18 @@ def test_what_the_readme_shows_runs(service: Served, person: Person, tmp_path: P
     script.write_text(program(service, person, tmp_path), encoding="utf-8")
     said = run(sys.executable, ["-W", "error", str(script)], tmp_path, str(CLIENT))
     assert "The session of this token was ended." in said
+    assert "expired" in said.splitlines()
     assert f"{person.user_key} {person.user_id} False" in said
+
+
+def test_the_tests_that_the_page_shows_pass(tmp_path: Path) -> None:
+    for each in fences(ROOT / "docs" / "how-to" / "protect-a-service.md"):
+        name = each.text.partition("\n")[0].removeprefix("# ")
+        if each.language == "python":
+            (tmp_path / name).write_text(each.text, encoding="utf-8")
+    plugins = ["-p", "no:cacheprovider", "-p", "gatebook_client.pytest_plugin"]
+    arguments = ["-m", "pytest", "-W", "error", *plugins, "test_orders.py"]
+    assert "2 passed" in run(sys.executable, arguments, tmp_path, str(CLIENT))
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +79,22 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert built.returncode == 0, built.stdout + built.stderr
     (made,) = into.iterdir()
     return made
+
+
+def test_whatever_is_imported_is_declared() -> None:
+    said = tomllib.loads((CLIENT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    more = [each for some in said["optional-dependencies"].values() for each in some]
+    declared = {re.split(r"\W", each)[0] for each in [*said["dependencies"], *more]}
+    imported = set()
+    for path in (CLIENT / "gatebook_client").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            imported |= {(each or "").partition(".")[0] for each in names}
+    # The last one is a part of Django.
+    known = {"gatebook_client", "pytest", "asgiref"}
+    outside = imported - set(sys.stdlib_module_names) - known
+    assert outside <= declared
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import httpx
 
-from gatebook_client import GatebookAuth, GatebookError
+from gatebook_client import GatebookAuth, GatebookError, Tokens
 
 PAUSE_S = 3.0
 """Between two calls of one task, on average: all together they must not be too much for the service
 on the same machine, or tokens of two seconds are over before they are looked at."""
+OK, REFUSED, OVERLOADED = 200, 401, 503
 NICENESS = 5
 """For the same reason callers stand back behind the service."""
 
@@ -33,7 +34,17 @@ class Calls:
         self.made = 0
         self.slowest = 0.0
         self.wrong: Counter[str] = Counter()
+        self.cut: list[tuple[float, float, str]] = []
+        """Of each call that got no answer: from when to when (monotonic), and why."""
+        self.unavailable = 0
+        self.over_on_the_way = 0
+        """Refused as expired after longer than the token was still good for when it was sent."""
         self.tokens: set[str] = set()
+
+
+async def note_sent(request: httpx.Request) -> None:
+    """When a request goes out, whatever was waited for before."""
+    request.extensions["sent"] = time.time()
 
 
 async def call(client: httpx.AsyncClient, until: float, calls: Calls) -> None:
@@ -42,25 +53,46 @@ async def call(client: httpx.AsyncClient, until: float, calls: Calls) -> None:
         started = time.monotonic()
         try:
             answer = await client.get("/me")
-        except httpx.TransportError:
-            # The service was gone in the midst of the call: that is not the client's to hide.
-            answer = None
+        except httpx.TransportError as error:
+            # Whether the service was gone in the midst of the call is for the proof to say.
+            calls.cut.append((started, time.monotonic(), repr(error)))
         except GatebookError as error:
             calls.wrong[f"{type(error).__name__}: {error}"] += 1
             return
-        if answer is not None:
+        else:
             calls.made += 1
             calls.slowest = max(calls.slowest, time.monotonic() - started)
             calls.tokens.add(answer.request.headers["Authorization"])
-            if answer.status_code not in {200, 503}:
-                calls.wrong[f"{answer.status_code} {answer.text[:300]}"] += 1
+            judge(answer, calls)
         await asyncio.sleep(random.uniform(0, 2 * PAUSE_S))
+
+
+def judge(answer: httpx.Response, calls: Calls) -> None:
+    """A refusal is wrong, unless the machine was too slow for the token that was sent."""
+    if answer.status_code == OVERLOADED:
+        calls.unavailable += 1
+    elif over_on_the_way(answer):
+        calls.over_on_the_way += 1
+    elif answer.status_code != OK:
+        calls.wrong[f"{answer.status_code} {answer.text[:300]}"] += 1
+
+
+def over_on_the_way(answer: httpx.Response) -> bool:
+    """Whether the call took longer than its token was good for when it was sent."""
+    if answer.status_code != REFUSED or answer.json().get("reason") != "expired":
+        return False
+    sent = answer.request.extensions["sent"]
+    token = answer.request.headers["Authorization"].removeprefix("Bearer ")
+    return bool(time.time() - sent >= Tokens(token).times.exp - sent > 0)
 
 
 async def run(url: str, auth: GatebookAuth, tasks: int, seconds: float) -> Calls:
     """All of them, in one event loop."""
     calls = Calls()
-    async with httpx.AsyncClient(base_url=url, auth=auth, timeout=30.0) as client:
+    hooks = {"request": [note_sent]}
+    async with httpx.AsyncClient(
+        base_url=url, auth=auth, timeout=30.0, event_hooks=hooks
+    ) as client:
         until = time.monotonic() + seconds
         await asyncio.gather(*(call(client, until, calls) for _ in range(tasks)))
     return calls
@@ -79,6 +111,9 @@ def main() -> None:
         "slowest": calls.slowest,
         "tokens": len(calls.tokens),
         "wrong": dict(calls.wrong),
+        "cut": calls.cut,
+        "unavailable": calls.unavailable,
+        "over_on_the_way": calls.over_on_the_way,
     }
     print(json.dumps(told))
 

@@ -137,13 +137,16 @@ class Asking:
             ) as answer:
                 if answer.is_error:
                     raise _refusal(answer.status_code, answer.headers, answer.read())
+                told = False
                 try:
                     for line in answer.iter_lines():
+                        told = True
                         event = following.heard(reader.feed(line))
                         if event is not None:
                             yield event
                 finally:
-                    tries.restart()  # however long it was quiet, it was there until now
+                    if told:  # however long it was quiet, it was there until now
+                        tries.restart()
         except httpx.RequestError as error:
             raise unreachable(self._service.url, error) from None
         except RuntimeError:
@@ -251,13 +254,16 @@ class AsyncAsking:
             ) as answer:
                 if answer.is_error:
                     raise _refusal(answer.status_code, answer.headers, await answer.aread())
+                told = False
                 try:
                     async for line in answer.aiter_lines():
+                        told = True
                         event = following.heard(reader.feed(line))
                         if event is not None:
                             yield event
                 finally:
-                    tries.restart()  # however long it was quiet, it was there until now
+                    if told:  # however long it was quiet, it was there until now
+                        tries.restart()
         except httpx.RequestError as error:
             raise unreachable(self._service.url, error) from None
         except RuntimeError:

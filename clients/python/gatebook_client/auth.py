@@ -19,8 +19,8 @@ from gatebook_client.credentials import (
     from_environment,
     from_profile,
 )
-from gatebook_client.flight import landed
-from gatebook_client.keeper import MARGIN, Held, Keeper
+from gatebook_client.held import MARGIN, Held
+from gatebook_client.keeper import Keeper
 from gatebook_client.service import PATIENCE, TIMEOUT, Service
 from gatebook_client.tokens import Tokens
 from gatebook_client.wire import base_url, token_refused
@@ -151,7 +151,10 @@ class GatebookAuth(httpx.Auth, _Httpx2Auth):
         self._keeper.forget()
 
     def close(self) -> None:
-        """Close the connection to the service; requests with other ones go on."""
+        """Renew no more; requests go on until the token that is held is over.
+
+        Waits up to 10 s for a renewal that is on its way, so that what it brings isn't lost.
+        """
         self._keeper.close()
 
     def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
@@ -164,7 +167,7 @@ class GatebookAuth(httpx.Auth, _Httpx2Auth):
         response = yield _bearing(request, held)
         again = self._instead_of(held, request, response)
         if again is not None and lasts:
-            yield _bearing(request, again.result() if isinstance(again, Future) else again)
+            yield _bearing(request, self._keeper.got(again))
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """What `AsyncClient` calls for each request."""
@@ -172,7 +175,7 @@ class GatebookAuth(httpx.Auth, _Httpx2Auth):
         response = yield _bearing(request, held)
         again = self._instead_of(held, request, response)
         if again is not None and lasts:
-            yield _bearing(request, await landed(again) if isinstance(again, Future) else again)
+            yield _bearing(request, await self._keeper.got_soon(again))
 
     def _instead_of(self, held: Held, request: Any, response: Any) -> Held | Future[Held] | None:
         """What to try after a refusal, or to use from now on; None when the answer stands.

@@ -31,14 +31,18 @@ class FileCache:
     """Keeps tokens as member `tokens` of a JSON object in a file of mode 0600.
 
     A folder (or a path that ends with a slash) holds a file for each service and user. Other
-    members of the file are left as they are.
+    members of the file are left as they are; a `profile`, which is nothing without them, is written
+    only where it is.
     """
 
-    def __init__(self, path: Path | str, *, lock_seconds: float = LOCK_SECONDS) -> None:
+    def __init__(
+        self, path: Path | str, *, lock_seconds: float = LOCK_SECONDS, profile: bool = False
+    ) -> None:
         check_seconds(lock_seconds=lock_seconds)
         self._slash = str(path).endswith(("/", os.sep))
         self._path = Path(path)
         self._lock_seconds = lock_seconds
+        self._profile = profile
 
     def __repr__(self) -> str:
         """Say where."""
@@ -76,6 +80,8 @@ class FileCache:
 
     def write(self, kept: Kept) -> None:
         """Keep it, on the disk; raises CacheUnavailable."""
+        if self._profile and not self._path.exists():
+            raise CacheUnavailable(f"The profile {self._path} is gone.")
         try:
             members = {**self._members(), "tokens": msgspec.to_builtins(kept)}
             content = msgspec.json.format(msgspec.json.encode(members), indent=2)

@@ -176,12 +176,14 @@ def _kept(found: Found) -> Kept:
 def _logout(given: argparse.Namespace) -> int:
     path = profile_path(given.profile)
     found = from_profile(given.profile)
-    kept = _kept(found)
-    if kept.refresh_token:
-        with Gatebook(found.url, allow_http=True) as gatebook:
-            gatebook.revoke(kept.refresh_token)
-    path.unlink(missing_ok=True)
-    path.with_name(path.name + ".lock").unlink(missing_ok=True)
+    # So that nobody renews meanwhile what is ended. The lock's own file stays: others may be
+    # waiting for that one.
+    with FileCache(path).locked():
+        kept = _kept(found)
+        if kept.refresh_token:
+            with Gatebook(found.url, allow_http=True) as gatebook:
+                gatebook.revoke(kept.refresh_token)
+        path.unlink(missing_ok=True)
     _say(f"The session has ended, and {path} is gone.")
     return DONE
 

@@ -94,6 +94,10 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Found:
         given.get("USER_KEY"), given.get("USER_SECRET"), given.get("REFRESH_TOKEN")
     )
     if profile is not None:
+        if "CACHE" in given:
+            raise ConfigurationError(
+                f"The tokens of a profile are kept in it: leave {PREFIX}CACHE out."
+            )
         if given.get("URL", profile.url).rstrip("/") != profile.url:
             raise ConfigurationError(
                 f"{PREFIX}PROFILE names a profile of {profile.url}, and {PREFIX}URL another "
@@ -124,6 +128,8 @@ def _given(environ: Mapping[str, str]) -> dict[str, str]:
                 given[short] = Path(value).read_text(encoding="utf-8").rstrip("\r\n")
             except OSError as error:
                 raise ConfigurationError(f"{name}: {error}") from None
+            except UnicodeDecodeError:  # which has what it couldn't read, and that is a secret
+                raise ConfigurationError(f"{name}: {value} is no text in UTF-8.") from None
         else:
             raise ConfigurationError(
                 f"{name} is unknown: there are {', '.join(PREFIX + each for each in NAMES)}."
@@ -165,7 +171,7 @@ def from_profile(name: str | None = None) -> Found:
         profile = msgspec.json.decode(text, type=_Profile)
     except msgspec.DecodeError as error:
         raise ConfigurationError(f"{path} is no profile: {error}") from None
-    cache, url = FileCache(path), profile.url.rstrip("/")
+    cache, url = FileCache(path, profile=True), profile.url.rstrip("/")
     kept = cache.read()
     credentials = Credentials(profile.user_key, profile.user_secret, kept.refresh_token)
     if credentials.ours(kept, url) != kept:

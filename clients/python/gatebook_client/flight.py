@@ -9,31 +9,41 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import sys
 import threading
-import weakref
+import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Final, Generic, TypeVar
 
 import anyio.to_thread
 
+from gatebook_client.forks import ends, renewed
+
 T = TypeVar("T")
 
 _AT_EXIT_SECONDS: Final = 10.0
+_MULTIPROCESSING: Final = "multiprocessing.util"
 
-_threads: set[threading.Thread] = set()
-_flights: weakref.WeakSet[SingleFlight[object]] = weakref.WeakSet()
+_awaited: set[threading.Thread] = set()
+"""Those that the program's end waits for."""
+_finalized: int | None = None
+"""The process that was told so in the way of `multiprocessing`, whose children don't run atexit."""
 
 
 class SingleFlight(Generic[T]):
-    """At most one run of `work` at a time."""
+    """At most one run of `work` at a time.
 
-    def __init__(self, name: str, work: Callable[[], T]) -> None:
+    A program that ends waits for it, if it is `awaited`.
+    """
+
+    def __init__(self, name: str, work: Callable[[], T], *, awaited: bool = False) -> None:
         self._name = name
         self._work = work
+        self._awaited = awaited
         self._lock = threading.Lock()
         self._flying: Future[T] | None = None
-        _flights.add(self)  # type: ignore[arg-type]
+        renewed(self)
 
     def join(self, needless: Callable[[], T | None] | None = None) -> Future[T]:
         """The run that is on, or a new one.
@@ -53,20 +63,28 @@ class SingleFlight(Generic[T]):
                 thread = threading.Thread(
                     target=self._fly, args=(future,), name=f"gatebook {self._name}", daemon=True
                 )
-                _threads.add(thread)
+                if self._awaited:
+                    _await(thread)
                 try:
                     thread.start()
                 except RuntimeError as error:  # no more threads, for now: the next one may be
-                    _threads.discard(thread)
+                    _awaited.discard(thread)
                     self._flying = None
                     future.set_exception(error)
                 return future
             return self._flying
 
-    def forget(self) -> None:
+    def settle(self, seconds: float) -> None:
+        """Wait for the run that is on, if one is, for so long."""
+        flying = self._flying
+        if flying is not None:
+            wait([flying], seconds)
+
+    def forked(self) -> None:
         """In a forked process: the thread of the run is the other one's."""
         self._lock = threading.Lock()
         self._flying = None
+        _awaited.clear()
 
     def _fly(self, future: Future[T]) -> None:
         error: BaseException | None = None
@@ -81,7 +99,8 @@ class SingleFlight(Generic[T]):
             future.set_result(found)
         else:
             future.set_exception(error)
-        _threads.discard(threading.current_thread())
+        _awaited.discard(threading.current_thread())
+        ends()
 
 
 async def landed(future: Future[T]) -> T:
@@ -93,18 +112,20 @@ async def landed(future: Future[T]) -> T:
     return await asyncio.wrap_future(future)
 
 
-def _finish() -> None:
+def _await(thread: threading.Thread) -> None:
     """Let what was begun end with the program, so that no answer with a new token is lost."""
-    for thread in list(_threads):
-        thread.join(_AT_EXIT_SECONDS)
+    global _finalized  # noqa: PLW0603 - the process it is
+    _awaited.add(thread)
+    processes, own = sys.modules.get(_MULTIPROCESSING), os.getpid()
+    if processes is not None and _finalized != own:
+        processes.Finalize(None, _finish, exitpriority=0)
+        _finalized = own
 
 
-def _forget() -> None:
-    _threads.clear()
-    for flight in list(_flights):
-        flight.forget()
+def _finish() -> None:
+    until = time.monotonic() + _AT_EXIT_SECONDS
+    for thread in list(_awaited):
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 atexit.register(_finish)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)

@@ -56,7 +56,7 @@ class HoldOff:
         self._kind = longest
         wait = min(first * 2.0**self._turn, longest)
         if isinstance(error, TryLater) and error.retry_after is not None:
-            wait = min(error.retry_after, LONGEST_HOLD)
+            wait = error.retry_after
         self._failed = _fresh(error), time.monotonic() + wait
 
     def worked(self) -> None:

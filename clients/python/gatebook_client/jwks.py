@@ -17,6 +17,7 @@ import msgspec
 
 from gatebook_client.errors import GatebookError, ServiceUnavailable, VerifierNotReady
 from gatebook_client.flight import SingleFlight
+from gatebook_client.forks import renewed
 from gatebook_client.keys import PublicKey, read_key
 from gatebook_client.service import Asked, Service
 from gatebook_client.wire import read
@@ -66,16 +67,31 @@ class Keys:
         """When the last fetch failed, until one doesn't."""
         self._dropped = 0
         """How often what was known had to be forgotten."""
+        self._gone: set[str] = set()
+        """Withdrawn since the fetch that is on began."""
+        self._wanted = False
+        """Whether newer ones are, before it is time: by a fetch that passes every HTTP cache by."""
         self._error: Exception | None = None
         self._flight = SingleFlight("keys", self._fetch)
         self.fetches = 0
         """How many fetches there were."""
+        renewed(self)
+
+    def forked(self) -> None:
+        """In a forked process: what is known is as good there."""
+        self._lock = threading.Lock()
 
     @property
     def age(self) -> float | None:
         """Seconds since they were fetched; None when there are none."""
         known = self._set
         return None if known is None else time.monotonic() - known.at
+
+    @property
+    def usable(self) -> bool:
+        """Whether there are any, and they are not too old."""
+        known = self._set
+        return known is not None and not self._is_useless(known)
 
     def current(self) -> KeySet | Future[KeySet]:
         """What can be used at once, or what has to be waited for; raises VerifierNotReady."""
@@ -87,8 +103,8 @@ class Keys:
                 return self._flight.join(lambda: self._set)
             raise self._missing()
         age = now - known.at
-        useless = age > known.age + self._stale_if_error
-        if age > known.age * _RENEW_AT and may_ask:
+        useless = self._is_useless(known)
+        if (self._wanted or age > known.age * _RENEW_AT) and may_ask:
             flying = self._flight.join(lambda: self._set if self._set is not known else None)
             if useless or (age > known.age and not failing):
                 return flying
@@ -112,20 +128,28 @@ class Keys:
     def kept(self) -> KeySet:
         """What may be used although nothing newer could be had; raises VerifierNotReady."""
         known = self._set
-        if known is None or time.monotonic() - known.at > known.age + self._stale_if_error:
+        if known is None or self._is_useless(known):
             raise self._missing()
         return known
 
-    def renew(self) -> None:
-        """Fetch them again, beside the work."""
+    def withdrawn(self, kid: str) -> None:
+        """Fetch them again, beside the work, if they have this one."""
+        with self._lock:
+            self._gone.add(kid)
+            if self._set is None or kid not in self._set.by_kid:
+                return
+            self._wanted = True
         self._flight.join()
 
     def drop(self) -> None:
         """Forget them: none is good until they have been fetched again."""
         with self._lock:
             self._dropped += 1
-            self._set, self._failed_at = None, None
+            self._set, self._failed_at, self._wanted = None, None, True
         self._flight.join()
+
+    def _is_useless(self, known: KeySet) -> bool:
+        return time.monotonic() - known.at > known.age + self._stale_if_error
 
     def _missing(self) -> VerifierNotReady:
         return VerifierNotReady(
@@ -139,7 +163,9 @@ class Keys:
 
     def _fetch(self) -> KeySet:
         while True:
-            dropped, known = self._dropped, self._set
+            with self._lock:
+                dropped, known = self._dropped, self._set
+                self._gone.clear()
             try:
                 found = self._fetched(known)
             except Exception as error:
@@ -149,15 +175,19 @@ class Keys:
                     raise
                 raise self._missing() from error
             with self._lock:
-                # What was asked for before it had to be forgotten may be what is forgotten.
-                if dropped == self._dropped:
+                # What was asked for before may be what is forgotten, or withdrawn, since.
+                if dropped == self._dropped and self._gone.isdisjoint(found.by_kid):
                     self._set, self._failed_at, self._error = found, None, None
+                    self._wanted = False
                     return found
 
     def _fetched(self, known: KeySet | None) -> KeySet:
         self.fetches += 1
         self._asked_at = time.monotonic()
         headers = {"If-None-Match": known.etag} if known and known.etag else {}
+        early = known is not None and self._asked_at - known.at < known.age * _RENEW_AT
+        if self._wanted or early:
+            headers["Cache-Control"] = "no-cache"
         answer, sent, _ = self._service.ask(Asked("GET", PATH, headers=headers))
         age = _age(answer.headers.get("cache-control", ""))
         if answer.status == _NOT_MODIFIED and known is not None:

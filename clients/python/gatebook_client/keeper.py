@@ -5,16 +5,16 @@ Knows nothing of the requests that the tokens are for.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Final
 
+import anyio
 import msgspec
 
-from gatebook_client.cache import FileCache
+from gatebook_client.cache import LOCK_SECONDS, FileCache
 from gatebook_client.clocks import ServiceClock
 from gatebook_client.credentials import Credentials
 from gatebook_client.errors import (
@@ -22,8 +22,11 @@ from gatebook_client.errors import (
     InvalidToken,
     Problem,
     ReauthenticationRequired,
+    ServiceUnavailable,
 )
 from gatebook_client.flight import SingleFlight, landed
+from gatebook_client.forks import renewed
+from gatebook_client.held import MARGIN, OF_LIFE, Held, held_for
 from gatebook_client.hold import HOLD, HoldOff
 from gatebook_client.kept import Kept
 from gatebook_client.service import Asked, Service
@@ -32,25 +35,14 @@ from gatebook_client.tokens import Tokens, newest, read_times, session_of
 from gatebook_client.unshown import Unshown
 from gatebook_client.wire import check_seconds, http_date, read
 
-MARGIN: Final = 60.0
-"""Seconds before its end at which a token is renewed; at most a fifth of its life."""
-_OF_LIFE: Final = 5
-_OF_MARGIN: Final = 4
-"""The last part of the margin, in which a token isn't sent any more: it has to arrive, too."""
+_ENDLESS: Final = "The renewal doesn't end."
+_CLOSE_SECONDS: Final = 10.0
+_MOST_ASKED: Final = 3
+"""In one renewal: two refresh tokens, then key and secret."""
+_STEPS: Final = 4
+"""Of a request, each of which may take its whole time: connect, send, wait, read."""
 
 _logger = logging.getLogger("gatebook_client")
-
-
-class Held(Unshown, msgspec.Struct, frozen=True):
-    """Tokens; when, on the monotonic clock, they were got, get old, and are over."""
-
-    tokens: Tokens
-    got: float
-    old: float
-    over: float
-
-    def _shown(self) -> list[tuple[str, object]]:
-        return [("tokens", self.tokens)]
 
 
 class _Answered(Unshown, msgspec.Struct, frozen=True):
@@ -61,8 +53,9 @@ class _Answered(Unshown, msgspec.Struct, frozen=True):
 class Keeper:
     """For any number of threads and event loops.
 
-    Whoever asks reads one attribute; all others are written by the run of the flight, of which
-    there is one at a time, so that no lock is held while anybody waits.
+    Whoever asks reads one attribute; it and all others are written by the run of the flight, of
+    which there is one at a time, so that no lock is held while anybody waits. Whoever forgets
+    counts it: what was asked for before is void then.
     """
 
     def __init__(
@@ -83,21 +76,42 @@ class Keeper:
         self._rotate = rotate
         self._clock = ServiceClock()
         self._held: Held | None = None
+        self._forgets = 0
         self._refused: str | None = None
         """The mark of the access token refused last: not to be taken from the cache again."""
         self._forced: str | None = None
         """The mark of the one that was got because of it."""
         self._hold = HoldOff()
-        self._flight = SingleFlight("renewal", self._renew)
+        self._flight = SingleFlight("renewal", self._renew, awaited=True)
+        self._longest = LOCK_SECONDS + _MOST_ASKED * (service.patience + _STEPS * service.timeout)
+        """Seconds that a renewal can take."""
+        renewed(self)
+
+    def forked(self) -> None:
+        """In a forked process: go on with a session of its own, where none can be shared.
+
+        Copies of one refresh token would else be rotated apart, which ends the session.
+        """
+        if self._credentials.can_authenticate and not self._shared.has_cache:
+            self._shared.spend_given()
+            if (held := self._held) is not None:
+                tokens = Tokens(held.tokens.access_token)
+                self._held = msgspec.structs.replace(held, tokens=tokens)
 
     @property
     def held(self) -> Tokens | None:
         """What is held now, good or not."""
-        return self._held.tokens if self._held else None
+        held = self._unforgotten
+        return held.tokens if held else None
+
+    @property
+    def _unforgotten(self) -> Held | None:
+        held = self._held
+        return held if held and held.forgets == self._forgets else None
 
     def current(self) -> Held | None:
         """What can be used at once; what is getting old is renewed meanwhile."""
-        held = self._held
+        held = self._unforgotten
         if held is None:
             return None
         now = time.monotonic()
@@ -109,12 +123,30 @@ class Keeper:
 
     def good(self) -> Held:
         """What can be used; waits for it if need be, and raises why there is nothing."""
-        return self.current() or self._fly().result()
+        return self.current() or self.got(self._fly())
 
     async def good_soon(self) -> Held:
         """The same, for a task."""
-        held = self.current()
-        return held if held is not None else await landed(self._fly())
+        return self.current() or await self.got_soon(self._fly())
+
+    def got(self, again: Held | Future[Held]) -> Held:
+        """What a renewal brings; raises why it brings nothing."""
+        if isinstance(again, Held):
+            return again
+        try:
+            return again.result(self._longest)
+        except TimeoutError:
+            raise ServiceUnavailable(_ENDLESS) from None
+
+    async def got_soon(self, again: Held | Future[Held]) -> Held:
+        """The same, for a task."""
+        if isinstance(again, Held):
+            return again
+        try:
+            with anyio.fail_after(self._longest):
+                return await landed(again)
+        except TimeoutError:
+            raise ServiceUnavailable(_ENDLESS) from None
 
     def _fly(self) -> Future[Held]:
         """A renewal, unless the last one has just failed and nobody else has got tokens since."""
@@ -131,31 +163,35 @@ class Keeper:
             if time.monotonic() < held.old:
                 return held
             return self._flight.join(lambda: self._other_than(held))
-        life = refused.over - refused.got
-        young = time.monotonic() - refused.got < min(HOLD, life / _OF_LIFE)
-        mark = _mark(refused.tokens)
-        if mark == self._forced and young:
+        young = time.monotonic() - refused.got < min(HOLD, refused.life / OF_LIFE)
+        if refused.mark == self._forced and young:
             return None
-        self._refused = mark
+        self._refused = refused.mark
         return self._flight.join(lambda: self._other_than(refused))
 
     def _usable(self) -> Held | None:
-        held = self._held
+        held = self._unforgotten
         return held if held is not None and time.monotonic() < held.over else None
 
     def _other_than(self, than: Held) -> Held | None:
-        held = self._held
+        held = self._unforgotten
         if held is None or held.tokens.access_token == than.tokens.access_token:
             return None
         return held
 
     def forget(self) -> None:
-        """Hold nothing any more, here and in the cache."""
-        held, self._held = self._held, None
-        self._shared.forget(held.tokens.refresh_token if held else None)
+        """Hold nothing any more, here and in the cache, nor what a renewal brings that is on."""
+        held = self._unforgotten
+        self._forgets += 1
+        with self._shared.locked():
+            self._shared.forget(held.tokens.refresh_token if held else None)
+            # Once more: until now there was in the cache what is forgotten.
+            self._forgets += 1
 
     def close(self) -> None:
-        """Wait for nothing any more, and renew no more."""
+        """Renew no more; a renewal that is on its way may end, or its answer would be lost."""
+        self._service.stop()
+        self._flight.settle(_CLOSE_SECONDS)
         self._service.close()
 
     def _renew(self) -> Held:
@@ -168,33 +204,39 @@ class Keeper:
         refused = self._refused
         try:
             held = self._renewed(refused)
+            while held.forgets != self._forgets:
+                self._shared.spend(held.tokens.refresh_token)
+                held = self._renewed(refused)
         except Exception as failure:
             self._hold.failed(failure)
             _logger.warning("The tokens could not be renewed: %s", failure)
             raise
         self._hold.worked()
-        if refused is not None and self._held and _mark(self._held.tokens) == refused:
-            self._forced = _mark(held.tokens)
+        before_it = self._unforgotten
+        if refused is not None and before_it and before_it.mark == refused:
+            self._forced = held.mark
         self._held = held
         return held
 
     def _renewed(self, refused: str | None) -> Held:
-        held = None
+        held, forgets = None, self._forgets
         if not self._shared.unwritten:
             # Read without the lock: whoever has it may be waiting for the service.
             held = self._good_of(self._shared.read(), refused)
         if held is None:
             with self._shared.locked():
+                forgets = self._forgets
                 kept = self._shared.settled()
                 held = self._good_of(kept, refused) or self._obtained(kept)
-        return held
+        return msgspec.structs.replace(held, forgets=forgets)
 
     def _good_of(self, kept: Kept, refused: str | None) -> Held | None:
         """What is kept, if it can be used."""
         if kept.access_token:
             tokens = Tokens(kept.access_token, kept.refresh_token)
-            held = self._timed(tokens, None if self._clock.known else kept.still_left)
-            if time.monotonic() < held.old and _mark(tokens) != refused:
+            left = read_times(tokens.access_token).exp - self._clock.now()
+            held = held_for(tokens, left if self._clock.known else kept.still_left, self._margin)
+            if time.monotonic() < held.old and held.mark != refused:
                 return held
         return None
 
@@ -209,7 +251,7 @@ class Keeper:
 
     def _refresh_tokens(self, kept: Kept) -> Iterator[str]:
         """Those worth trying: the newest of the session that is known last, then the given one."""
-        held = self._held.tokens.refresh_token if self._held else None
+        held = self.held.refresh_token if self.held else None
         given = self._credentials.refresh_token
         if given and session_of(given) == self._shared.spent:
             given = None
@@ -256,15 +298,4 @@ class Keeper:
         left = read_times(tokens.access_token).exp - self._clock.now()
         rotated = used is not None and found.refresh_token is not None
         self._shared.keep(tokens, left, rotated=rotated)
-        return self._timed(tokens, None)
-
-    def _timed(self, tokens: Tokens, left: float | None) -> Held:
-        times, now = read_times(tokens.access_token), time.monotonic()
-        over = now + (times.exp - self._clock.now() if left is None else left)
-        margin = min(self._margin, (times.exp - times.iat) / _OF_LIFE)
-        return Held(tokens, now, over - margin, over - margin / _OF_MARGIN)
-
-
-def _mark(tokens: Tokens) -> str:
-    """What an access token is known again by, and nobody can use."""
-    return hashlib.sha256(tokens.access_token.encode()).hexdigest()
+        return held_for(tokens, left, self._margin)

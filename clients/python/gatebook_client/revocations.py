@@ -6,7 +6,6 @@ Followed in a thread of its own. Knows no token and no key.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from gatebook_client.errors import (
     ServiceUnavailable,
     TryLater,
 )
+from gatebook_client.forks import ends, renewed
 from gatebook_client.service import Service, unreachable
 from gatebook_client.sse import EventReader, SentEvent
 from gatebook_client.wire import Answer, decode, error_of, pause
@@ -68,15 +68,15 @@ class _Head(msgspec.Struct, frozen=True):
 class RevocationFeed:
     """Sessions that have ended and keys that were withdrawn; written by its thread alone.
 
-    `withdrawn` is called when a key was, `log_changed` when the issuer's log is another one, so
-    that whatever was learned from it is void.
+    `withdrawn` is called with the kid of a key that was, `log_changed` when the issuer's log is
+    another one, so that whatever was learned from it is void.
     """
 
     def __init__(
         self,
         service: Service,
         *,
-        withdrawn: Callable[[], None],
+        withdrawn: Callable[[str], None],
         log_changed: Callable[[], None],
     ) -> None:
         self._service = service
@@ -94,7 +94,6 @@ class RevocationFeed:
         self._changed = False
         self._pruned_at = 0.0
         self._lock = threading.Lock()
-        self._pid = 0
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
         self._heard = threading.Condition()
@@ -105,9 +104,21 @@ class RevocationFeed:
         """When it began to be followed (monotonic)."""
         self.first: Future[None] = Future()
         """Done with the first head, when everything that was revoked before it is known."""
+        renewed(self)
+
+    def forked(self) -> None:
+        """In a forked process: followed anew when it is asked, from what is known on."""
+        self._lock, self._heard = threading.Lock(), threading.Condition()
+        self._thread = self._line = None
+        was_closed, self._closing = self._closing.is_set(), threading.Event()
+        if was_closed:
+            self._closing.set()
+        self.first = Future()
+        if self._newest is not None:
+            self.first.set_result(None)
 
     def start(self) -> None:
-        """Follow, unless that is done already; once more in a forked process, or if it ended."""
+        """Follow, unless that is done already; once more if its thread has ended."""
         if self._followed():
             return
         with self._lock:
@@ -119,7 +130,7 @@ class RevocationFeed:
                 self.first.set_running_or_notify_cancel()
             thread = threading.Thread(target=self._run, name="gatebook revocations", daemon=True)
             thread.start()
-            self._thread, self._pid = thread, os.getpid()
+            self._thread = thread
 
     @property
     def staleness(self) -> float:
@@ -156,18 +167,25 @@ class RevocationFeed:
         """Follow no more."""
         self._closing.set()
         line = self._line
-        if line is not None and self._pid == os.getpid():
+        if line is not None:
             with suppress(OSError):
                 line.shutdown(SHUT_RDWR)
         thread = self._thread
-        if thread is not None and self._pid == os.getpid():
+        if thread is not None:
             thread.join(_JOIN_SECONDS)
 
     def _followed(self) -> bool:
         thread = self._thread
-        return thread is not None and self._pid == os.getpid() and thread.is_alive()
+        return thread is not None and thread.is_alive()
 
     def _run(self) -> None:
+        try:
+            self._follow_on()
+        finally:
+            ends()
+
+    def _follow_on(self) -> None:
+        """Until it is closed, whatever happens."""
         turn, wait = 0, 0.0
         while not self._closing.is_set():
             began = time.monotonic()
@@ -233,7 +251,7 @@ class RevocationFeed:
             self._sessions[told.session_id] = until
         if told.kid is not None and told.kid not in self._kids:
             self._kids[told.kid] = until
-            self._withdrawn()
+            self._withdrawn(told.kid)
         # Its place in the log is known once a head says which log that is.
         if self._log_id is not None:
             self._position = told.position
@@ -276,6 +294,7 @@ class RevocationFeed:
     def _void(self) -> None:
         _logger.warning("The log of %s is another one: everything is read again", self._service.url)
         self._changed, self._newest = True, None
+        # First: who is forked meanwhile finds the log changed once more.
+        self._log_changed()
         self._log_id = self._position = None
         self._sessions, self._kids = {}, {}
-        self._log_changed()

@@ -5,7 +5,6 @@ Waits as long as the service says, if that fits; knows neither tokens nor what i
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from gatebook_client.errors import (
     TooManyAttempts,
     TryLater,
 )
+from gatebook_client.forks import renewed, whole
 from gatebook_client.wire import USER_AGENT, Answer, check_seconds, error_of, pause
 
 PATIENCE: Final = 30.0
@@ -99,12 +99,18 @@ class Service:
         self.url = url
         self.patience = patience
         self._idle = idle
-        self._timeout = timeout
+        self.timeout = timeout
         self._transport = transport
         self._client: httpx.Client | None = None
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
         self._closing = threading.Event()
+        renewed(self)
+
+    def forked(self) -> None:
+        """In a forked process: connections are not shared with the other one."""
+        self._client = None
+        was_closed, self._closing = self.is_closed, threading.Event()
+        if was_closed:
+            self._closing.set()
 
     def ask(self, asked: Asked, auth: httpx.Auth | None = None) -> tuple[Answer, float, float]:
         """The answer, other than one to try later, and when (monotonic) it was asked and given.
@@ -135,7 +141,7 @@ class Service:
                 headers=asked.sent_headers,
                 auth=auth,
             ) as answer:
-                body, until = bytearray(), time.monotonic() + self._timeout
+                body, until = bytearray(), time.monotonic() + self.timeout
                 for each in answer.iter_bytes():
                     body += each
                     _in_time(answer, until)
@@ -148,17 +154,13 @@ class Service:
         return Answer(answer.status_code, answer.headers, bytes(body))
 
     def client(self) -> httpx.Client:
-        """The HTTP client; another one in a forked process, which must not share connections.
-
-        Raises ConfigurationError when it was closed.
-        """
-        with self._lock:
+        """The HTTP client, made when it is needed; raises ConfigurationError when it was closed."""
+        with whole():
             if self._closing.is_set():
                 raise closed()
-            if self._client is None or self._pid != os.getpid():
-                self._pid = os.getpid()
+            if self._client is None:
                 self._client = httpx.Client(
-                    timeout=self._timeout,
+                    timeout=self.timeout,
                     transport=self._transport,
                     headers={"User-Agent": USER_AGENT},
                     limits=httpx.Limits(max_keepalive_connections=self._idle),
@@ -170,9 +172,13 @@ class Service:
         """Nothing can be asked any more."""
         return self._closing.is_set()
 
-    def close(self) -> None:
-        """Wait for nothing any more."""
+    def stop(self) -> None:
+        """Begin no request any more; one that is on its way may end."""
         self._closing.set()
+
+    def close(self) -> None:
+        """Nor let one end."""
+        self.stop()
         if self._client is not None:
             self._client.close()
 
@@ -192,9 +198,10 @@ class AsyncService:
         self.url = url
         self.patience = patience
         self._timeout = timeout
-        self.client = httpx.AsyncClient(
-            timeout=timeout, transport=transport, headers={"User-Agent": USER_AGENT}
-        )
+        with whole():
+            self.client = httpx.AsyncClient(
+                timeout=timeout, transport=transport, headers={"User-Agent": USER_AGENT}
+            )
 
     async def ask(self, asked: Asked, auth: httpx.Auth | None = None) -> Answer:
         """The answer, other than one to try later; raises TryLater when no other came in time."""

@@ -29,7 +29,7 @@ class _Unkept(Unshown, msgspec.Struct, frozen=True):
 
 
 class Sharing:
-    """A user's part of a cache, or of none; written by one thread at a time, read by any."""
+    """A user's part of a cache, or of none; written by who has it locked, read by any thread."""
 
     def __init__(self, url: str, credentials: Credentials, cache: FileCache | None) -> None:
         self._url = url
@@ -41,6 +41,11 @@ class Sharing:
         """What the cache held of ours when it was read last."""
         self.spent: str | None = None
         """The session of which the given refresh token was replaced, and the new one forgotten."""
+
+    @property
+    def has_cache(self) -> bool:
+        """Whether processes can share anything at all."""
+        return self._cache is not None
 
     @property
     def changed(self) -> bool:
@@ -100,12 +105,27 @@ class Sharing:
     def forget(self, refresh_token: str | None) -> None:
         """Keep nothing any more; nor is what was given shown, where this one came after it."""
         unkept, self._unkept = self._unkept, None
-        self._spend(refresh_token)
-        self._spend(unkept.kept.refresh_token if unkept else None)
+        self.spend(refresh_token)
+        self.spend(unkept.kept.refresh_token if unkept else None)
         if self._cache is not None:
-            with self.locked():
-                self._spend(self.read().refresh_token)
-                self._cache.write(self._ours(None))
+            self.spend(self.read().refresh_token)
+            self._cache.write(self._ours(None))
+
+    def spend(self, forgotten: str | None) -> None:
+        """The given token must not be shown once its successor has been: that ends the session."""
+        given = self._credentials.refresh_token
+        if (
+            given
+            and forgotten
+            and session_of(forgotten) == session_of(given)
+            and generation_of(forgotten) > generation_of(given)
+        ):
+            self.spent = session_of(given)
+
+    def spend_given(self) -> None:
+        """Show the given refresh token no more: it is somebody else's."""
+        given = self._credentials.refresh_token
+        self.spent = session_of(given) if given else None
 
     def _write(self, cache: FileCache, new: _Unkept) -> None:
         try:
@@ -126,14 +146,3 @@ class Sharing:
             self._credentials.identity,
             spent=self.spent,
         )
-
-    def _spend(self, forgotten: str | None) -> None:
-        """The given token must not be shown once its successor has been: that ends the session."""
-        given = self._credentials.refresh_token
-        if (
-            given
-            and forgotten
-            and session_of(forgotten) == session_of(given)
-            and generation_of(forgotten) > generation_of(given)
-        ):
-            self.spent = session_of(given)

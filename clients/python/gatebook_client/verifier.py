@@ -55,7 +55,7 @@ class Verifier:
         verifier = Verifier("https://auth.example", audience="https://orders.example")
         caller = verifier.verify(token)
 
-    One object serves any number of threads and event loops, and may be made before a fork.
+    One object serves any number of threads and event loops, before and after a fork.
 
     Args:
         issuer: the only `iss`, and where keys and revocations are, unless `url` says otherwise.
@@ -113,7 +113,7 @@ class Verifier:
         self._feed: RevocationFeed | None = None
         if revocations:
             self._feed = RevocationFeed(
-                service, withdrawn=self._keys.renew, log_changed=self._keys.drop
+                service, withdrawn=self._keys.withdrawn, log_changed=self._keys.drop
             )
 
     def __repr__(self) -> str:
@@ -162,8 +162,8 @@ class Verifier:
 
     def start(self) -> None:
         """Fetch keys and follow revocations from now on, rather than from the first token on."""
-        if self._keys.age is None:
-            self._keys.renew()
+        with suppress(VerifierNotReady):
+            self._keys.current()
         if self._feed is not None:
             self._feed.start()
 
@@ -179,7 +179,7 @@ class Verifier:
         fresh = self._feed is None or staleness <= self._max_staleness
         void = self._feed is not None and self._feed.changed
         return VerifierState(
-            age is not None and not void and (fresh or not self._closed),
+            self._keys.usable and not void and (fresh or not self._closed),
             age,
             None if staleness == float("inf") else staleness,
             0 if self._feed is None else len(self._feed),

@@ -32,7 +32,10 @@ class GatebookMiddleware:
         app: what is protected.
         verifier: says whose a token is.
         optional: let in who shows no token, too; then the caller is None. A bad token is refused.
-        public: paths that need none, and are given none. Without wildcards.
+        public: paths that need none, and are not asked for one; the caller is None. Without
+            wildcards.
+
+    A WebSocket is looked at when it is opened, and not again.
     """
 
     def __init__(
@@ -50,16 +53,17 @@ class GatebookMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Verify, then go on or refuse."""
-        if scope["type"] not in {"http", "websocket"} or scope["path"] in self._public:
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         refusal: Refusal | None = None
         caller: Caller | None = None
         try:
-            token = bearer(_authorization(scope))
+            public = scope["path"] in self._public
+            token = None if public else bearer(_authorization(scope))
             if token is not None:
                 caller = await self._verifier.verify_async(token)
-            elif not self._optional:
+            elif not (public or self._optional):
                 refusal = MISSING
         except (TokenRefused, VerifierNotReady) as error:
             refusal = refusal_of(error)

@@ -8,10 +8,10 @@ async def orders(caller: Annotated[Caller, Depends(gatebook)]) -> …
 @app.post("/orders", dependencies=[Depends(gatebook.requiring("orders:write"))])
 """
 
-from collections.abc import Collection
-from typing import Self
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 
-from fastapi import HTTPException, WebSocketException
+from fastapi import Depends, HTTPException, WebSocketException
 from fastapi.openapi.models import HTTPBearer
 from fastapi.requests import HTTPConnection
 from fastapi.security.base import SecurityBase
@@ -31,11 +31,10 @@ class GatebookBearer(SecurityBase):
     refused is closed with 3000 where the server can't answer it by HTTP.
     """
 
-    def __init__(self, verifier: Verifier, permissions: Collection[str] = ()) -> None:
+    def __init__(self, verifier: Verifier) -> None:
         self.model = HTTPBearer(bearerFormat="JWT", description="An access token of Gatebook's.")
         self.scheme_name = "gatebook"
         self._verifier = verifier
-        self._permissions = tuple(permissions)
 
     async def __call__(self, connection: HTTPConnection) -> Caller:
         """Who calls."""
@@ -46,16 +45,27 @@ class GatebookBearer(SecurityBase):
                 raise TokenRefused("There are several Authorization headers.")
             token = bearer(given[0] if given else None)
             if token is not None:
-                caller = await self._verifier.verify_async(token)
-                caller.require(*self._permissions)
-                return caller
+                return await self._verifier.verify_async(token)
         except (TokenRefused, VerifierNotReady) as error:
             refusal = refusal_of(error)
         raise _answer(connection, refusal)
 
-    def requiring(self, *permissions: str) -> Self:
-        """The same, for those alone who have all of these permissions."""
-        return type(self)(self._verifier, permissions)
+    def requiring(self, *permissions: str) -> Callable[..., Awaitable[Caller]]:
+        """The same, for those alone who have all of these permissions.
+
+        It depends on this one, so that what overrides this one in a test overrides it there, too.
+        """
+
+        async def required(
+            connection: HTTPConnection, caller: Annotated[Caller, Depends(self)]
+        ) -> Caller:
+            try:
+                caller.require(*permissions)
+            except TokenRefused as error:
+                raise _answer(connection, refusal_of(error)) from error
+            return caller
+
+        return required
 
 
 def _answer(connection: HTTPConnection, refusal: Refusal) -> HTTPException | WebSocketException:

@@ -7,14 +7,13 @@ Knows `requests`, and leaves all else to `GatebookAuth`.
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from typing import Any
 
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
 from gatebook_client.auth import GatebookAuth, refuses
-from gatebook_client.keeper import Held
+from gatebook_client.held import Held
 
 
 class RequestsAuth(AuthBase):
@@ -42,17 +41,14 @@ class RequestsAuth(AuthBase):
         # A redirect to another host has lost the token, and must not get another one.
         if asked.headers.get("Authorization") != _bearer(held) or not refuses(response):
             return response
-        if position is None:
-            return response
+        # The next request has another token, whether this one can be sent again or not.
         again = self._keeper.instead_of(held)
-        if again is None:
+        request = asked.copy()
+        if again is None or not _wound_back(request.body, position):
             return response
-        newer = again.result() if isinstance(again, Future) else again
+        newer = self._keeper.got(again)
         _ = response.content  # read to its end, so that the connection is free
         response.close()
-        request = asked.copy()
-        if (seek := getattr(request.body, "seek", None)) is not None:
-            seek(position)
         request.headers["Authorization"] = _bearer(newer)
         second: Response = response.connection.send(request, **sending)
         second.history.append(response)
@@ -73,3 +69,14 @@ def _position(body: object) -> int | None:
         return int(tell()) if tell is not None else None
     except OSError:
         return None
+
+
+def _wound_back(body: object, position: int | None) -> bool:
+    """Whether it is where it was before it was sent; what can be told may still not be changed."""
+    seek = getattr(body, "seek", None)
+    try:
+        if seek is not None and position is not None:
+            seek(position)
+    except (OSError, ValueError):
+        return False
+    return position is not None

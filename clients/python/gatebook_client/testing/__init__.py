@@ -8,6 +8,7 @@ Signs with a key that is made for the occasion, and answers as the service does 
 of this package ask: through `transport`, without a network, or any program through `serve()`.
 """
 
-from gatebook_client.testing.issuer import FakeIssuer, FakeUser
+from gatebook_client.testing.issuer import FakeIssuer
+from gatebook_client.testing.sessions import FakeUser
 
 __all__ = ["FakeIssuer", "FakeUser"]

@@ -15,17 +15,9 @@ from weakref import WeakSet
 
 import httpx
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    ECDSA,
-    SECP256R1,
-    EllipticCurvePrivateKey,
-    generate_private_key,
-)
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from gatebook_client.auth import GatebookAuth
-from gatebook_client.keys import encode, header_of, read_key, thumbprint
+from gatebook_client.errors import ConfigurationError
 from gatebook_client.testing.answering import (
     BASE32,
     BASE62,
@@ -38,32 +30,17 @@ from gatebook_client.testing.answering import (
     sent_event,
 )
 from gatebook_client.testing.serving import STREAM, Line, Server, handler
+from gatebook_client.testing.sessions import FakeSession, FakeUser
+from gatebook_client.testing.signing import Signer
 from gatebook_client.tokens import read_times
 from gatebook_client.verifier import Verifier
 
 ISSUER: Final = "https://gatebook.test"
 TTL: Final = 3600
-_HALF: Final = 32
+"""Seconds for which a token is good at most."""
 _HEAD_EVERY: Final = 1.0
 _KEPT_SECONDS: Final = 3660
 _HEARD_SECONDS: Final = 5.0
-
-
-class FakeUser(msgspec.Struct):
-    """Somebody whom the stand-in knows."""
-
-    user_key: str
-    user_id: str
-    user_secret: str
-    permissions: list[str]
-
-
-class _Session(msgspec.Struct):
-    session_id: str
-    user_key: str
-    started_at: int
-    generation: int = 1
-    ended: bool = False
 
 
 class FakeIssuer:
@@ -92,14 +69,15 @@ class FakeIssuer:
         """What was asked, as `METHOD /path`."""
         self.log_id = random_text(BASE62, 22)
         self._users: dict[str, FakeUser] = {}
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, FakeSession] = {}
         self._revoked: list[dict[str, object]] = []
         self._news = threading.Condition()
         self._verifiers: WeakSet[Verifier] = WeakSet()
         self._away = False
-        self._key: EllipticCurvePrivateKey
-        self._jwks: list[dict[str, str]] = []
-        self.rotate_key()
+        self._lock = threading.RLock()
+        """Of users and sessions; held while nobody waits for a verifier."""
+        self._signer = Signer()
+        self._jwks = [self._signer.jwk]
 
     def __repr__(self) -> str:
         """Without keys."""
@@ -115,14 +93,11 @@ class FakeIssuer:
         permissions: Collection[str] = (),
     ) -> FakeUser:
         """A new user."""
-        made = FakeUser(
-            "uk_" + random_text(BASE32[:8], 1) + random_text(BASE32, 25),
-            user_id,
-            user_secret,
-            sorted(permissions),
-        )
-        self._users[made.user_key] = made
-        return made
+        key = "uk_" + random_text(BASE32[:8], 1) + random_text(BASE32, 25)
+        with self._lock:
+            return self._users.setdefault(
+                key, FakeUser(key, user_id, user_secret, sorted(permissions))
+            )
 
     def token(
         self,
@@ -135,10 +110,16 @@ class FakeIssuer:
     ) -> str:
         """An access token, of a new session and a new user unless one is given.
 
-        `expires_in` is in seconds, and may be negative; `claims` replace any others.
+        `expires_in` is in seconds, an hour at most, and may be negative: a verifier takes a token
+        until its leeway (5 s unless told otherwise) is over, too. `claims` replace any others.
+
+        Raises ConfigurationError for a token that no verifier would take for its long life.
         """
-        user = user or self.user(f"user{len(self._users) + 1}")
-        session = self._begin(user)
+        if expires_in is not None and expires_in > TTL:
+            raise ConfigurationError(f"A token is good for {TTL} seconds at most.")
+        with self._lock:
+            user = user or self.user(f"user{len(self._users) + 1}")
+            session = self._begin(user)
         return self._signed(session, permissions, expires_in, audience, claims)
 
     def revoke(self, token: str) -> None:
@@ -151,19 +132,8 @@ class FakeIssuer:
 
     def rotate_key(self, *, withdraw: bool = False) -> None:
         """Sign with a new key; with `withdraw` no token of the old one is good any more."""
-        self._key = generate_private_key(SECP256R1())
-        numbers = self._key.public_key().public_numbers()
-        members = {
-            "crv": "P-256",
-            "kty": "EC",
-            "x": encode(numbers.x.to_bytes(_HALF, "big")).decode(),
-            "y": encode(numbers.y.to_bytes(_HALF, "big")).decode(),
-        }
-        jwk = {**members, "alg": "ES256", "use": "sig", "kid": thumbprint(members)}
-        if read_key(jwk) is None:
-            raise AssertionError(jwk)
-        old = self._jwks
-        self._jwks = [jwk] if withdraw else [jwk, *old]
+        old, self._signer = self._jwks, Signer()
+        self._jwks = [self._signer.jwk, *([] if withdraw else old)]
         if withdraw:
             for each in old:
                 self._tell(kid=each["kid"])
@@ -268,13 +238,14 @@ class FakeIssuer:
         return httpx.Response(status, headers=headers, content=content)
 
     def _register(self, given: Mapping[str, str]) -> Reply:
-        if any(each.user_id == given["user_id"] for each in self._users.values()):
-            return problem(409, "user_id_taken", "Another user has this name.")
-        made = self.user(given["user_id"], user_secret=given["user_secret"])
+        with self._lock:
+            if any(each.user_id == given["user_id"] for each in self._users.values()):
+                return problem(409, "user_id_taken", "Another user has this name.")
+            made = self.user(given["user_id"], user_secret=given["user_secret"])
         return json_reply(201, {"user_key": made.user_key})
 
     def _find(self, given: Mapping[str, str]) -> Reply:
-        for each in self._users.values():
+        for each in list(self._users.values()):
             if (each.user_id, each.user_secret) == (given["user_id"], given["user_secret"]):
                 return json_reply(200, {"user_key": each.user_key})
         return problem(401, "invalid_credentials", "No such user, or another secret.")
@@ -286,31 +257,37 @@ class FakeIssuer:
         session = self._begin(user)
         tokens = {
             "access_token": self._signed(session),
-            "refresh_token": _refresh_token(session),
+            "refresh_token": session.refresh_token(session.generation),
         }
         return json_reply(200, tokens)
 
     def _refresh(self, given: Mapping[str, Any]) -> Reply:
         token = str(given["refresh_token"])
         session = self._sessions.get(token[4:26])
-        if session is None or token != _refresh_token(session):
+        shown = session.generation_of(token) if session else None
+        if session is None or shown is None:
             return problem(401, "invalid_token", "No such refresh token.", _CHALLENGE)
-        if session.ended:
-            more = {"reason": "revoked"}
-            return problem(401, "invalid_token", "The session has ended.", _CHALLENGE, more)
-        answer = {"access_token": self._signed(session)}
-        if self.rotate or given.get("rotate"):
-            session.generation += 1
-            answer["refresh_token"] = _refresh_token(session)
-        return json_reply(200, answer)
+        with self._lock:
+            reason = "revoked" if session.ended else session.present(shown)
+            if reason is None:
+                answer = {"access_token": self._signed(session)}
+                if shown == session.generation and (self.rotate or given.get("rotate")):
+                    session.rotate()
+                if shown < session.generation:
+                    answer["refresh_token"] = session.refresh_token(session.generation)
+                return json_reply(200, answer)
+        if reason == "reused":
+            self._end(session.session_id)
+        more = {"reason": reason}
+        return problem(401, "invalid_token", "The session has ended.", _CHALLENGE, more)
 
     def _revoke(self, given: Mapping[str, str]) -> Reply:
         if given["refresh_token"][4:26] in self._sessions:
             self._end(given["refresh_token"][4:26])
         return json_reply(200, {})
 
-    def _begin(self, user: FakeUser) -> _Session:
-        session = _Session(random_text(BASE62, 22), user.user_key, int(time.time()))
+    def _begin(self, user: FakeUser) -> FakeSession:
+        session = FakeSession(random_text(BASE62, 22), user.user_key, int(time.time()))
         self._sessions[session.session_id] = session
         return session
 
@@ -331,7 +308,7 @@ class FakeIssuer:
 
     def _signed(
         self,
-        session: _Session,
+        session: FakeSession,
         permissions: Collection[str] | None = None,
         expires_in: int | None = None,
         audience: str | None = None,
@@ -356,11 +333,7 @@ class FakeIssuer:
             "scope": " ".join(sorted(user.permissions if permissions is None else permissions)),
             **claims,
         }
-        kid = self._jwks[0]["kid"]
-        signed = header_of("ES256", kid) + b"." + encode(msgspec.json.encode(payload))
-        r, s = decode_dss_signature(self._key.sign(signed, ECDSA(SHA256())))
-        signature = r.to_bytes(_HALF, "big") + s.to_bytes(_HALF, "big")
-        return (signed + b"." + encode(signature)).decode()
+        return self._signer.signed(payload)
 
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="gatebook", error="invalid_token"'}
@@ -371,10 +344,3 @@ _POSTS: Final = {
     "/refresh": FakeIssuer._refresh,  # noqa: SLF001
     "/revoke": FakeIssuer._revoke,  # noqa: SLF001
 }
-
-
-def _refresh_token(session: _Session) -> str:
-    """One of the service's form, though its check digits are none."""
-    generation = f"{session.generation:06d}"
-    mac = session.session_id.ljust(43, "x")
-    return f"gbr_{session.session_id}{generation}{mac}000000"
