@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import psycopg
-import psycopg.sql
 import pytest
 from hypothesis import settings
 
@@ -50,26 +48,12 @@ def postgres() -> Iterator[servers.Postgres]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def one_database(postgres: servers.Postgres) -> Iterator[str]:
-    """A PostgreSQL database for the tests of this process, one by one: making each is slow."""
+@pytest.fixture
+def postgres_url(postgres: servers.Postgres) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
     url = postgres.create_database()
     yield url
     postgres.discard_database(url)
-
-
-@pytest.fixture
-def postgres_url(one_database: str) -> str:
-    """The URL of an empty PostgreSQL database, emptied of whatever a test left in it."""
-    with psycopg.connect(one_database, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        name = psycopg.sql.Identifier(connection.info.dbname)
-        connection.execute(psycopg.sql.SQL("ALTER DATABASE {} RESET ALL").format(name))
-        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    return one_database
 
 
 @pytest.fixture
