@@ -21,6 +21,7 @@ from litestar.testing import TestClient
 
 from tests.benchmarks import (
     bench_authenticate,
+    bench_idle,
     bench_log,
     bench_refresh,
     client,
@@ -348,6 +349,13 @@ def test_a_long_log_is_measured_from_end_to_end() -> None:
     for each in (found.rebuild, found.stock, found.log_only, found.whole, found.by_user_ms):
         assert each.least > 0
     assert len(found.lines()) == 8
+
+
+def test_an_idle_service_is_measured(sqlite_url: str) -> None:
+    found = bench_idle.measure(sqlite_url, 2, 0.1, settled=0.0)
+    assert found.n == 2
+    assert found.least >= 0
+    assert "under 1" in bench_idle.Idle("SQLite", found).lines()[0]
 
 
 def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

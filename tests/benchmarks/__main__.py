@@ -20,6 +20,7 @@ import msgspec
 from app.tokens.signing import Algorithm
 from tests.benchmarks import (
     bench_authenticate,
+    bench_idle,
     bench_log,
     bench_refresh,
     bench_tokens,
@@ -34,7 +35,7 @@ from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.load import Generator, LoadError
 from tests.benchmarks.machine import Machine
 
-NAMES: Final = ("refresh", "authenticate", "tokens", "verifying", "log")
+NAMES: Final = ("refresh", "authenticate", "tokens", "verifying", "log", "idle")
 
 _TOKEN_ROUNDS: Final = 25
 _TOKEN_ROUNDS_QUICK: Final = 6
@@ -50,6 +51,7 @@ class Report(msgspec.Struct):
     tokens: dict[str, dict[str, Summary]] = msgspec.field(default_factory=dict)
     verifying: list[bench_verifying.Verifying] = msgspec.field(default_factory=list)
     log: LogFigures | None = None
+    idle: list[bench_idle.Idle] = msgspec.field(default_factory=list)
     failures: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -99,6 +101,10 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
     if name == "log":
         report.log = bench_log.run(quick=report.quick)
         _say(report.log.lines())
+        return
+    if name == "idle":
+        report.idle += bench_idle.run(quick=report.quick)
+        _say([line for each in report.idle for line in each.lines()])
         return
     runs = {"refresh": bench_refresh.run, "authenticate": bench_authenticate.run}
     comparisons: Iterator[Comparison] = runs[name](generator, quick=report.quick)
