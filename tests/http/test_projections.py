@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MODES = {each.name: each.mode for each in newest(PROJECTIONS)}
 VERSIONS = {each.name: each.version for each in newest(PROJECTIONS)}
 NAMES = list(MODES)
+LOOK_EVERY = 0.02
+"""Seconds: what is waited for needs the machine, too."""
 MEMBERS = {
     "name", "version", "mode", "state", "position", "head", "lag", "digest", "digest_position",
     "error", "rebuild",
@@ -50,6 +52,7 @@ def until(operator: Person, name: str, what: Callable[[dict], bool]) -> dict:
     end = time.monotonic() + 30
     while not what(found := projections(operator)[name]):
         assert time.monotonic() < end, found
+        time.sleep(LOOK_EVERY)
     return found
 
 
@@ -162,6 +165,7 @@ def test_a_rebuild_that_a_service_began_is_gone_on_with_by_another(database_url:
         end = time.monotonic() + 30
         while state.build != _live_build(store):
             assert time.monotonic() < end
+            time.sleep(LOOK_EVERY)
 
 
 @contextmanager
