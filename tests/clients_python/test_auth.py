@@ -294,6 +294,25 @@ def test_calls_wait_for_a_service_that_is_away_and_nothing_is_lost(tmp_path: Pat
         assert "refresh_token.reuse_detected" not in events.text
 
 
+def test_a_service_that_is_overloaded_is_waited_for(tmp_path: Path) -> None:
+    """One hash at a time, each long: who would wait for more than two seconds is told 503."""
+    slow = {"HASH_MEMORY_KIB": "19456", "HASH_TIME": "70", "HASH_THREADS": "1"}
+    with served(tmp_path, **slow) as service:
+        person = service.person()
+
+        def authenticated(_: int) -> str:
+            auth = GatebookAuth(
+                service.url, user_key=person.user_key, user_secret=person.secret, patience=100.0
+            )
+            token = auth.access_token()
+            auth.close()
+            return token
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(authenticated, range(8)))) == 8
+        assert service.counted("/authenticate", 503) > 0
+
+
 def spoil_cache(path: Path) -> None:
     """What is kept has no access token any more."""
     members = msgspec.json.decode(path.read_bytes())
