@@ -28,7 +28,7 @@ RevokedWhy = Literal[
 KeyAlgorithm = Literal["ES256", "EdDSA", "RS256"]
 
 
-class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A fact. `name` and `schema` are stored with it; `seals` says which fields are personal."""
 
     name: ClassVar[str]

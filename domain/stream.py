@@ -48,7 +48,7 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
         return Clear(msgspec.json.encode(self).decode())
 
 
-class Meta(msgspec.Struct, frozen=True):
+class Meta(msgspec.Struct, frozen=True, gc=False):
     """Who asked: `user:uk_…`, `anonymous`, `cli` or `system`; by which request; from where."""
 
     actor: str
@@ -56,7 +56,7 @@ class Meta(msgspec.Struct, frozen=True):
     origin: Clear | bytes | None = None
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An event in its place: `version` in its stream from 1, `position` in the log from 1.
 
     `time` is in µs since the epoch, UTC, and never less than that of the position before.

@@ -33,6 +33,7 @@ from projections.runner import (
     GO_ON,
     SET_ERROR,
     SPAN,
+    Chunk,
     Failure,
     Feed,
     Portion,
@@ -45,6 +46,8 @@ from projections.runner import (
 from projections.standing import standing
 from projections.storage import Refused, Rows, Storage, Transaction
 
+SHORT: Final = 0.25
+"""Seconds: while the log doesn't grow, portions do, until one holds the append lock as long."""
 RENEW_EVERY: Final = 3.0
 """Seconds between two signs of life while tables are compared."""
 NAMED: Final = 20
@@ -99,7 +102,7 @@ class Rebuild:
     """Rebuilds views, one at a time; `holder` is whoever does it. Belongs to one thread.
 
     `on_swap` is told within the transaction that swaps, `told` where the rebuild is and where the
-    log ends. `pause` is given the seconds that a step took: others want to write as well.
+    log ends. `pause` is given the seconds that a step took, where others want to write as well.
     """
 
     def __init__(
@@ -159,10 +162,8 @@ class Rebuild:
         projection = find(self._kept, state.name)
         self._make_table(state, projection)
         try:
-            head = state.position + 1
-            while state.position < head:
-                state, head = self._step(state, projection)
-            return self._finish(state, projection)
+            with self._storage.roomy():
+                return self._finish(self._fill(state, projection), projection)
         except _Failed as error:
             self._give_up(state, error.failure)
             return Stopped(state.name, error.failure)
@@ -183,23 +184,36 @@ class Rebuild:
                 transaction.define(renamed(statement, state.names))
             transaction.commit()
 
-    def _step(self, state: State, projection: Projection) -> tuple[State, int]:
-        """The next events, and where the log ends; raises `_Failed` and `Gone`."""
-        started = self._monotonic()
-        with self._storage.snapshot() as rows:
-            head = self._feed.head(rows)
-            chunk = self._feed.after(rows, state.position, self._span, projection.wants)
+    def _fill(self, state: State, projection: Projection) -> State:
+        """Up to where the log ends; in small portions where others write meanwhile."""
+        head, before, span = state.position + 1, 0, self._span
+        while state.position < head:
+            started = self._monotonic()
+            with self._storage.snapshot() as rows:
+                head = self._feed.head(rows)
+                chunk = self._feed.after(rows, state.position, span, projection.wants)
+            read = self._monotonic()
+            state = self._step(state, projection, chunk)
+            self._told(state, head)
+            stored = self._monotonic()
+            if head != before:
+                before, span = head, self._span
+                self._pause(stored - started)
+            elif stored - read < SHORT:
+                span *= 2
+        return state
+
+    def _step(self, state: State, projection: Projection, chunk: Chunk) -> State:
+        """The next events; raises `_Failed` and `Gone`."""
         try:
-            state = self._store(state, portion(projection, chunk))
+            return self._store(state, portion(projection, chunk))
         except Refused:
             for number, each in enumerate(singly(projection, chunk)):
                 try:
                     state = self._store(state, each)
                 except Refused as error:
                     raise _Failed(failure_of(chunk.recorded[number], error)) from error
-        self._told(state, head)
-        self._pause(self._monotonic() - started)
-        return state, head
+        return state
 
     def _store(self, state: State, what: Portion) -> State:
         with self._storage.transaction() as rows:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol
 from domain.events import Event
 from domain.stream import Recorded
 from projections.live import Pointer, newest, read_live
-from projections.naming import Names, named
+from projections.naming import Names, renamed
 from projections.projection import Projection
 from projections.storage import Refused, Row, Rows, Statement, Storage, Value
 
@@ -114,9 +114,8 @@ def singly(projection: Projection, chunk: Chunk) -> Iterator[Portion]:
 
 def write(rows: Rows, names: Names, statements: Sequence[Statement]) -> None:
     """Write what was noted, into these tables."""
-    there = named(rows, names)
     for sql, params in statements:
-        there.execute(sql, params)
+        rows.execute(renamed(sql, names), params)
 
 
 def failure_of(recorded: Recorded, error: Exception) -> Failure:

@@ -102,6 +102,9 @@ class Storage(Protocol):
         `work` doesn't commit. Raises what a transaction and a snapshot raise.
         """
 
+    def roomy(self) -> AbstractContextManager[None]:
+        """For a long piece of work by this thread, to which more memory is lent meanwhile."""
+
     def drop(self, table: str) -> None:
         """Drop a table that nobody looks for any more; an empty one, on SQLite.
 

@@ -35,6 +35,9 @@ from projections.storage import (
 READ_PATIENCE: Final = 0.25
 """Seconds that a reader waits for the file: a look-up happens on the event loop."""
 
+_CACHE: Final = 2_000
+_ROOM: Final = 65_536
+"""KiB of the file that a connection keeps in memory: as SQLite does, and for long work."""
 _FULL: Final = 2
 _LOST: Final = ("locked", "unable to open", "disk I/O", "readonly", "full", "busy")
 
@@ -161,6 +164,22 @@ class SqliteStorage:
                 snapshot = reading.enter_context(self.snapshot())
                 snapshot.fetch("SELECT count(*) FROM sqlite_master")  # a moment begins with a read
             yield snapshot
+
+    @contextmanager
+    def roomy(self) -> Iterator[None]:
+        """More of the file in memory: what spills out of it is written twice."""
+        self._keep(_ROOM)
+        try:
+            yield
+        finally:
+            self._keep(_CACHE)
+
+    def _keep(self, size: int) -> None:
+        """By the writer and this thread's reader; what fails here fails in the work itself."""
+        with suppress(StorageError, sqlite3.Error), self._locked(), self._reading().lock:
+            for connection in (self._writing(), self._reading().open()):
+                connection.execute(f"PRAGMA cache_size=-{size}")
+                connection.execute("PRAGMA shrink_memory")
 
     def drop(self, table: str) -> None:
         """Under the lock: what is in it is overwritten, so that it had better be empty."""

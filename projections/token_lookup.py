@@ -47,11 +47,8 @@ INSERT INTO token_lookup_v1 (session_id, user_key, service, started_at, expires_
   rotated_at, used_generation, last_used_at, origin)
 VALUES (?, ?, ?, ?, ?, 1, ?, 0, ?, ?)"""
 _DROP_LONG_OVER: Final = """
-DELETE FROM token_lookup_v1 WHERE session_id IN (
-  SELECT session_id FROM token_lookup_v1 WHERE user_key = ? AND ended_at < ?
-  UNION ALL
-  SELECT session_id FROM token_lookup_v1
-  WHERE user_key = ? AND ended_at IS NULL AND expires_at < ?)"""
+DELETE FROM token_lookup_v1 WHERE user_key = ? AND ended_at < ?
+  OR user_key = ? AND ended_at IS NULL AND expires_at < ?"""
 _ISSUE: Final = "UPDATE token_lookup_v1 SET expires_at = ? WHERE session_id = ?"
 _USE: Final = """
 UPDATE token_lookup_v1 SET used_generation = ?, last_used_at = ?, used_origin = ?

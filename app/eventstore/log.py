@@ -155,4 +155,4 @@ def read_range(rows: Rows, after: int, limit: int) -> list[Record]:
 
 def record_from(row: Row | Sequence[object]) -> Record:
     """A row of the log as the storage gives it."""
-    return Record(*row)
+    return Record._make(row)

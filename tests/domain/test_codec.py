@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from domain import events
 from domain.catalogue import EVENTS, UnknownEvent
-from domain.codec import ORIGIN, StoredForm, decode, encode
+from domain.codec import ORIGIN, StoredForm, _read, _read_at_once, decode, encode
 from domain.errors import Damage
 from domain.events import Event
 from domain.sealed import Clear
@@ -69,6 +69,22 @@ def test_any_event_comes_back_and_to_the_same_bytes(event: Event, meta: Meta) ->
     assert (recorded.event, recorded.meta) == (event, meta)
     assert type(recorded.event) is type(event)
     assert encode(recorded.event, recorded.meta) == form
+
+
+@settings(max_examples=400)
+@given(ANY_EVENT, ANY_META, st.integers(min_value=0), st.binary(max_size=3))
+def test_what_is_read_at_once_is_what_is_read_member_by_member(
+    event: Event, meta: Meta, place: int, torn: bytes
+) -> None:
+    """Of bytes that somebody changed as well."""
+    form = encode(event, meta)
+    place %= len(form.clear)
+    changed = form.clear[:place] + torn + form.clear[place + len(torn) :]
+    for clear in (form.clear, changed):
+        found = _read_at_once(type(event), form._replace(clear=clear))
+        if found is not None:
+            assert found == _read(type(event), form._replace(clear=clear), {}, 7)
+    assert (_read_at_once(type(event), form) is None) == bool(event.seals)
 
 
 @given(ANY_EVENT, ANY_META)

@@ -7,6 +7,7 @@ import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -20,7 +21,7 @@ from domain import events
 from domain.errors import NotFound, RebuildRunning
 from projections.leftovers import sweep
 from projections.live import POINT, UnknownView, read_live, read_pointers
-from projections.rebuild import Differs, Gone, Rebuild, Stopped, Swapped
+from projections.rebuild import SHORT, Differs, Gone, Rebuild, Stopped, Swapped
 from projections.rebuild_state import LEASE, cancel, read_state
 from projections.registry import PROJECTIONS
 from projections.runner import Follower, read_stall
@@ -147,6 +148,39 @@ def test_what_is_written_meanwhile_is_not_missed(busy: Store, writer: Writer) ->
     assert outcome.differed == []
     assert len(made) > 5
     assert set(made) <= {row[0] for row in view(busy, "token_lookup")}
+
+
+def test_portions_grow_while_nobody_else_writes_and_each_is_short(
+    busy: Store, writer: Writer
+) -> None:
+    """What holds the append lock as long as others may wait for it grows no more."""
+    now = 0.0
+    reached: list[int] = []
+
+    def told(state: State, _: int) -> None:
+        nonlocal now
+        now += state.position - (reached[-1] if reached else 0)
+        reached.append(state.position)
+
+    def monotonic() -> float:
+        return now * SHORT / 4
+
+    rebuild = rebuild_of(busy, told=told, monotonic=monotonic, span=1)
+    rebuild.run(rebuild.begin("user_directory"))
+    sizes = [last - first for first, last in pairwise([0, *reached])]
+    assert sizes[:4] == [1, 1, 2, 4]
+    assert max(sizes) == 4
+
+    def meanwhile(state: State, _: int) -> None:
+        told(state, _)
+        if 3 < len(reached) < 8:
+            writer.commit([log_in("bob", f"meanwhile {len(reached)}")])
+
+    reached.clear()
+    rebuild = rebuild_of(busy, told=meanwhile, monotonic=monotonic, span=1)
+    rebuild.run(rebuild.begin("token_lookup"))
+    sizes = [last - first for first, last in pairwise([0, *reached])]
+    assert sizes[:11] == [1, 1, 2, 4, 4, 1, 1, 1, 1, 2, 4]
 
 
 def test_a_live_table_that_differs_is_named_and_stays_unless_accepted(
@@ -631,6 +665,9 @@ class DyingStorage:
 
     def snapshot(self) -> AbstractContextManager[Rows]:
         return self._storage.snapshot()
+
+    def roomy(self) -> AbstractContextManager[None]:
+        return self._storage.roomy()
 
     def drop(self, table: str) -> None:
         if self._left == 0:

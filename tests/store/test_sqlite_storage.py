@@ -175,3 +175,20 @@ def test_a_reader_is_less_patient_than_the_writer(storage: SqliteStorage) -> Non
         storage._writer.execute("PRAGMA busy_timeout").fetchall(),
     )
     assert (reading, writing) == (READ_PATIENCE * 1000, LOCK_DEADLINE * 1000)
+
+
+def test_memory_that_is_lent_for_long_work_is_given_back(storage: SqliteStorage) -> None:
+    def kept() -> list[int]:
+        read(storage)
+        connections = (storage._writer, storage._local.reader._connection)
+        return [each.execute("PRAGMA cache_size").fetchone()[0] for each in connections]
+
+    usual = kept()
+    with storage.roomy():
+        assert all(now < before < 0 for now, before in zip(kept(), usual, strict=True))
+    assert kept() == usual
+    storage.close()
+    with storage.roomy():
+        pass
+    with pytest.raises(Lost):
+        write(storage)

@@ -79,6 +79,9 @@ class UnsureStorage:
     def snapshot(self) -> AbstractContextManager[Rows]:
         return self._storage.snapshot()
 
+    def roomy(self) -> AbstractContextManager[None]:
+        return self._storage.roomy()
+
     def handover(self, work: Callable[[Transaction], None]) -> AbstractContextManager[Rows]:
         return self._storage.handover(work)
 
