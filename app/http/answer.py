@@ -35,17 +35,20 @@ class StructResponse(Response[Any]):
             if self.given:
                 super().__init__(self.content, **self.given)
             return super().to_asgi_response(app, request, **merged)
-        return _StructAnswer(self.given["status_code"], _encode(self.content))
+        return StructAnswer(self.given["status_code"], self.content)
 
 
-class _StructAnswer(ASGIResponse):
+class StructAnswer(ASGIResponse):
+    """A Struct on its way, with the headers that every JSON answer has."""
+
     __slots__ = ()
 
-    def __init__(self, status_code: int, body: bytes) -> None:
+    def __init__(self, status_code: int, content: msgspec.Struct) -> None:
         self.status_code = status_code
-        self.body = body
+        self.body = _encode(content)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
         del scope, receive
         headers = [
             (b"content-type", b"application/json"),

@@ -20,6 +20,7 @@ from app.http.account import AccountController
 from app.http.answer import StructResponse
 from app.http.body import MAX_BODY, StrictRequest
 from app.http.cors import Cors
+from app.http.direct import Direct
 from app.http.error import ErrorController
 from app.http.event import EventController
 from app.http.key import KeyController
@@ -81,6 +82,7 @@ def application(
         if isinstance(observed.service, Service):
             observed.service.metrics.answered(route, method, status)
 
-    observed = Observed(app.asgi_handler, request_log, count, issuer=settings.issuer)
+    direct = Direct(app, answer_anywhere)
+    observed = Observed(direct, request_log, count, issuer=settings.issuer)
     app.asgi_handler = Cors(observed, settings.cors_origins)
     return app

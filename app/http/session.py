@@ -89,6 +89,7 @@ class SessionController(Controller):
         operation_id="refresh",
         summary="Refresh: a new access token, and a new refresh token with `rotate`",
         status_code=200,
+        direct=True,
         responses=refusals("invalid_token", *OF_A_BODY, *OF_THE_STORE),
     )
     async def refresh(
