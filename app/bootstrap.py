@@ -54,6 +54,7 @@ from app.settings import Settings
 from app.signing_keys import KeyRotation
 from app.store import Store, open_store, storage_of
 from app.streams import Streams
+from app.tally import Tally
 from app.throttle import AccountBudget, RegistrationBudget, SourceBudget
 from app.tokens.key_ring import KeyRing
 from app.uses import Uses
@@ -102,6 +103,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     event_pages: EventPages
     event_feed: EventFeed
     heartbeats: Heartbeats
+    tally: Tally
     live_streams: Streams
     reading: Reading
     following: Following
@@ -289,6 +291,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             event_pages=EventPages(reading, store.vault),
             event_feed=event_feed,
             heartbeats=Heartbeats(lookup.head, stopping),
+            tally=Tally(paging, now),
             live_streams=Streams(LIVE_STREAMS),
             reading=reading,
             following=following,

@@ -11,9 +11,12 @@ from app.web.asset import AssetController
 from app.web.error import ErrorController
 from app.web.guide import GuideController
 from app.web.live import LiveController
+from app.web.model.showing import ModelController, NumbersController
 
 CONTROLLERS: Final = (
     GuideController,
+    ModelController,
+    NumbersController,
     ErrorController,
     LiveController,
     AssetController,
