@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import cli
-from app.web.model.readers import BEARER, LOG, READERS, Reader
+from app.web.model.readers import BEARER, COOKIE, LOG, READERS, Reader
 from projections.live import newest
 from projections.registry import PROJECTIONS
 from tests.docs.generate import commands
@@ -98,6 +98,10 @@ def found(
     ):
         people = People(client, given)
         read = dict(of_requests(people, database))
+        visitor = people.new()
+        with asked(database) as read[COOKIE]:
+            looked = client.get("/model", headers={"Cookie": f"gatebook={visitor.refresh}"})
+        assert "Log out" in looked.text
         made = {words: people.new() for words in COMMANDS}
     folder = tmp_path_factory.mktemp("written")
     for words, person in made.items():
@@ -154,7 +158,7 @@ def own(found: dict[str, Counter[str]], what: str) -> set[str]:
 
 def asks(reader: Reader, found: dict[str, Counter[str]]) -> set[str]:
     """Every request or command that it stands for."""
-    named = {BEARER} & set(reader.asks)
+    named = {BEARER, COOKIE} & set(reader.asks)
     for each in reader.asks:
         named |= {what for what in found if what == each or what.startswith(f"{each} ")}
     return named

@@ -12,6 +12,8 @@ LOG: Final = "log"
 """What is read by whoever reads events themselves."""
 BEARER: Final = "Authorization: Bearer"
 """Stands for every request with an access token, whatever else it reads."""
+COOKIE: Final = "Cookie: gatebook"
+"""Stands for every page, looked at with one's session."""
 
 _USERS: Final = "user_directory"
 _SESSIONS: Final = "token_lookup"
@@ -34,6 +36,7 @@ READERS: Final[tuple[Reader, ...]] = (
     Reader("POST /authenticate", (_USERS,), ("POST /authenticate",)),
     Reader("POST /userkey", (_USERS,), ("POST /userkey",)),
     Reader("any access token", (_USERS, _SESSIONS), (BEARER,)),
+    Reader("any page's cookie", (_USERS, _SESSIONS), (COOKIE,)),
     Reader("POST /refresh", (_USERS, _SESSIONS), ("POST /refresh",)),
     Reader("POST /revoke", (_USERS, _SESSIONS), ("POST /revoke",)),
     Reader(
