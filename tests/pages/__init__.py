@@ -1,1 +1,1 @@
-"""The pages, as a browser shows them."""
+"""Pages, as people meet them: in a browser that runs, and byte for byte where that is needed."""

@@ -76,7 +76,7 @@ def labels(box: Box) -> list[str]:
 
 def titled(box: Box) -> str:
     """What the source says of it, for those who ask; readers say it themselves."""
-    says = box.node.says
+    says = box.node.says.replace("`", "")
     return f"<title>{escape(box.node.label)}: {escape(says)}</title>" if says else ""
 
 

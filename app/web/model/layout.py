@@ -34,8 +34,8 @@ LOG_PULLS: Final = 96
 MARGIN: Final = 22
 """Between the log's frame and its events."""
 
-LEFT: Final = {"command": 32, "event": 304, "view": 724, "reader": 978}
-WIDE: Final = {"command": 172, "event": 276, "view": 168, "reader": 190}
+LEFT: Final = {"command": 32, "event": 304, "view": 732, "reader": 980}
+WIDE: Final = {"command": 172, "event": 290, "view": 168, "reader": 188}
 
 
 class Box(NamedTuple):

@@ -58,14 +58,16 @@
     else dark();
   }
 
-  picture.addEventListener("pointerover", (moved) => {
+  // At the box around it: an svg that listens for the focus could itself be focused.
+  const box = picture.parentElement;
+  box.addEventListener("pointerover", (moved) => {
     const name = meant(moved.target);
     if (name) light(name);
     else chosen();
   });
-  picture.addEventListener("pointerleave", chosen);
-  picture.addEventListener("focusin", chosen);
-  picture.addEventListener("focusout", () => setTimeout(chosen));
+  box.addEventListener("pointerleave", chosen);
+  box.addEventListener("focusin", chosen);
+  box.addEventListener("focusout", () => setTimeout(chosen));
 
   const AGAIN_MS = 50; // while a long log is still counted
   let asking = false;
