@@ -130,11 +130,11 @@ def test_a_log_that_was_counted_in_part_is_counted_to_its_end(
     silent: str, browse: Browsing
 ) -> None:
     page = browse.window(origin=silent).go("/model")
-    seen = []
+    seen: list[dict[str, object]] = []
 
     def answer(route: Route) -> None:
         told = route.fetch()
-        part = {} if seen else {"position": 1, "counts": {"log.opened": 1}}
+        part: dict[str, object] = {} if seen else {"position": 1, "counts": {"log.opened": 1}}
         seen.append(part)
         route.fulfill(response=told, json={**told.json(), **part})
 

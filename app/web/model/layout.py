@@ -29,7 +29,7 @@ FAMILY_GAP: Final = 12
 """Between two families of events."""
 LOG_LEAVES: Final = 56
 """How far above the frame's foot the log is read from."""
-LOG_PULLS: Final = 96
+LOG_PULLS: Final = 80
 """How far above it whoever reads the log would stand."""
 MARGIN: Final = 22
 """Between the log's frame and its events."""
