@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One for all tests of a process; each has windows of its own."""
+    """One for all tests of a module, each of which has windows of its own.
+
+    While it is there an event loop runs in this thread, in which no other test could run one.
+    """
     browsing.lack_browser()
     with browsing.chromium() as browser:
         yield browser
