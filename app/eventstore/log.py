@@ -35,6 +35,9 @@ EVERYTHING: Final = f"SELECT {COLUMNS}, chain FROM events ORDER BY position"  # 
 """The whole log, for a scan."""
 LENGTH: Final = "SELECT coalesce(max(position), 0) FROM events"
 """The head's position."""
+COUNTS: Final = """
+SELECT topic, count(*) FROM events WHERE position > ? AND position <= ? GROUP BY topic"""
+"""How many events of each type there are after a position up to another."""
 _ONE: Final = f"SELECT {COLUMNS} FROM events WHERE stream = ? AND version = ?"  # noqa: S608
 _NEWER: Final = f"""
 WITH wanted (stream, version) AS (VALUES %s)

@@ -3,7 +3,7 @@
 A POST that is marked `direct` is found by its whole path, given its Struct and the request, and
 called; what it raises is answered as the framework would have it answered. It is declared, routed
 and described as any other: without this module everything works, and slower. Such a handler takes a
-body and no parameters, and has no hooks. Knows no path (ADR 0017).
+body and no parameters, and has no hooks. Knows no path (ADR 0018).
 """
 
 from __future__ import annotations

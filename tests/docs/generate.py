@@ -1,4 +1,4 @@
-"""Makes the reference pages of what the source says: settings, events, command line, metrics.
+"""Makes of what the source says the reference pages, but that of problems, and the picture of it.
 
 `python -m tests.docs.generate` writes them anew; a test checks that they are fresh. The page of
 problems has a program of its own, `tests.http.problem_reference`.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from typing import Final, Literal, get_args, get_origin, get_type_hints
 
@@ -20,6 +20,9 @@ from app import audit
 from app.cli import COMMANDS, cli
 from app.metrics import Metrics
 from app.settings import SETTINGS
+from app.web.model.graph import model
+from app.web.model.readers import LOG, READERS
+from app.web.model.standalone import standalone
 from domain import decider, log, session_rules, signing_keys
 from domain.catalogue import EVENTS
 from domain.events import Event
@@ -33,6 +36,10 @@ _MADE: Final = "This page is made from the source, by `python -m tests.docs.gene
 _SEALED_BY: Final = {
     "person": "sealed, with the person's key",
     "credential": "sealed, with a key of its own",
+}
+_MODES: Final = {
+    "inline": "Written in the transaction of the event.",
+    "follow": "Written soon after the event.",
 }
 _STREAMS: Final = {"signing_key": "`signing_keys`", "log": "`log`"}
 
@@ -243,14 +250,64 @@ def figures() -> Iterator[tuple[str, str, str, str]]:
             yield name, str(each._type), labels, each._documentation
 
 
+def model_page() -> str:
+    """Every command and every view, and what they are tied to."""
+    found = model()
+    commands = "".join(
+        f"\n### {each.label}\n\n{each.says} Leads to {_events(found.targets(each))}.\n"
+        for each in found.commands
+    )
+    views = "".join(
+        f"\n### {each.label}\n\n{each.says} {_MODES[each.note]}\n\n"
+        f"Kept from {_events(found.sources(each))}.\n\nRead by {_coded(found.read_by(each))}.\n"
+        for each in found.views
+    )
+    of_log = _coded(each.label for each in READERS if LOG in each.reads)
+    return f"""\
+# Model
+
+For whoever wants to know what leads to what.
+{_MADE}
+
+A command is a wish. What decides it answers with events, which are facts, or refuses; the events
+are the log, and nothing else is kept but what follows from them. A projection keeps a view: tables
+that say what is so now. `/model` on a running service draws all of this, with how many there are of
+each event. The events themselves have [a page of their own](events.md).
+
+## Commands
+
+What each can lead to is read from the rules. It may be nothing, where it is so already.
+{commands}
+## Views
+
+Who reads them was found by asking a service for everything that it offers.
+{views}
+## The log itself
+
+What is in events is read, besides by the rules that decide, by {of_log}.
+"""
+
+
+def _events(names: Iterable[str]) -> str:
+    return ", ".join(f"[`{name}`](events.md#{anchor(name)})" for name in names)
+
+
+def _coded(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings.md": settings_page,
     "events.md": events_page,
     "cli.md": command_line_page,
     "metrics.md": metrics_page,
+    "model.md": model_page,
 }
+PICTURE: Final = DOCS / "model.svg"
+"""Drawn by `app.web.model.standalone`."""
 
 
 if __name__ == "__main__":
     for page, render in PAGES.items():
         (REFERENCE / page).write_text(render(), encoding="utf-8")
+    PICTURE.write_text(standalone(), encoding="utf-8")

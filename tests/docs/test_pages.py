@@ -10,11 +10,12 @@ import pytest
 
 from app.http.problem import BY_CODE
 from app.settings import PREFIX, SETTINGS
+from app.web.model.standalone import standalone
 from domain.catalogue import EVENTS
 from gatebook_client.credentials import NAMES as CLIENT_NAMES
 from gatebook_client.credentials import PREFIX as CLIENTS
 from tests.docs.generate import PAGES as GENERATED
-from tests.docs.generate import REFERENCE, commands, figures
+from tests.docs.generate import PICTURE, REFERENCE, commands, figures
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, files_named, links, name, prose, read
 
 RULES = DOCS / "explanation" / "security-rules.md"
@@ -28,6 +29,11 @@ TOLD = re.compile(r"[Ss]ecurity rules? (\d+(?:(?:, | and | to )\d+)*)")
 def test_a_generated_page_is_fresh(page: str) -> None:
     """`python -m tests.docs.generate` writes it anew."""
     assert (REFERENCE / page).read_text(encoding="utf-8") == GENERATED[page]()
+
+
+def test_the_picture_of_the_model_is_fresh() -> None:
+    """The same program draws it."""
+    assert PICTURE.read_text(encoding="utf-8") == standalone()
 
 
 def test_every_setting_event_problem_command_and_figure_is_on_a_page() -> None:

@@ -13,7 +13,7 @@ from litestar import Litestar, get, post
 from litestar.params import FromPath, JSONBody
 
 from app.http.direct import Direct
-from app.http.oauth_error import answer_anywhere
+from app.web.refusal import answer_anywhere
 from tests.http.asking import JSON, Answer
 from tests.http.test_hostile_input import WRONG
 

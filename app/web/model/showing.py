@@ -1,0 +1,55 @@
+"""The page of the model, and the numbers that it goes on asking for."""
+
+from typing import Final
+
+from litestar import Response, get
+from litestar.exceptions import HTTPException
+from markupsafe import Markup
+
+from app.http.auth import service_of
+from app.http.controller import Controller
+from app.http.form import FormRequest
+from app.http.problems import AnyRequest
+from app.tally import Tallied
+from app.web import refusal
+from app.web.controller import PageController
+from app.web.model.addresses import MODEL, address, log_of
+from app.web.model.graph import model
+from app.web.model.inlined import inlined, spelled, standing
+from app.web.page import base_of, page
+
+NUMBERS: Final = "/web/model"
+
+
+class ModelController(PageController):
+    """What there is, and what leads to what."""
+
+    @get("/model")
+    async def show_model(self, request: FormRequest) -> Response[bytes]:
+        """The page."""
+        tallied, base = await service_of(request).tally.now(), base_of(request)
+        drawn = inlined(tallied, lambda path: f"{base}{path}")
+        return page(
+            request,
+            "model.html",
+            picture=Markup(drawn),  # noqa: S704 - made of names in the source, and numbers
+            model=model(),
+            tallied=tallied,
+            states={each.name: standing(each) for each in tallied.views},
+            tell={"address": address, "log_of": log_of, "spelled": spelled},
+            about=MODEL,
+            numbers=NUMBERS,
+        )
+
+
+class NumbersController(Controller):
+    """The same numbers again."""
+
+    path = NUMBERS
+    include_in_schema = False
+    exception_handlers = {HTTPException: refusal.answer, Exception: refusal.answer}  # noqa: RUF012 - Litestar's own attribute
+
+    @get()
+    async def show_numbers(self, request: AnyRequest) -> Tallied:
+        """How many events there are of each type, and how far each view is."""
+        return await service_of(request).tally.now()
