@@ -1,7 +1,8 @@
-"""Makes the reference pages of what the source says: settings, events, command line, metrics.
+"""Makes the reference pages of what the source says: settings, events, command line, metrics, HTTP.
 
 `python -m tests.docs.generate` writes them anew; a test checks that they are fresh. The page of
-problems has a program of its own, `tests.http.problem_reference`.
+problems has a program of its own, `tests.http.problem_reference`; what that of HTTP says is put
+together by `tests.docs.http_reference`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from domain.catalogue import EVENTS
 from domain.events import Event
 from domain.sealed import Personal
 from projections.registry import PROJECTIONS
+from tests.docs.http_reference import http_page
 from tests.docs.pages import DOCS, anchor
 
 REFERENCE: Final = DOCS / "reference"
@@ -248,6 +250,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "events.md": events_page,
     "cli.md": command_line_page,
     "metrics.md": metrics_page,
+    "http.md": http_page,
 }
 
 
