@@ -222,4 +222,4 @@ def _kind(schema: Json) -> str:
         return f"list of {_kind(schema['items'])}"
     kinds = schema.get("type", "anything")
     kinds = kinds if isinstance(kinds, list) else [kinds]
-    return " or ".join(_KINDS.get(kind, kind) for kind in kinds)
+    return " or ".join(_KINDS.get(kind, str(kind)) for kind in kinds)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import DOCS, PAGES, Fence, fences, name
-from tests.docs.session import ADDRESS, Step, differences, steps
+from tests.docs.session import ADDRESS, OWN_ADDRESS, Step, differences, steps
 from tests.postgres import PostgresServer
 
 ON_POSTGRES = DOCS / "how-to" / "run-on-postgresql.md"
@@ -24,7 +24,11 @@ RUN = {"sh", "text", "python", "sql"}
 
 @pytest.fixture
 def port() -> int:
-    """A free port that no outgoing connection of anybody's takes meanwhile."""
+    return free_port()
+
+
+def free_port() -> int:
+    """One that no outgoing connection of anybody's takes meanwhile."""
     for _ in range(100):
         found = 20_000 + secrets.randbelow(10_000)
         with socket.socket() as trial:
@@ -44,7 +48,13 @@ def curl() -> None:
 
 def said(page: Path, directory: Path, port: int, more: Mapping[str, str] | None = None) -> str:
     """What the page says otherwise than it is; the empty text when nothing."""
-    stands_for = {ADDRESS: f"127.0.0.1:{port}", **(more or {})}
+    own = free_port()
+    stands_for = {
+        ADDRESS: f"127.0.0.1:{port}",
+        OWN_ADDRESS: f"127.0.0.1:{own}",
+        "--port 8001": f"--port {own}",
+        **(more or {}),
+    }
     found = steps(fences(page), directory, {"GATEBOOK_PORT": str(port)}, stands_for)
     return "\n".join(differences(found))
 
