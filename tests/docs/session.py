@@ -1,9 +1,9 @@
 """Does what a page shows, in one shell: its commands, its files, and changes of files.
 
-`./run serve` in a fence starts the service, or stops it and starts it again, and `.venv/bin/uvicorn`
-a service of the reader's own. What the page prints
-in a `text` fence after one is compared in shape: ids, tokens, times and addresses are other ones
-each time, but the same text must stand for the same value all over a page, and `…` for anything.
+`./run serve` in a fence starts the service, or stops it and starts it again, and
+`.venv/bin/uvicorn` a service of the reader's own. What the page prints in a `text` fence after one
+is compared in shape: ids, tokens, times and addresses are other ones each time, but the same text
+must stand for the same value all over a page, and `…` for anything.
 Knows no page.
 """
 

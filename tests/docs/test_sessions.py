@@ -20,6 +20,12 @@ SHOWN = {page for page in PAGES if any(each.language == "sh" for each in fences(
 FOLLOWED = {DOCS / "how-to" / name for name in ("add-a-projection.md", "add-or-change-an-event.md")}
 """In a copy of the project, by another test."""
 RUN = {"sh", "text", "python", "sql"}
+TRIED_ELSEWHERE = {
+    **{page: {"diff"} for page in FOLLOWED},
+    DOCS / "how-to" / "run-behind-a-proxy.md": {"nginx"},
+    ON_POSTGRES: {"ini"},
+}
+"""Kinds of fences that another test tries, by page."""
 
 
 @pytest.fixture
@@ -85,8 +91,8 @@ def test_what_the_page_of_postgresql_shows_is_so(
 
 def test_every_fence_is_of_a_kind_that_is_tried() -> None:
     for page in PAGES:
-        more = {"diff"} if page in FOLLOWED else set()
-        assert {each.language for each in fences(page)} <= RUN | more, name(page)
+        kinds = RUN | TRIED_ELSEWHERE.get(page, set())
+        assert {each.language for each in fences(page)} <= kinds, name(page)
     assert DOCS.parent / "README.md" in SHOWN
 
 
