@@ -1,1 +1,4 @@
-"""The pages: what a person sees in a browser. An entrance beside HTTP and the command line."""
+"""Pages: the service for people in a browser, an entrance beside the HTTP API and the command line.
+
+Calls the same use cases, and knows no store.
+"""

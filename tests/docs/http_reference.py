@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from app.http.application import application
+from app.application import application
 from app.http.description import describe
 from app.settings import load
 from tests.docs.pages import anchor

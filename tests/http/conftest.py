@@ -12,7 +12,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from app.bootstrap import Service
-from app.http.application import application
+from app.application import application
 from app.settings import load
 from tests.http.asking import Asking
 from tests.http.people import WAIT, People
