@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Final
 
 from app.web.asset import AssetController
+from app.web.docs import DocsPages
 from app.web.error import ErrorController
 from app.web.guide import GuideController
 from app.web.live import LiveController
 
 CONTROLLERS: Final = (
     GuideController,
+    DocsPages,
     ErrorController,
     LiveController,
     AssetController,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -60,14 +61,21 @@ class Library:
             Section(name, [page for page in pages if page.file.section == name])
             for name in docs_files.sections()
         ]
-        self._searched = pages
+        self.reading: Sequence[Page] = pages
+        """All of them, in the order in which they are read."""
         self._search = Search([page.parts for page in pages])
 
     def search(self, query: str) -> Iterator[tuple[Page, Part, Found]]:
         """The pages that a query finds, with the part to go to."""
         for found in self._search.find(query):
-            page = self._searched[found.page]
+            page = self.reading[found.page]
             yield page, page.parts[found.part], found
+
+    def around(self, page: Page) -> tuple[Page | None, Page | None]:
+        """The page before and the page after."""
+        place = self.reading.index(page)
+        after = self.reading[place + 1 : place + 2]
+        return self.reading[place - 1] if place else None, after[0] if after else None
 
     def _page(self, file: File, text: str) -> Page:
         def follow(link: str) -> str:
@@ -102,17 +110,18 @@ class Library:
         return iter(dict.fromkeys((*listed, *self._files)))
 
 
-class Libraries:
-    """The library of a service, made once by a thread, however many ask for it meanwhile."""
+async def library(base: str) -> Library:
+    """The library of a service below this path; the first one waits until a thread has made it."""
+    found = _made.get(base)
+    return found if found is not None else await asyncio.to_thread(_make, base)
 
-    def __init__(self, base: str = "") -> None:
-        self._base = base
-        self._made: asyncio.Task[Library] | None = None
 
-    async def library(self) -> Library:
-        """The library; waits for it the first time."""
-        if self._made is None:
-            self._made = asyncio.create_task(
-                asyncio.to_thread(Library, docs_files.root(), self._base)
-            )
-        return await asyncio.shield(self._made)
+def _make(base: str) -> Library:
+    with _making:
+        if base not in _made:
+            _made[base] = Library(docs_files.root(), base)
+        return _made[base]
+
+
+_made: Final[dict[str, Library]] = {}
+_making: Final = threading.Lock()

@@ -24,6 +24,8 @@ _WORD: Final = re.compile(r"[^\W_]+")
 _ENDING: Final = re.compile(r"(?<=\w{4})(?:ations?|ating|ates?|ing|ions?|ed|es|e)$|(?<=\w{3})s$")
 _WORDS_AT_ONCE: Final = 12
 _BEFORE, _LENGTH = 60, 220
+_SHORT: Final = 100
+"""Words of a part."""
 _IN_TITLE, _IN_HEADING, _WHOLE_WORD = 12.0, 5.0, 2.0
 
 
@@ -134,13 +136,16 @@ def _pieces(text: str, start: int, end: int, marks: list[tuple[int, int]]) -> It
         yield Piece(" …", marked=False)
 
 
-def _weights(part: Part, *, first: bool) -> Counter[str]:
+def _weights(part: Part, *, first: bool) -> dict[str, float]:
     """How much each word of a part counts."""
-    weights: Counter[str] = Counter()
-    for word, times in Counter(_words(part.text)).items():
-        weights[word] = 1 + math.log(times)  # type: ignore[assignment]
+    weights: defaultdict[str, float] = defaultdict(float)
+    words = _words(part.text)
+    # In a long part a word means less.
+    diluted = math.sqrt(1 + len(words) / _SHORT)
+    for word, times in Counter(words).items():
+        weights[word] = (1 + math.log(times)) / diluted
     for word in set(_words(part.heading)):
-        weights[word] += _IN_TITLE if first else _IN_HEADING  # type: ignore[assignment]
+        weights[word] += _IN_TITLE if first else _IN_HEADING
     return weights
 
 

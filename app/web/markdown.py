@@ -23,7 +23,9 @@ Follow = Callable[[str], str]
 """Where a link leads, as a browser is to be told; the empty text for one that leads nowhere."""
 Env = MutableMapping[str, Any]
 
-_PLAIN: Final = frozenset({"", "text"})
+_OUTPUT: Final = "text"
+"""The language of what a command prints."""
+_PLAIN: Final = frozenset({"", _OUTPUT})
 _FORMATTER: Final = HtmlFormatter(nowrap=True, classprefix="hl-")
 _UNCOLOURED: Final = re.compile(r'<span class="hl-(?:[wpn]|nx|esc)">([^<]*)</span>')
 _SCROLLS: Final = 'tabindex="0"'
@@ -31,7 +33,7 @@ _SCROLLS: Final = 'tabindex="0"'
 
 
 class Part(NamedTuple):
-    """What stands under a heading, up to the next one, as plain text."""
+    """What stands under a heading, up to the next one, as plain text, without what is printed."""
 
     level: int
     anchor: str
@@ -79,7 +81,7 @@ def _parts(tokens: Sequence[Token]) -> list[Part]:
                 parts[-1] = parts[-1]._replace(text=" ".join(said))
             parts.append(Part(int(heading.tag[1:]), name, words, ""))
             said, heading = [], None
-        elif token.type in {"inline", "fence", "code_block"}:
+        elif token.type in {"inline", "fence", "code_block"} and token.info != _OUTPUT:
             said.append(_plain(token))
     if parts:
         parts[-1] = parts[-1]._replace(text=" ".join(said))
@@ -130,7 +132,7 @@ class _Renderer(RendererHTML):
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
         language = tokens[idx].info.strip().partition(" ")[0]
-        kind = "output" if language == "text" else "code"
+        kind = "output" if language == _OUTPUT else "code"
         code = _coloured(tokens[idx].content, language)
         return f'<pre class="{kind}" {_SCROLLS}><code>{code}</code></pre>\n'
 
