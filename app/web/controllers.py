@@ -7,15 +7,21 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.web.account import AccountPages
 from app.web.asset import AssetController
 from app.web.docs import DocsPages
 from app.web.error import ErrorController
 from app.web.guide import GuideController
 from app.web.live import LiveController
+from app.web.login import LoginController
+from app.web.register import RegisterController
 
 CONTROLLERS: Final = (
     GuideController,
     DocsPages,
+    RegisterController,
+    LoginController,
+    AccountPages,
     ErrorController,
     LiveController,
     AssetController,

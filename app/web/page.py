@@ -26,6 +26,7 @@ from app.version import VERSION
 from app.web.asset import asset_path
 from app.web.cookie import dropped
 from app.web.navigation import is_here, links
+from app.web.program import program
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -64,6 +65,7 @@ def environment() -> Environment:
     )
     made.filters["coded"] = coded
     made.filters["moment"] = moment
+    made.filters["program"] = program
     return made
 
 
@@ -113,7 +115,11 @@ def render(request: AnyRequest, template: str, **told: object) -> bytes:
         "navigation": navigation,
         "visitor": visitor,
         "version": VERSION,
-        "issuer": service_of(request).settings.issuer,
+        "settings": service_of(request).settings,
+        # Of a form that nobody sent yet.
+        "values": {},
+        "errors": {},
+        "problem": None,
     }
     return environment().get_template(template).render({**shared, **told}).encode()
 

@@ -16,15 +16,25 @@ from app.http.problem import headers_of, status_of
 from app.http.problems import AnyRequest, allow_of, refusal_of
 from app.web.accepting import prefers_html
 from app.web.page import page
+from app.web.redirect import LogInFirst, to_login
 from domain import errors
 from domain.errors import GatebookError
 
 PAGES: Final = frozenset({"", "login", "account", "admin", "model", "docs", "web"})
 """First segments of the paths at which only pages are, and what they post to."""
+_REMEDIES: Final = {
+    "invalid_request": "Go back, load the page again, and send the form once more. If you came by "
+    "a link, it may be an old one.",
+    "not_found": "Check the address, or go on from the start page.",
+    "method_not_allowed": "This address is one that forms are sent to. Go on from the start page.",
+}
+"""Where whoever looks at a page does something else than a program."""
 
 
 def answer(request: AnyRequest, error: Exception) -> Response[bytes]:
     """The page that a raised exception becomes."""
+    if isinstance(error, LogInFirst):
+        return to_login(request)
     refusal = refusal_of(request, error)
     return page(
         request,
@@ -33,7 +43,7 @@ def answer(request: AnyRequest, error: Exception) -> Response[bytes]:
         headers={**allow_of(error), **headers_of(refusal)},
         refusal=refusal,
         detail=detail_of(refusal),
-        remedy=EXPLANATIONS[refusal.code].remedy,
+        remedy=_REMEDIES.get(refusal.code) or EXPLANATIONS[refusal.code].remedy,
         request_id=request.scope["request_id"],  # type: ignore[typeddict-item]
     )
 
