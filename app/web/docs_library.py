@@ -7,7 +7,6 @@ request.
 from __future__ import annotations
 
 import asyncio
-import posixpath
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -84,8 +83,8 @@ class Library:
                 self.loose.append(f"{file.name}: {link}")
             return leads
 
-        html, parts = render(text, follow)
-        parts = parts or [Part(1, "", posixpath.basename(file.name), text)]
+        titled = text if text.startswith("# ") else f"# {file.title}\n\n{text}"
+        html, parts = render(titled, follow)
         return Page(file, file.title or parts[0].heading, html, parts)
 
     def _leads(self, source: str, link: str) -> str:
