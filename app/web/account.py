@@ -10,12 +10,12 @@ from app.clock import now
 from app.http.auth import caller_of, service_of
 from app.http.form import FormRequest
 from app.paging import Part
-from app.sessions import Bearer
 from app.web.controller import PageController
 from app.web.cookie import dropped
-from app.web.page import page, visitor_of
+from app.web.page import page
 from app.web.posted import again, posted
-from app.web.redirect import LogInFirst, redirect
+from app.web.redirect import redirect
+from app.web.visiting import visiting
 from app.web.wording import told_of
 from domain.errors import GatebookError, NotFound
 
@@ -113,11 +113,3 @@ class AccountPages(PageController):
         forget = {"set-cookie": dropped(request)}
         request.scope.pop("visitor")  # type: ignore[typeddict-item]
         return page(request, "erased.html", headers=forget, finished=finished)
-
-
-def visiting(request: FormRequest) -> Bearer:
-    """Who is logged in; raises `LogInFirst`."""
-    visitor = visitor_of(request)
-    if visitor is None:
-        raise LogInFirst
-    return visitor

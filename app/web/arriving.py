@@ -20,6 +20,8 @@ _ELSEWHERE: Final = (
 
 async def arrive(request: AnyRequest) -> None:
     """Find the visitor; raises `InvalidRequest` for what another site sent."""
+    if request.scope["method"] == "OPTIONS":
+        return
     if request.scope["method"] != "GET":
         check_origin(request)
     token = token_of(request)

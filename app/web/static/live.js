@@ -6,6 +6,7 @@
   const state = document.getElementById("live-state");
   const head = document.getElementById("live-head");
   if (!light || !state || !head) return;
+  light.hidden = false; // without scripts there is no light, rather than one that never loads
 
   const SILENT_MS = 4000; // four heartbeats that did not come
   const AGAIN_MS = 2000; // after an answer that was no stream
