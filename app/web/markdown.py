@@ -96,7 +96,11 @@ def _plain(token: Token) -> str:
 
 
 class _Renderer(RendererHTML):
-    """How each kind of token is written where it isn't as the library does."""
+    """How each kind of token is written where it isn't as the library does.
+
+    What a table is made of has its role said: where there is little room its cells stand one below
+    another, each with its column's name, and a browser would take it for a table no more.
+    """
 
     def heading_open(
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env
@@ -118,17 +122,37 @@ class _Renderer(RendererHTML):
         return f'<a href="{escapeHtml(leads)}">' if leads else "<a>"
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
-        return f'<div class="table" role="group" aria-label="Table" {_SCROLLS}><table>\n'
+        env["heads"] = []
+        return (
+            f'<div class="table" role="group" aria-label="Table" {_SCROLLS}><table role="table">\n'
+        )
 
     def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
         return "</table></div>\n"
 
+    def thead_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
+        return '<thead role="rowgroup">\n'
+
+    def tbody_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
+        return '<tbody role="rowgroup">\n'
+
+    def tr_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
+        env["column"] = 0
+        return '<tr role="row">\n'
+
     def th_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
+        env["heads"].append(_plain(tokens[idx + 1]))
         # A heading that says nothing is none for a reader that is told of it.
-        return '<th scope="col">' if tokens[idx + 1].content else "<td>"
+        return '<th role="columnheader">' if tokens[idx + 1].content else '<td role="cell">'
 
     def th_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
         return "</th>\n" if tokens[idx - 1].content else "</td>\n"
+
+    def td_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
+        head = env["heads"][env["column"]]
+        env["column"] += 1
+        label = f' data-label="{escapeHtml(head)}"' if head and env["column"] > 1 else ""
+        return f'<td role="cell"{label}>'
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
         language = tokens[idx].info.strip().partition(" ")[0]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import expect
 
 from app.web.docs_files import files
 from tests.docs.pages import ROOT
@@ -27,6 +26,14 @@ SECTIONS: dict[str, list[str]] = {}
 """The other pages."""
 for each in (each for each in files(ROOT) if each.path not in TYPICAL.values()):
     SECTIONS.setdefault(each.section, []).append(each.path)
+
+
+@pytest.fixture
+def expect() -> Any:
+    """Playwright's assertions, which wait; it takes long to import."""
+    from playwright.sync_api import expect as waiting  # noqa: PLC0415
+
+    return waiting
 
 
 def focused(page: Page) -> str:
@@ -60,7 +67,7 @@ def test_no_text_is_in_anybody_s_way(browse: Browsing, section: str) -> None:
         assert window.violations() == [], path
 
 
-def test_what_is_typed_is_found_while_one_types(browse: Browsing) -> None:
+def test_what_is_typed_is_found_while_one_types(browse: Browsing, expect: Any) -> None:
     page = browse.window().go("/docs/how-to/change-keys")
     text = page.get_by_role("heading", name="Change keys", exact=True)
     expect(text).to_be_visible()
@@ -76,7 +83,7 @@ def test_what_is_typed_is_found_while_one_types(browse: Browsing) -> None:
     assert page.url.endswith("/docs/how-to/change-keys")
 
 
-def test_without_javascript_the_search_is_a_form(browse: Browsing) -> None:
+def test_without_javascript_the_search_is_a_form(browse: Browsing, expect: Any) -> None:
     page = browse.window(javascript=False).go("/docs")
     page.get_by_role("searchbox").fill("threat model")
     page.get_by_role("button", name="Search").click()
@@ -85,7 +92,7 @@ def test_without_javascript_the_search_is_a_form(browse: Browsing) -> None:
     expect(page.get_by_role("heading", name="Threat model", level=1)).to_be_visible()
 
 
-def test_the_keyboard_alone_gets_everywhere(browse: Browsing) -> None:
+def test_the_keyboard_alone_gets_everywhere(browse: Browsing, expect: Any) -> None:
     page = browse.window().go("/docs")
     page.keyboard.press("Tab")
     assert focused(page) == "To the content"
@@ -111,7 +118,7 @@ def test_the_keyboard_alone_gets_everywhere(browse: Browsing) -> None:
     assert page.evaluate("document.activeElement.closest('#text') !== null")
 
 
-def test_what_is_folded_on_a_phone_is_opened_by_the_keyboard(browse: Browsing) -> None:
+def test_what_is_folded_on_a_phone_is_opened_by_the_keyboard(browse: Browsing, expect: Any) -> None:
     page = browse.window(width=NARROW).go("/docs/how-to/change-keys")
     shown = page.get_by_role("navigation", name="On this page")
     expect(shown).to_have_count(0)
@@ -129,7 +136,7 @@ def test_what_is_folded_on_a_phone_is_opened_by_the_keyboard(browse: Browsing) -
     page.wait_for_url("**/docs/reference/events")
 
 
-def test_a_heading_is_reached_by_its_name(browse: Browsing) -> None:
+def test_a_heading_is_reached_by_its_name(browse: Browsing, expect: Any) -> None:
     """As the model and other pages link an event."""
     page = browse.window().go("/docs/reference/events#userregistered")
     heading = page.get_by_role("heading", name="user.registered", exact=True)

@@ -74,9 +74,15 @@ def test_a_heading_is_linked_by_its_name_and_a_second_one_of_it_by_a_number() ->
 
 def test_a_column_without_a_name_has_no_heading() -> None:
     made = html("| | b |\n| --- | --- |\n| c | d |\n")
-    assert made.count('<th scope="col">') == 1
-    assert made.count("</th>") == 1
-    assert made.count("<td>") == made.count("</td>") == 3
+    assert made.count('<th role="columnheader">') == made.count("</th>") == 1
+    assert made.count("<td ") == made.count("</td>") == 3
+
+
+def test_a_cell_names_its_column_but_for_the_first() -> None:
+    """Where there is little room cells stand one below another."""
+    made = html('| a | `b` "c" |\n| --- | --- |\n| d | e |\n| f | g |\n')
+    assert made.count('<td role="cell">') == 2
+    assert made.count('<td role="cell" data-label="b &quot;c&quot;">') == 2
 
 
 def test_a_link_is_followed_from_its_file() -> None:
