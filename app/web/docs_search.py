@@ -22,7 +22,7 @@ MOST: Final = 20
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _ENDING: Final = re.compile(r"(?<=\w{4})(?:ations?|ating|ates?|ing|ions?|ed|es|e)$|(?<=\w{3})s$")
-_WORDS_AT_ONCE: Final = 12
+_WORDS_AT_ONCE: Final = 8
 _BEFORE, _LENGTH = 60, 220
 _SHORT: Final = 100
 """Words of a part."""
@@ -44,83 +44,99 @@ class Found(NamedTuple):
     excerpt: list[Piece]
 
 
-class _Place(NamedTuple):
-    page: int
-    part: int
+class _Word(NamedTuple):
+    """A word: how rare it is, and how much it counts in each part of each page that has it."""
+
+    rarity: float
+    places: dict[int, dict[int, float]]
 
 
 class Search:
     """An index over the parts of pages, each page a list whose first part has its title."""
 
     def __init__(self, pages: Sequence[Sequence[Part]]) -> None:
-        self._pages = pages
-        index: defaultdict[str, dict[_Place, float]] = defaultdict(dict)
+        self._texts = [[" ".join(part.text.split()) for part in parts] for parts in pages]
+        found: defaultdict[str, defaultdict[int, dict[int, float]]]
+        found = defaultdict(lambda: defaultdict(dict))
         for page, parts in enumerate(pages):
             for number, part in enumerate(parts):
                 for word, weight in _weights(part, first=number == 0).items():
-                    index[word][_Place(page, number)] = weight
-        self._index = dict(index)
-        self._words = sorted(index)
+                    found[word][page][number] = weight
+        self._index = {
+            word: _Word(math.log(1 + len(pages) / len(places)), dict(places))
+            for word, places in found.items()
+        }
+        self._words = sorted(found)
 
     def find(self, query: str) -> list[Found]:
         """The pages that have every word of the query, the best one first."""
-        asked = _words(query[:LONGEST])[:_WORDS_AT_ONCE]
+        asked = list(dict.fromkeys(_words(query[:LONGEST])))[:_WORDS_AT_ONCE]
         if not asked:
             return []
         scores = [self._scores(word) for word in asked]
-        pages = set.intersection(*({place.page for place in each} for each in scores))
         ranked = sorted(
-            (self._ranked(page, scores) for page in pages), key=lambda each: (-each[0], each[1])
-        )
+            (_ranked(page, [each[page] for each in scores])
+             for page in set.intersection(*map(set, scores))),
+            key=lambda each: (-each[0], *each[1:]),
+        )  # fmt: skip
+        wanted = _wanted(asked)
         return [
-            Found(place.page, place.part, self._excerpt(place, asked)) for _, place in ranked[:MOST]
+            Found(page, part, self._excerpt(page, part, wanted)) for _, page, part in ranked[:MOST]
         ]
 
-    def _scores(self, asked: str) -> dict[_Place, float]:
-        """What each part is worth for one word."""
-        stem = _ENDING.sub("", asked)
-        alike = self._beginning_with(stem) if len(stem) > 1 else {stem} & self._index.keys()
-        found: dict[_Place, float] = {}
-        for word in alike:
-            places = self._index[word]
-            rarity = math.log(1 + len(self._pages) / len({place.page for place in places}))
-            nearness = _WHOLE_WORD if word == asked else len(stem) / len(word)
-            for place, weight in places.items():
-                found[place] = max(found.get(place, 0.0), weight * rarity * nearness)
+    def _scores(self, asked: str) -> dict[int, dict[int, float]]:
+        """What each part of each page is worth for one word."""
+        stem = _stem(asked)
+        found: dict[int, dict[int, float]] = {}
+        for word in self._alike(stem):
+            rarity, pages = self._index[word]
+            worth = rarity * (_WHOLE_WORD if word == asked else len(stem) / len(word))
+            for page, parts in pages.items():
+                known = found.setdefault(page, {})
+                for part, weight in parts.items():
+                    if weight * worth > known.get(part, 0.0):
+                        known[part] = weight * worth
         return found
 
-    def _beginning_with(self, stem: str) -> Iterator[str]:
+    def _alike(self, stem: str) -> Iterator[str]:
+        """The words that begin so; a single letter is a word by itself."""
         for place in range(bisect_left(self._words, stem), len(self._words)):
-            if not self._words[place].startswith(stem):
+            word = self._words[place]
+            if not word.startswith(stem) or (len(stem) == 1 and word != stem):
                 return
-            yield self._words[place]
+            yield word
 
-    def _ranked(self, page: int, scores: list[dict[_Place, float]]) -> tuple[float, _Place]:
-        """What a page is worth, and the part that has most of the words."""
-        places = [_Place(page, number) for number in range(len(self._pages[page]))]
-        best = max(
-            places,
-            key=lambda place: (
-                sum(place in each for each in scores),
-                sum(each.get(place, 0.0) for each in scores),
-                -place.part,
-            ),
-        )
-        together = sum(each.get(best, 0.0) for each in scores)
-        elsewhere = sum(max(each.get(place, 0.0) for place in places) for each in scores)
-        return together + elsewhere, best
-
-    def _excerpt(self, place: _Place, asked: Sequence[str]) -> list[Piece]:
-        text = " ".join(self._pages[place.page][place.part].text.split())
-        stems = tuple(_ENDING.sub("", word) for word in asked)
-        marks = [
-            found.span() for found in _WORD.finditer(text) if found[0].casefold().startswith(stems)
-        ]
-        start = max(0, marks[0][0] - _BEFORE) if marks else 0
+    def _excerpt(self, page: int, part: int, wanted: re.Pattern[str]) -> list[Piece]:
+        text = self._texts[page][part]
+        first = wanted.search(text)
+        start = max(0, first.start() - _BEFORE) if first else 0
         start = text.rfind(" ", 0, start) + 1
         end = text.find(" ", min(start + _LENGTH, len(text)))
         end = len(text) if end == -1 else end
+        marks = [found.span() for found in wanted.finditer(text, start, end)]
         return list(_pieces(text, start, end, marks))
+
+
+def _ranked(page: int, scores: Sequence[dict[int, float]]) -> tuple[float, int, int]:
+    """What a page is worth, the page, and the part that has most of the words."""
+    together: defaultdict[int, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
+    for each in scores:
+        for part, score in each.items():
+            words, worth = together[part]
+            together[part] = words + 1, worth + score
+    best = max(together, key=lambda part: (*together[part], -part))
+    return together[best][1] + sum(max(each.values()) for each in scores), page, best
+
+
+def _stem(word: str) -> str:
+    return _ENDING.sub("", word)
+
+
+def _wanted(asked: Sequence[str]) -> re.Pattern[str]:
+    """What is marked in a text."""
+    stems = sorted(map(_stem, asked), key=len, reverse=True)
+    begun = "|".join(rf"{each}[^\W_]*" if len(each) > 1 else each for each in stems)
+    return re.compile(rf"(?<![^\W_])(?:{begun})(?![^\W_])", re.IGNORECASE)
 
 
 def _pieces(text: str, start: int, end: int, marks: list[tuple[int, int]]) -> Iterator[Piece]:
