@@ -41,7 +41,9 @@ RUN awk '/^[^ ]/ { it = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-cla
     --no-deps --require-hashes --only-binary=:all: --requirement backend.lock
 
 # What the wheel is made of; .dockerignore lets nothing else through.
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE CHANGELOG.md CONTRIBUTING.md ./
+COPY clients/python/README.md clients/python/
+COPY clients/javascript/README.md clients/javascript/
 COPY app/ app/
 COPY domain/ domain/
 COPY projections/ projections/

@@ -9,6 +9,7 @@ from typing import Final
 
 from app.web.account import AccountPages
 from app.web.asset import AssetController
+from app.web.docs import DocsPages
 from app.web.error import ErrorController
 from app.web.guide import GuideController
 from app.web.live import LiveController
@@ -18,6 +19,7 @@ from app.web.register import RegisterController
 
 CONTROLLERS: Final = (
     GuideController,
+    DocsPages,
     RegisterController,
     LoginController,
     AccountPages,

@@ -24,7 +24,10 @@ ASKED: Final = 200
 QUICK_TURNS: Final = 2
 QUICK_ASKED: Final = 60
 MOST_MS: Final = 20.0
-STRANGERS: Final = ("/", "/register", "/login", "/errors/invalid_token")
+STRANGERS: Final = (
+    *("/", "/register", "/login", "/errors/invalid_token"),
+    *("/docs", "/docs/how-to/change-keys", "/docs/reference/http", "/docs/search?q=rotate+keys"),
+)
 OF_ONESELF: Final = ("/account", "/account/history", "/account/secret")
 
 _CHEAP: Final = {"GATEBOOK_HASH_MEMORY_KIB": "8", "GATEBOOK_HASH_TIME": "1"}

@@ -1,7 +1,8 @@
 """Makes of what the source says the reference pages, but that of problems, and the picture of it.
 
 `python -m tests.docs.generate` writes them anew; a test checks that they are fresh. The page of
-problems has a program of its own, `tests.http.problem_reference`.
+problems has a program of its own, `tests.http.problem_reference`; what that of HTTP says is put
+together by `tests.docs.http_reference`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from domain.catalogue import EVENTS
 from domain.events import Event
 from domain.sealed import Personal
 from projections.registry import PROJECTIONS
+from tests.docs.http_reference import http_page
 from tests.docs.pages import DOCS, anchor
 
 REFERENCE: Final = DOCS / "reference"
@@ -302,6 +304,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "cli.md": command_line_page,
     "metrics.md": metrics_page,
     "model.md": model_page,
+    "http.md": http_page,
 }
 PICTURE: Final = DOCS / "model.svg"
 """Drawn by `app.web.model.standalone`."""

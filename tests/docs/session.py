@@ -1,8 +1,9 @@
 """Does what a page shows, in one shell: its commands, its files, and changes of files.
 
-`./run serve` in a fence starts the service, or stops it and starts it again. What the page prints
-in a `text` fence after one is compared in shape: ids, tokens, times and addresses are other ones
-each time, but the same text must stand for the same value all over a page, and `…` for anything.
+`./run serve` in a fence starts the service, or stops it and starts it again, and
+`.venv/bin/uvicorn` a service of the reader's own. What the page prints in a `text` fence after one
+is compared in shape: ids, tokens, times and addresses are other ones each time, but the same text
+must stand for the same value all over a page, and `…` for anything.
 Knows no page.
 """
 
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -23,6 +25,8 @@ from tests.docs.pages import ROOT, Fence
 TIME_LIMIT: Final = 300.0
 ADDRESS: Final = "127.0.0.1:8000"
 """Where pages say that the service is."""
+OWN_ADDRESS: Final = "127.0.0.1:8001"
+"""Where they say that a service of the reader's own is."""
 
 _RUN: Final = """\
 #!/bin/sh
@@ -54,10 +58,30 @@ _serve() {
     echo "the service did not start: $_said"
     exit 1
 }
-trap '_stop >/dev/null 2>&1' EXIT
+_stop_own() {
+    [ -n "${_own-}" ] || return 0
+    kill -INT $_own
+    wait $_own
+}
+_uvicorn() {
+    _stop_own
+    rm -f .own_talk
+    mkfifo .own_talk
+    .venv/bin/python -m uvicorn "$@" >.own_talk 2>&1 &
+    _own=$!
+    exec 8<.own_talk
+    while read -r _line <&8; do
+        case $_line in *'Uvicorn running on'*) return ;; esac
+        _own_said="${_own_said-}$_line "
+    done
+    echo "the service of the reader's own did not start: $_own_said"
+    exit 1
+}
+trap '_stop_own >/dev/null 2>&1; _stop >/dev/null 2>&1' EXIT
 """
 _MARK: Final = re.compile(r"\036([0-9]+)\036")
 _SERVE: Final = re.compile(r"^\./run serve\b", re.MULTILINE)
+_UVICORN: Final = re.compile(r"^\.venv/bin/uvicorn\b", re.MULTILINE)
 _DONE: Final = {"sh", "python", "diff"}
 """What is done, one after another: commands, files that are written, files that are changed."""
 _KEPT: Final = ".fences"
@@ -169,7 +193,7 @@ def _command(fence: Fence, place: int, directory: Path, stands_for: Mapping[str,
     """What the shell does for a fence."""
     text = _put(fence.text, stands_for)
     if fence.language == "sh":
-        return _SERVE.sub("_serve", text)
+        return _UVICORN.sub("_uvicorn", _SERVE.sub("_serve", text))
     kept = f"{_KEPT}/{place}"
     (directory / kept).write_text(text, encoding="utf-8")
     return f"_apply {kept}\n"
@@ -203,9 +227,9 @@ def _run_script(script: str, directory: Path, environment: Mapping[str, str]) ->
     try:
         return process.communicate(timeout=TIME_LIMIT)[0]
     finally:
-        if process.poll() is None:
+        with suppress(ProcessLookupError):  # whatever it has left behind
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        process.communicate()
 
 
 def _even(text: str) -> str:

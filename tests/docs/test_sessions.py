@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import DOCS, PAGES, Fence, fences, name
-from tests.docs.session import ADDRESS, Step, differences, steps
+from tests.docs.session import ADDRESS, OWN_ADDRESS, Step, differences, steps
 from tests.postgres import PostgresServer
 
 ON_POSTGRES = DOCS / "how-to" / "run-on-postgresql.md"
@@ -20,11 +20,21 @@ SHOWN = {page for page in PAGES if any(each.language == "sh" for each in fences(
 FOLLOWED = {DOCS / "how-to" / name for name in ("add-a-projection.md", "add-or-change-an-event.md")}
 """In a copy of the project, by another test."""
 RUN = {"sh", "text", "python", "sql"}
+TRIED_ELSEWHERE = {
+    **{page: {"diff"} for page in FOLLOWED},
+    DOCS / "how-to" / "run-behind-a-proxy.md": {"nginx"},
+    ON_POSTGRES: {"ini"},
+}
+"""Kinds of fences that another test tries, by page."""
 
 
 @pytest.fixture
 def port() -> int:
-    """A free port that no outgoing connection of anybody's takes meanwhile."""
+    return free_port()
+
+
+def free_port() -> int:
+    """One that no outgoing connection of anybody's takes meanwhile."""
     for _ in range(100):
         found = 20_000 + secrets.randbelow(10_000)
         with socket.socket() as trial:
@@ -44,7 +54,13 @@ def curl() -> None:
 
 def said(page: Path, directory: Path, port: int, more: Mapping[str, str] | None = None) -> str:
     """What the page says otherwise than it is; the empty text when nothing."""
-    stands_for = {ADDRESS: f"127.0.0.1:{port}", **(more or {})}
+    own = free_port()
+    stands_for = {
+        ADDRESS: f"127.0.0.1:{port}",
+        OWN_ADDRESS: f"127.0.0.1:{own}",
+        "--port 8001": f"--port {own}",
+        **(more or {}),
+    }
     found = steps(fences(page), directory, {"GATEBOOK_PORT": str(port)}, stands_for)
     return "\n".join(differences(found))
 
@@ -75,8 +91,8 @@ def test_what_the_page_of_postgresql_shows_is_so(
 
 def test_every_fence_is_of_a_kind_that_is_tried() -> None:
     for page in PAGES:
-        more = {"diff"} if page in FOLLOWED else set()
-        assert {each.language for each in fences(page)} <= RUN | more, name(page)
+        kinds = RUN | TRIED_ELSEWHERE.get(page, set())
+        assert {each.language for each in fences(page)} <= kinds, name(page)
     assert DOCS.parent / "README.md" in SHOWN
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from app.web.docs_files import files
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("app", "domain", "projections")
 
@@ -71,9 +73,19 @@ def test_every_file_of_the_packages_is_in_the_wheel(contents: set[str]) -> None:
 
 
 def test_every_page_of_the_documentation_is_in_the_wheel(contents: set[str]) -> None:
-    pages = {f"app/_{name}" for name in sources("docs")}
-    assert pages
+    pages = {f"app/_docs/{each.name}" for each in files(ROOT)}
+    assert {f"app/_docs/{name}" for name in sources("docs")} < pages
     assert pages - contents == set()
+
+
+def test_an_installed_service_has_the_same_documentation(installed: Path) -> None:
+    count = """
+from app.web.docs_files import root
+from app.web.docs_library import Library
+made = Library(root())
+print(root(), len(made.pages), made.loose)
+"""
+    assert run(installed, "-c", count) == f"{installed}/app/_docs {len(files(ROOT))} []\n"
 
 
 def test_nothing_else_is_in_the_wheel(contents: set[str]) -> None:
