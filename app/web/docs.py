@@ -14,7 +14,7 @@ from app.http.auth import header
 from app.http.caching import etag_of, unchanged
 from app.http.form import FormRequest
 from app.web.controller import PageController
-from app.web.docs_files import HOME
+from app.web.docs_files import HOME, PICTURE, root
 from app.web.docs_library import Library, library
 from app.web.docs_search import LONGEST, MOST
 from app.web.page import base_of, page
@@ -23,6 +23,10 @@ from domain.errors import NotFound
 Query = Annotated[str, QueryParameter(max_length=2_000)]
 
 _ASK_FIRST: Final = {"cache-control": "private, no-cache", "vary": "Cookie"}
+_OF_A_PICTURE: Final = {
+    "cache-control": "public, max-age=3600",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
+}
 _OF_A_WISH: Final = {"vary": "HX-Request"}
 
 
@@ -38,6 +42,12 @@ class DocsPages(PageController):
     async def show_page(self, request: FormRequest, name: FromPath[str]) -> Response[Any]:
         """A page."""
         return _shown(request, await library(base_of(request)), f"{HOME}/{name.strip('/')}")
+
+    @get(f"/{PICTURE}")
+    async def show_picture(self) -> Response[bytes]:
+        """The model, with a style of its own: it is seen outside of any page too."""
+        content = (root() / PICTURE).read_bytes()
+        return Response(content, media_type="image/svg+xml", headers={**_OF_A_PICTURE})
 
     @get(f"{HOME}/search")
     async def search(self, request: FormRequest, q: Query = "") -> Response[bytes]:

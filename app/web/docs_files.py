@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 HOME: Final = "/docs"
 MAP: Final = "docs/README.md"
 """The page that lists all others, in the order in which they are shown."""
+PICTURE: Final = "docs/model.svg"
+"""The one picture: the model, drawn from the code."""
 
 _BESIDE: Final = {
     "README.md": ("readme", "What it is"),

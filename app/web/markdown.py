@@ -121,6 +121,10 @@ class _Renderer(RendererHTML):
         leads = env["follow"](str(tokens[idx].attrGet("href") or ""))
         return f'<a href="{escapeHtml(leads)}">' if leads else "<a>"
 
+    def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
+        leads = env["follow"](str(tokens[idx].attrGet("src") or ""))
+        return f'<img src="{escapeHtml(leads)}" alt="{escapeHtml(_plain(tokens[idx]))}">'
+
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
         env["heads"] = []
         return (

@@ -44,6 +44,16 @@ def test_every_page_is_served(answers: dict[str, httpx.Response]) -> None:
         assert not re.search(r"<script(?![^>]* src=)", answer.text), path
 
 
+def test_the_picture_is_what_the_readme_shows(
+    client: httpx.Client, answers: dict[str, httpx.Response]
+) -> None:
+    assert '<img src="/docs/model.svg"' in answers["/docs/project/readme"].text
+    answer = client.get("/docs/model.svg")
+    assert answer.content == (ROOT / "docs/model.svg").read_bytes()
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert "script" not in answer.headers["content-security-policy"]
+
+
 def test_every_link_of_every_page_leads_somewhere(
     client: httpx.Client, answers: dict[str, httpx.Response]
 ) -> None:

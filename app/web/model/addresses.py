@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlencode
 
+from app.web.markdown import anchor
 from app.web.model.graph import Kind
 
 EVENTS: Final = "/docs/reference/events"
@@ -29,9 +30,3 @@ def address(kind: Kind, label: str) -> str:
 def log_of(topic: str) -> str:
     """Where to read the events of a type."""
     return f"{LOG}?{urlencode({'type': topic})}"
-
-
-def anchor(heading: str) -> str:
-    """The name of a heading, as the documentation's pages have it."""
-    kept = "".join(each for each in heading.lower() if each.isalnum() or each in " -_")
-    return kept.replace(" ", "-")
