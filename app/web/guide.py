@@ -25,7 +25,7 @@ CLAIMS: Final = {
     "sub": "whom it is of: your user_key, for ever",
     "aud": "for whom it is meant",
     "client_id": "which program holds it: the same key",
-    "user_id": "your name as you typed it, to be shown and never to be stored",
+    "user_id": "your name as you typed it, for people: programs store `sub`",
     "sid": "the session; when it ends, the token is refused",
     "jti": "this one token",
     "auth_time": "when the session began",

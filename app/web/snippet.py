@@ -32,17 +32,20 @@ class Piece(NamedTuple):
 
 _CURL: Final = {
     "register": """\
-curl -s <url>/register -H 'Content-Type: application/json' -d @- <<END
+curl -s <url>/register \\
+    -H 'Content-Type: application/json' -d @- <<END
 {"user_id": "<user_id>", "user_secret": "$USER_SECRET"}
 END
 """,
     "authenticate": """\
-curl -s <url>/authenticate -H 'Content-Type: application/json' -d @- <<END
+curl -s <url>/authenticate \\
+    -H 'Content-Type: application/json' -d @- <<END
 {"user_key": "<user_key>", "user_secret": "$USER_SECRET"}
 END
 """,
     "refresh": """\
-curl -s <url>/refresh -H 'Content-Type: application/json' -d @- <<END
+curl -s <url>/refresh \\
+    -H 'Content-Type: application/json' -d @- <<END
 {"refresh_token": "$REFRESH_TOKEN"}
 END
 """,
@@ -50,7 +53,8 @@ END
 curl -s <url>/me -H "Authorization: Bearer $ACCESS_TOKEN"
 """,
     "leak": """\
-refresh() { curl -s <url>/refresh -H 'Content-Type: application/json' -d @-; }
+json='Content-Type: application/json'
+refresh() { curl -s <url>/refresh -H "$json" -d @-; }
 token() { sed 's/.*"refresh_token":"\\([^"]*\\)".*/\\1/'; }
 
 second=$(echo '{"refresh_token": "'$REFRESH_TOKEN'", "rotate": true}' | refresh | token)

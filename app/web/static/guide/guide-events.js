@@ -17,7 +17,8 @@ globalThis.gatebookGuide ??= {};
   let newest = 0;
 
   function link(base, type) {
-    const made = element("a", "", type);
+    const [before, after] = type.split(".");
+    const made = element("a", "", `${before}.`, document.createElement("wbr"), after);
     // A heading's anchor has no dots.
     made.href = `${base}/docs/reference/events#${type.replaceAll(".", "")}`;
     return made;

@@ -4,7 +4,7 @@
 globalThis.gatebookGuide ??= {};
 
 (() => {
-  const SHOWN_OF_A_TOKEN = 24;
+  const SHOWN_OF_A_TOKEN = 32; // of a refresh token: its session and its generation
   const HEADERS = ["content-type", "retry-after", "www-authenticate", "x-request-id"];
   const TOKENS = ["access_token", "refresh_token"];
 
@@ -107,7 +107,7 @@ globalThis.gatebookGuide ??= {};
     if (!answer.ok) box.append(refusal(base, answer));
     box.append(element("div", "both", part("Asked", requestText(asked)), part("Answered", answerText(answer))));
     const tokens = TOKENS.filter((name) => answer.ok && answer.body?.[name]);
-    if (tokens.length)
+    if (tokens.length && !caption)
       box.append(
         element("p", "copies", ...tokens.map((name) => gatebookGuide.copyButton(`Copy the ${name}`, () => answer.body[name]))),
       );

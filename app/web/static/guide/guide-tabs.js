@@ -78,7 +78,7 @@ globalThis.gatebookGuide ??= {};
       panel.querySelector(".language").hidden = true;
       panel.setAttribute("role", "tabpanel");
       panel.setAttribute("aria-labelledby", tab.id);
-      panel.prepend(copyButton("Copy", () => panel.querySelector("code").textContent));
+      panel.append(copyButton("Copy", () => panel.querySelector("code").textContent));
       list.append(tab);
       return [tab, panel];
     });

@@ -93,5 +93,5 @@ globalThis.gatebookGuide ??= {};
     fill("claims", {});
   }
 
-  gatebookGuide.accessToken = { show, forget, rest };
+  gatebookGuide.accessToken = { show, forget, rest, goodFor: () => inWords(rest()) };
 })();

@@ -153,7 +153,7 @@
     input("authenticate", "user_secret").value = body.user_secret;
     input("erase", "user_secret").value = body.user_secret;
     hold({ user_key: answer.body.user_key, user_id: body.user_id });
-    say(`${summary(answer)} Your key is ${answer.body.user_key}; it stands in step 2 now.`);
+    say("You are registered. Your key and your secret stand in step 2 now.");
     await tellOfTheLog(outcome);
   });
 
@@ -177,7 +177,7 @@
       return mark(form, answer);
     }
     letGo("stolen");
-    say(`${summary(answer)} You have an access token, good for ${accessToken.rest()} seconds, and a refresh token, which stands in step 3 now.`);
+    say(`You have an access token, good for ${accessToken.goodFor()}, and a refresh token, which step 3 uses.`);
     await tellOfTheLog(outcome);
   });
 
@@ -185,7 +185,7 @@
     const answer = await call(post("/refresh", { refresh_token: held.refresh_token }));
     if (!answer.ok) return say(`${summary(answer)} There is no other access token.`);
     hold(answer.body);
-    say(`${summary(answer)} Here is another access token, good for ${accessToken.rest()} seconds.`);
+    say(`You have another access token, good for ${accessToken.goodFor()}.`);
     await tellOfTheLog(outcome);
   });
 
@@ -193,7 +193,7 @@
     const answer = await call({ method: "GET", path: "/me", bearer: held.access_token });
     if (!answer.ok) return say(`${summary(answer)} This token is refused.`);
     hold({ user_id: answer.body.user_id });
-    say(`${summary(answer)} You are ${answer.body.user_id}.`);
+    say(`You are ${answer.body.user_id}.`);
     await tellOfTheLog(outcome);
   });
 
@@ -247,7 +247,7 @@
     timeline.forget("You are erased. The events are still there; nobody can read who it was.");
     emptyForms();
     sync();
-    say(`${summary(answer)} You are erased, and this page has forgotten you.`);
+    say("You are erased, and this page has forgotten you.");
   });
 
   function emptyForms() {
