@@ -9,7 +9,6 @@ from tests.http.steps import USER_KEY as KEY
 from tests.pages.guiding import BUTTONS, Guide
 from tests.pages.visits import Visit, new_name
 
-
 SESSION = ["user.logged_in", "refresh_token.issued"]
 ALL = [
     "user.registered",

@@ -56,7 +56,7 @@ def run(request: pytest.FixtureRequest, stranger: Visit, tmp_path: Path) -> Run:
     language = request.param
     command = commands(language, tmp_path)
     name = new_name()
-    known = {"url": stranger.origin, "user_id": name, **{"user_key": ""}}
+    known = {"url": stranger.origin, "user_id": name, "user_key": ""}
     kept = {each: os.environ[each] for each in ("PATH", "TMPDIR") if each in os.environ}
     given = {"PYTHONPATH": str(ROOT / "clients" / "python"), "NO_PROXY": "*", "HOME": str(tmp_path)}
     secrets = {"USER_SECRET": SECRET}
