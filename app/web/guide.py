@@ -36,9 +36,12 @@ CLAIMS: Final = {
 """What it says, likewise."""
 
 
+_HOUR: Final = 3600
+
+
 def lasting(seconds: int) -> str:
     """So long, in words."""
-    if seconds == 3600:
+    if seconds == _HOUR:
         return "an hour"
     unit, many = ("minute", seconds // 60) if seconds % 60 == 0 else ("second", seconds)
     return f"{many} {unit}{'' if many == 1 else 's'}"

@@ -98,7 +98,8 @@ import httpx
 from gatebook_client import GatebookAuth
 
 # Gets the token, and another one before it is over.
-auth = GatebookAuth("<url>", user_key="<user_key>", user_secret=os.environ["USER_SECRET"])
+secret = os.environ["USER_SECRET"]
+auth = GatebookAuth("<url>", user_key="<user_key>", user_secret=secret)
 print(httpx.get("<url>/me", auth=auth).json())
 """,
     "leak": """\

@@ -18,9 +18,7 @@
   // What the page shows of what is held
 
   function say(step, text) {
-    const said = find(`said-${step}`);
-    said.hidden = false;
-    said.textContent = text;
+    find(`said-${step}`).textContent = text;
   }
 
   function fillIn(name, value) {
@@ -84,10 +82,17 @@
 
   // A step
 
+  function describe(field, ...parts) {
+    const there = parts.map((part) => `${field.id}-${part}`).filter(find);
+    if (there.length) field.setAttribute("aria-describedby", there.join(" "));
+    else field.removeAttribute("aria-describedby");
+  }
+
   function unmark(form) {
     for (const field of form.querySelectorAll("[aria-invalid]")) {
       field.removeAttribute("aria-invalid");
       find(`${field.id}-error`).hidden = true;
+      describe(field, "hint");
     }
   }
 
@@ -103,7 +108,7 @@
       error.textContent = detail;
       error.hidden = false;
       field.setAttribute("aria-invalid", "true");
-      field.setAttribute("aria-describedby", `${field.id}-hint ${error.id}`);
+      describe(field, "hint", "error");
       fields.push(field);
     }
     fields[0]?.focus();
@@ -242,7 +247,7 @@
       return mark(form, answer);
     }
     for (const each of guide.querySelectorAll(".outcome")) if (each !== outcome) each.replaceChildren();
-    for (const each of guide.querySelectorAll(".said")) each.hidden = true;
+    for (const each of guide.querySelectorAll(".said")) each.textContent = "";
     forgetAll();
     timeline.forget("You are erased. The events are still there; nobody can read who it was.");
     emptyForms();
@@ -288,7 +293,7 @@
   });
 
   emptyForms(); // a browser puts in again what was typed before a reload
-  for (const place of document.querySelectorAll("[data-script]")) place.hidden = place.classList.contains("said");
+  for (const place of document.querySelectorAll("[data-script]")) place.hidden = false;
   for (const place of document.querySelectorAll("[data-scriptless]")) place.remove();
   for (const place of guide.querySelectorAll('[data-own="url"]')) place.textContent = location.origin + base;
   for (const button of guide.querySelectorAll("form button[disabled]")) button.disabled = false;
