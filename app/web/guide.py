@@ -31,7 +31,7 @@ CLAIMS: Final = {
     "auth_time": "when the session began",
     "iat": "when the token was made",
     "exp": "when it is over",
-    "scope": "your permissions: none yet",
+    "scope": "your permissions; a new user has none",
 }
 """What it says, likewise."""
 
