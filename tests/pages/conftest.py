@@ -8,6 +8,7 @@ import pytest
 
 from tests.pages import browsing
 from tests.pages.browsing import Browsing
+from tests.pages.guiding import Guide
 from tests.pages.visits import Visit
 from tests.running import running, settings
 
@@ -63,3 +64,9 @@ def visit(ada: Visit) -> Visit:
     """Somebody who has logged in."""
     assert ada.log_in().status_code == 303
     return ada
+
+
+@pytest.fixture
+def guide(browse: Browsing) -> Guide:
+    """The start page, in a window of its own."""
+    return Guide(browse.window())

@@ -1,0 +1,304 @@
+// The guide's steps: each form calls the service, and hands what it got to the next.
+//
+// Tokens are in the variables of this script alone: never in a storage, a cookie or an address.
+"use strict";
+
+(() => {
+  const { ask, draw, element, cut, named, copyButton, accessToken, timeline } = gatebookGuide;
+  const OPEN_NAME = /^[\w.@+-]{1,128}$/; // what means nothing to a shell, and to no language
+  const HEAD_MS = 3000; // at most so often for what others do
+
+  const guide = document.getElementById("guide");
+  const { base } = guide.dataset;
+  const find = (id) => document.getElementById(id);
+  const input = (form, name) => find(`${form}-${name}`);
+  const examples = {};
+  let held = {};
+
+  // What the page shows of what is held
+
+  function say(step, text) {
+    find(`said-${step}`).textContent = text;
+  }
+
+  function fillIn(name, value) {
+    for (const place of guide.querySelectorAll(`[data-own="${name}"]`)) {
+      examples[name] ??= place.textContent;
+      place.textContent = value && OPEN_NAME.test(value) ? value : examples[name];
+      place.classList.toggle("filled", place.textContent !== examples[name]);
+    }
+  }
+
+  function sync() {
+    for (const place of guide.querySelectorAll("[data-needs]")) {
+      const has = Boolean(held[place.dataset.needs]);
+      place.hidden = has;
+      place.closest("form").querySelector("button").setAttribute("aria-disabled", String(!has));
+    }
+    for (const place of guide.querySelectorAll("[data-holds]")) place.hidden = !held[place.dataset.holds];
+    for (const place of guide.querySelectorAll("[data-cut]")) place.textContent = cut(held[place.dataset.cut] ?? "");
+    guide.querySelector("[data-who]").textContent = held.user_id ?? "me";
+    fillIn("user_id", input("register", "user_id")?.value || held.user_id);
+    fillIn("user_key", input("authenticate", "user_key").value || held.user_key);
+  }
+
+  function hold(body) {
+    Object.assign(held, body);
+    if (body.access_token) accessToken.show(body.access_token);
+    sync();
+  }
+
+  function letGo(...names) {
+    for (const name of names) delete held[name];
+    sync();
+  }
+
+  // What the log has of it
+
+  async function newEvents() {
+    if (!held.access_token || !accessToken.rest()) return null;
+    const { user_key } = held;
+    const answer = await ask(base, { method: "GET", path: `/me/events?limit=${timeline.SHOWN}`, bearer: held.access_token });
+    if (answer.status === 401) {
+      letGo("access_token");
+      accessToken.forget();
+    }
+    return answer.ok && user_key === held.user_key ? timeline.show(base, answer.body.items) : null;
+  }
+
+  async function tellOfTheLog(outcome) {
+    const fresh = await newEvents();
+    const told = element("p", "wrote small");
+    if (fresh?.length) {
+      told.append(fresh.length === 1 ? "New in the log: " : `New in the log, ${fresh.length} events: `);
+      fresh.forEach((event, place) => told.append(place ? ", " : "", timeline.link(base, event.type)));
+    } else if (fresh) {
+      told.append("Nothing new in the log: all of this it knows already.");
+    } else {
+      told.append("It is in the log now. To read it, get an access token in step 2.");
+    }
+    outcome.append(told);
+  }
+
+  // A step
+
+  function describe(field, ...parts) {
+    const there = parts.map((part) => `${field.id}-${part}`).filter(find);
+    if (there.length) field.setAttribute("aria-describedby", there.join(" "));
+    else field.removeAttribute("aria-describedby");
+  }
+
+  function unmark(form) {
+    for (const field of form.querySelectorAll("[aria-invalid]")) {
+      field.removeAttribute("aria-invalid");
+      find(`${field.id}-error`).hidden = true;
+      describe(field, "hint");
+    }
+  }
+
+  function mark(form, answer) {
+    const problem = answer.body ?? {};
+    const wrong = (problem.errors ?? []).map(({ pointer, detail }) => [pointer.slice(1), detail]);
+    if (problem.code === "user_id_taken") wrong.push(["user_id", "This name is taken. Choose another one."]);
+    const fields = [];
+    for (const [name, detail] of wrong) {
+      const field = form.elements.namedItem(name);
+      if (!field) continue;
+      const error = find(`${field.id}-error`);
+      error.textContent = detail;
+      error.hidden = false;
+      field.setAttribute("aria-invalid", "true");
+      describe(field, "hint", "error");
+      fields.push(field);
+    }
+    fields[0]?.focus();
+  }
+
+  const summary = (answer) => `${named(answer)}${answer.status ? `, in ${answer.ms} ms` : ""}.`;
+
+  // What a form does: `work` asks and tells; one at a time, and not before there is what it needs.
+  function onSubmit(name, work) {
+    const form = find(`try-${name}`);
+    form?.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const button = form.querySelector("button");
+      if (form.dataset.busy) return;
+      if (button.getAttribute("aria-disabled") === "true") {
+        say(name, form.querySelector("[data-needs]").textContent);
+        return;
+      }
+      form.dataset.busy = "yes";
+      unmark(form);
+      const outcome = find(`outcome-${name}`);
+      outcome.replaceChildren();
+      const call = async (request, caption) => {
+        const answer = await ask(base, request);
+        outcome.append(draw(base, answer, caption));
+        return answer;
+      };
+      try {
+        await work({ form, call, outcome, say: (text) => say(name, text) });
+      } finally {
+        delete form.dataset.busy;
+      }
+    });
+  }
+
+  const post = (path, body, bearer) => ({ path, body, bearer });
+
+  onSubmit("register", async ({ form, call, outcome, say }) => {
+    const body = { user_id: form.elements.user_id.value, user_secret: form.elements.user_secret.value };
+    const answer = await call(post("/register", body));
+    if (!answer.ok) {
+      say(`${summary(answer)} You are not registered.`);
+      return mark(form, answer);
+    }
+    forgetAll();
+    input("authenticate", "user_key").value = answer.body.user_key;
+    input("authenticate", "user_secret").value = body.user_secret;
+    input("erase", "user_secret").value = body.user_secret;
+    hold({ user_key: answer.body.user_key, user_id: body.user_id });
+    say("You are registered. Your key and your secret stand in step 2 now.");
+    await tellOfTheLog(outcome);
+  });
+
+  async function begin(call, caption) {
+    const body = { user_key: input("authenticate", "user_key").value, user_secret: input("authenticate", "user_secret").value };
+    const answer = await call(post("/authenticate", body), caption);
+    if (answer.ok) {
+      if (held.user_key !== body.user_key) {
+        timeline.forget();
+        held = {};
+      }
+      hold({ user_key: body.user_key, ...answer.body });
+    }
+    return answer;
+  }
+
+  onSubmit("authenticate", async ({ form, call, outcome, say }) => {
+    const answer = await begin(call);
+    if (!answer.ok) {
+      say(`${summary(answer)} You have no token.`);
+      return mark(form, answer);
+    }
+    letGo("stolen");
+    say(`You have an access token, good for ${accessToken.goodFor()}, and a refresh token, which step 3 uses.`);
+    await tellOfTheLog(outcome);
+  });
+
+  onSubmit("refresh", async ({ call, outcome, say }) => {
+    const answer = await call(post("/refresh", { refresh_token: held.refresh_token }));
+    if (!answer.ok) return say(`${summary(answer)} There is no other access token.`);
+    hold(answer.body);
+    say(`You have another access token, good for ${accessToken.goodFor()}.`);
+    await tellOfTheLog(outcome);
+  });
+
+  onSubmit("use", async ({ call, outcome, say }) => {
+    const answer = await call({ method: "GET", path: "/me", bearer: held.access_token });
+    if (!answer.ok) return say(`${summary(answer)} This token is refused.`);
+    hold({ user_id: answer.body.user_id });
+    say(`You are ${answer.body.user_id}.`);
+    await tellOfTheLog(outcome);
+  });
+
+  onSubmit("rotate", async ({ call, outcome, say }) => {
+    const stolen = held.refresh_token;
+    for (const caption of ["Your program rotates it …", "… and some time later once more"]) {
+      const answer = await call(post("/refresh", { refresh_token: held.refresh_token, rotate: true }), caption);
+      if (!answer.ok) return say(`${summary(answer)} It isn't rotated.`);
+      hold(answer.body);
+    }
+    hold({ stolen });
+    say("Your refresh token was replaced twice. The first one is what the thief has.");
+    await tellOfTheLog(outcome);
+  });
+
+  onSubmit("reuse", async ({ call, outcome, say }) => {
+    const refused = await call(post("/refresh", { refresh_token: held.stolen }), "The thief shows the old one");
+    if (refused.ok || refused.body?.reason !== "reused") return say(`${summary(refused)} The session goes on.`);
+    await call(post("/refresh", { refresh_token: held.refresh_token }), "You show the newest one: the session is over for you, too");
+    letGo("stolen", "refresh_token", "access_token");
+    accessToken.forget();
+    const over = "The reuse was detected: the session is over, for the thief and for you.";
+    if (!input("authenticate", "user_secret").value) {
+      outcome.append(element("p", "small", "Get an access token in step 2 to read what the log says of it."));
+      return say(`${over} Get another one in step 2.`);
+    }
+    const again = await begin(call, "Only you know the secret, so you begin another session");
+    say(again.ok ? `${over} You have begun another one, with your secret.` : over);
+    if (again.ok) await tellOfTheLog(outcome);
+  });
+
+  onSubmit("erase", async ({ form, call, outcome, say }) => {
+    const secret = form.elements.user_secret.value;
+    if (!held.access_token || !accessToken.rest()) {
+      const body = { user_key: held.user_key, user_secret: secret };
+      const begun = await call(post("/authenticate", body), "It takes an access token that is good");
+      if (!begun.ok) {
+        say(`${summary(begun)} Nothing is erased.`);
+        return mark(form, begun);
+      }
+      hold(begun.body);
+    }
+    const answer = await call(post("/me/erase", { user_secret: secret }, held.access_token));
+    if (!answer.ok) {
+      say(`${summary(answer)} Nothing is erased.`);
+      return mark(form, answer);
+    }
+    for (const each of guide.querySelectorAll(".outcome")) if (each !== outcome) each.replaceChildren();
+    for (const each of guide.querySelectorAll(".said")) each.textContent = "";
+    forgetAll();
+    timeline.forget("You are erased. The events are still there; nobody can read who it was.");
+    emptyForms();
+    sync();
+    say("You are erased, and this page has forgotten you.");
+  });
+
+  function emptyForms() {
+    for (const each of guide.querySelectorAll("form")) each.reset();
+    for (const each of guide.querySelectorAll('[name="user_secret"]')) each.type = "password";
+  }
+
+  function forgetAll() {
+    held = {};
+    accessToken.forget();
+    timeline.forget();
+  }
+
+  // What stands around the steps
+
+  function madeUp(length) {
+    const letters = "abcdefghjkmnopqrstuvwxyz23456789"; // 32: five bits each
+    return Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => letters[byte % 32]).join("");
+  }
+
+  find("make-up")?.addEventListener("click", () => {
+    input("register", "user_id").value = `visitor-${madeUp(8)}`;
+    input("register", "user_secret").value = Array.from({ length: 4 }, () => madeUp(5)).join("-");
+    input("register", "user_secret").type = "text"; // nobody has seen it yet
+    sync();
+    say("register", "A name and a secret are made up: they stand in the fields. Press Register.");
+  });
+
+  let heard = 0;
+  let reading = 0;
+  window.addEventListener("gatebook:head", ({ detail }) => {
+    if (detail.position === heard) return;
+    heard = detail.position;
+    reading ||= setTimeout(() => {
+      reading = 0;
+      newEvents();
+    }, HEAD_MS);
+  });
+
+  emptyForms(); // a browser puts in again what was typed before a reload
+  for (const place of document.querySelectorAll("[data-script]")) place.hidden = false;
+  for (const place of document.querySelectorAll("[data-scriptless]")) place.remove();
+  for (const place of guide.querySelectorAll('[data-own="url"]')) place.textContent = location.origin + base;
+  for (const button of guide.querySelectorAll("form button[disabled]")) button.disabled = false;
+  for (const name of ["user_id", "user_key"])
+    for (const field of guide.querySelectorAll(`input[name="${name}"]`)) field.addEventListener("input", sync);
+  find("token-own").append(copyButton("Copy the token", () => held.access_token ?? ""));
+  sync();
+})();
