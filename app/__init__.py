@@ -16,7 +16,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
 
     Without settings they are read from the environment; raises `SettingsError`.
     """
-    from app.http.application import application  # noqa: PLC0415 - imports all of the service
+    from app.application import application  # noqa: PLC0415 - imports all of the service
     from app.settings import load  # noqa: PLC0415 - likewise
 
     return application(settings or load(os.environ).settings)

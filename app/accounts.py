@@ -13,16 +13,18 @@ from app.hidden import Hidden
 from app.identifiers import new_session_id
 from app.issuing import Issuer, Session
 from app.opening import Opener, wrapped_key
-from app.proving import Proving
+from app.proving import Proved, Proving
 from app.registration import Registration
 from app.sessions import Bearer
 from app.throttle import RegistrationBudget, SourceBudget
 from app.vault import Ring, name_mac
 from domain import commands, user_id, user_secret
 from domain.errors import RegistrationClosed
+from domain.events import LoggedInBy
 from domain.policy import Policy
 from domain.refresh_token import format_refresh_token
 from domain.stream import actor_of
+from domain.user_key import is_user_key
 from projections.user_directory import CredentialRow
 
 
@@ -30,6 +32,13 @@ class Tokens(Hidden, frozen=True):
     """What a login gives."""
 
     access_token: str
+    refresh_token: str
+
+
+class LoggedIn(Hidden, frozen=True):
+    """What a login at a page gives: whose it is, and what the browser keeps."""
+
+    user_key: str
     refresh_token: str
 
 
@@ -79,17 +88,28 @@ class Accounts:
         What can't be a secret is an `InvalidRequest`, before anything is done.
         """
         prepared = user_secret.prepare(secret)
-        row, network = await self._proving.by_key(user_key, prepared, caller)
-        await self._issuer.keys.at(row.store_generation)
-        session_id = new_session_id()
-        command = commands.StartSession(row.user_key, session_id, "secret", row.secret_version)
-        rows = network.logged_in(row.user_key, self._clock())
-        meta = caller.meta(actor_of(row.user_key))
-        recorded = await self._dispatcher.dispatch(command, meta, rows)
-        started_at = recorded[-1].time
-        session = self._session(row, session_id, started_at)
+        proved = await self._proving.by_key(user_key, prepared, caller)
+        await self._issuer.keys.at(proved.row.store_generation)
+        session_id, started_at = await self._start(proved, "secret", caller)
+        session = self._session(proved.row, session_id, started_at)
         access_token, _ = self._issuer.issue(session, self._clock())
         return Tokens(access_token, format_refresh_token(session_id, 1, self._ring.refresh))
+
+    async def log_in(self, who: str, secret: str, caller: Caller) -> LoggedIn:
+        """A new session for pages, of whoever has this user_key or this name.
+
+        Raises as `authenticate` does, and `InvalidRequest` for what can't be a name.
+        """
+        if is_user_key(who):
+            prepared = user_secret.prepare(secret)
+            proved = await self._proving.by_key(who, prepared, caller)
+        else:
+            mac = name_mac(self._ring, user_id.prepare(who))
+            prepared = user_secret.prepare(secret)
+            proved = await self._proving.by_name(mac, prepared, caller)
+        session_id, _ = await self._start(proved, "page", caller)
+        token = format_refresh_token(session_id, 1, self._ring.refresh)
+        return LoggedIn(proved.row.user_key, token)
 
     async def find_user_key(self, name: str, secret: str, caller: Caller) -> str:
         """The key of somebody who knows name and secret; raises as `authenticate` does."""
@@ -124,6 +144,15 @@ class Accounts:
         row = (await self._proving.by_key(bearer.user_key, prepared, caller)).row
         command = commands.EraseOneself(row.user_key, row.secret_version)
         await self._dispatcher.dispatch(command, caller.meta(actor_of(row.user_key)))
+
+    async def _start(self, proved: Proved, by: LoggedInBy, caller: Caller) -> tuple[str, int]:
+        """The new session's id, and when it began in µs."""
+        row, session_id = proved.row, new_session_id()
+        command = commands.StartSession(row.user_key, session_id, by, row.secret_version)
+        rows = proved.network.logged_in(row.user_key, self._clock())
+        meta = caller.meta(actor_of(row.user_key))
+        recorded = await self._dispatcher.dispatch(command, meta, rows)
+        return session_id, recorded[-1].time
 
     def _session(self, row: CredentialRow, session_id: str, started_at: int) -> Session:
         """The new session, with what the user might do when the secret was looked at.

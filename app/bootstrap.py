@@ -30,11 +30,13 @@ from app.failed_logins import FailedLogins
 from app.following import Following
 from app.grants import Grants
 from app.hash_parameters import HashParameters
+from app.heartbeats import Heartbeats
 from app.introspection import Introspection
 from app.issuing import Issuer
 from app.lookup import Lookup, lookup_of
 from app.metrics import Metrics
 from app.opening import Opener
+from app.page_sessions import PageSessions
 from app.passwords import HashPool
 from app.proving import Proving
 from app.readiness import Readiness
@@ -88,6 +90,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     service_sessions: ServiceSessions
     recognition: Recognition
     sessions: Sessions
+    page_sessions: PageSessions
     introspection: Introspection
     administration: Administration
     directory: Directory
@@ -98,6 +101,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     revocation_streams: Streams
     event_pages: EventPages
     event_feed: EventFeed
+    heartbeats: Heartbeats
     live_streams: Streams
     reading: Reading
     following: Following
@@ -215,10 +219,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         ending.push_async_callback(event_feed.close)
 
         streams = Streams(REVOCATION_STREAMS)
-        metrics.watch(metrics.hash_queue, lambda: pool.queue_length)
-        metrics.watch(metrics.command_queue, lambda: dispatcher.waiting)
-        metrics.watch(metrics.revocation_streams, lambda: streams.count)
-        metrics.watch(metrics.key_age, lambda: keys.age(now()))
+        _watch(metrics, pool, dispatcher, streams, keys)
         dispatch = dispatcher.dispatch
         # Lists are read by another thread, and seldom.
         opener, reader = Opener(store.vault), Opener(store.vault, remembered=0)
@@ -239,6 +240,28 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             ring.network,
             now,
         )
+        accounts = Accounts(
+            dispatcher,
+            issuer,
+            opener,
+            proving,
+            registration,
+            RegistrationBudget(settings.registrations_per_hour, keeper),
+            sources,
+            policy,
+            ring,
+            now,
+        )
+        refresh_tokens = RefreshTokens(
+            lookup,
+            dispatcher,
+            grants,
+            uses,
+            policy,
+            ring.refresh,
+            now,
+            always_rotate=settings.refresh_rotation == "always",
+        )
         service = Service(
             settings=settings,
             store=store,
@@ -249,28 +272,9 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             opener=opener,
             pool=pool,
             proving=proving,
-            accounts=Accounts(
-                dispatcher,
-                issuer,
-                opener,
-                proving,
-                registration,
-                RegistrationBudget(settings.registrations_per_hour, keeper),
-                sources,
-                policy,
-                ring,
-                now,
-            ),
-            refresh_tokens=RefreshTokens(
-                lookup,
-                dispatcher,
-                grants,
-                uses,
-                policy,
-                ring.refresh,
-                now,
-                always_rotate=settings.refresh_rotation == "always",
-            ),
+            accounts=accounts,
+            refresh_tokens=refresh_tokens,
+            page_sessions=PageSessions(accounts, refresh_tokens, opener, policy),
             service_sessions=ServiceSessions(lookup, dispatch, grants, proving, uses, policy, now),
             recognition=recognition,
             sessions=Sessions(lookup, dispatch, recognition, opener),
@@ -284,6 +288,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             revocation_streams=streams,
             event_pages=EventPages(reading, store.vault),
             event_feed=event_feed,
+            heartbeats=Heartbeats(lookup.head, stopping),
             live_streams=Streams(LIVE_STREAMS),
             reading=reading,
             following=following,
@@ -296,6 +301,16 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         upkeep = asyncio.create_task(_keep_up(service, failed_logins, hash_parameters))
         ending.push_async_callback(_stopped, upkeep)
         yield service
+
+
+def _watch(
+    metrics: Metrics, pool: HashPool, dispatcher: Dispatcher, streams: Streams, keys: KeyRing
+) -> None:
+    """What is measured when somebody asks."""
+    metrics.watch(metrics.hash_queue, lambda: pool.queue_length)
+    metrics.watch(metrics.command_queue, lambda: dispatcher.waiting)
+    metrics.watch(metrics.revocation_streams, lambda: streams.count)
+    metrics.watch(metrics.key_age, lambda: keys.age(now()))
 
 
 def _pool(settings: Settings, metrics: Metrics) -> HashPool:

@@ -85,21 +85,29 @@ class RefreshTokens:
         With `user_key` the token must be that user's, and `scope` narrows the access token:
         raises `InvalidScope`.
         """
-        token = parse(text)
-        if token is None or not is_genuine(token, self._refresh_key):
-            raise InvalidToken
+        token = self._genuine(text)
         rotate = rotate or self._always_rotate
-        for left in reversed(range(MAX_TRIES)):
-            found = await self._row(token)
-            if token.generation == found.generation:
-                # Else first whether it is reuse, whatever is asked for with it.
-                _check_asked(found, user_key, scope)
-            row = await self._passed(found, token, caller, rotate=rotate, last=not left)
-            if row is not None:
-                _check_asked(row, user_key, scope)
-                granted = await self._grants.grant(row, scope)
-                return self._refreshed(row, token, granted, rotate=rotate)
-        raise Unavailable
+        row = await self._good(token, caller, rotate=rotate, user_key=user_key, scope=scope)
+        granted = await self._grants.grant(row, scope)
+        return self._refreshed(row, token, granted, rotate=rotate)
+
+    async def use(self, text: str, caller: Caller) -> TokenRow:
+        """The session of a token that is used without a grant, as by pages; never rotates.
+
+        Recorded as any use is, reuse too; raises `InvalidToken`.
+        """
+        return await self._good(self._genuine(text), caller)
+
+    async def check(self, text: str) -> TokenRow:
+        """The session of a token that is the newest of it, and records nothing.
+
+        Raises `InvalidToken`.
+        """
+        token = self._genuine(text)
+        row = await self._row(token)
+        if token.generation != row.generation:
+            raise InvalidToken(reason="retired")
+        return row
 
     async def revoke(self, text: str, caller: Caller, *, user_key: str | None = None) -> None:
         """End the session of a refresh token, of any of its generations; else do nothing.
@@ -115,6 +123,33 @@ class RefreshTokens:
         if user_key not in {None, row.user_key}:
             return
         await self._dispatch(commands.EndSession(row.user_key, token.session_id, "owner"), caller)
+
+    def _genuine(self, text: str) -> RefreshToken:
+        token = parse(text)
+        if token is None or not is_genuine(token, self._refresh_key):
+            raise InvalidToken
+        return token
+
+    async def _good(
+        self,
+        token: RefreshToken,
+        caller: Caller,
+        *,
+        rotate: bool = False,
+        user_key: str | None = None,
+        scope: str | None = None,
+    ) -> TokenRow:
+        """The session of a good token, once what is worth a record is recorded."""
+        for left in reversed(range(MAX_TRIES)):
+            found = await self._row(token)
+            if token.generation == found.generation:
+                # Else first whether it is reuse, whatever is asked for with it.
+                _check_asked(found, user_key, scope)
+            row = await self._passed(found, token, caller, rotate=rotate, last=not left)
+            if row is not None:
+                _check_asked(row, user_key, scope)
+                return row
+        raise Unavailable
 
     async def _row(self, token: RefreshToken) -> TokenRow:
         """The token's session, which holds now; raises `InvalidToken`."""

@@ -133,7 +133,7 @@ class Nursery:
 
 def main(descriptor: int) -> None:
     """Bear whom one is asked for, and tell how each ended, until nobody can ask any more."""
-    from app.http.application import application  # noqa: PLC0415 - what is done once, for all
+    from app.application import application  # noqa: PLC0415 - what is done once, for all
     from app.settings import load  # noqa: PLC0415
     from tests import server  # noqa: PLC0415
 

@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from app import argon2id, revocation_feed, server
-from app.http.application import application
+from app.application import application
 from app.http.form import FormRequest
 from app.readiness import Check
 from app.settings import SettingsError, load

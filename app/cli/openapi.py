@@ -6,9 +6,9 @@ import json
 
 import rich_click as click
 
+from app.application import application
 from app.cli import output
 from app.cli.access import read_settings
-from app.http.application import application
 from app.http.description import describe
 
 

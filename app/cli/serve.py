@@ -8,13 +8,13 @@ import rich_click as click
 import structlog
 
 from app import logs, master_key, server
+from app.application import application
 from app.cli import ending, failure
 from app.cli.access import Access, check_release, makes_key, open_with, read_settings
 from app.cli.administering import directory_of
 from app.cli.holding import held
 from app.cli.pooler import check_pooler
 from app.clock import now
-from app.http.application import application
 from app.paging import Part
 
 if TYPE_CHECKING:

@@ -87,6 +87,8 @@ _IF_NONE_MATCH: Final = {
 }
 _AS_LINES: Final = {"listEvents": ("EventPage", "EventItem")}
 """What is a page, or on demand lines of its items: the components."""
+_AS_PAGE: Final = frozenset({"explainError"})
+"""What a browser gets as a page."""
 _SAME_USER: Final = {"user_key": "$request.path.user_key"}
 _LOGGED_IN: Final = {
     "user_key": "$response.body#/user_key",
@@ -126,6 +128,9 @@ def describe(app: Litestar) -> Json:
         asked.update(_describe_request(operation))
         if operation["operationId"] in _AS_LINES:
             _describe_lines(operation, *_AS_LINES[operation["operationId"]])
+        if operation["operationId"] in _AS_PAGE:
+            content = {kind: {"schema": {"type": "string"}} for kind in ("text/html", "text/plain")}
+            operation["responses"]["200"]["content"] = content
         problems.update(_describe_answers(handler, operation))
     schemas = components["schemas"]
     del schemas["Problem"]

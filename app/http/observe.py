@@ -32,15 +32,14 @@ REFUSAL: Final = "gatebook.refusal"
 
 _CSP: Final = b"content-security-policy"
 _CACHE: Final = b"cache-control"
-_ALWAYS: Final = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-)
+_REFERRER: Final = b"referrer-policy"
+_ALWAYS: Final = ((b"x-content-type-options", b"nosniff"),)
 _UNLESS_SAID: Final = (
     (_CSP, b"default-src 'none'; frame-ancestors 'none'"),
+    (_REFERRER, b"no-referrer"),
     (_CACHE, b"no-store"),
 )
-_OF_SOME: Final = frozenset({_CSP, _CACHE, b"allow"})
+_OF_SOME: Final = frozenset({_CSP, _REFERRER, _CACHE, b"allow"})
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 _HEAD: Final = "gatebook.head"

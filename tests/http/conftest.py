@@ -11,8 +11,8 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from app.application import application
 from app.bootstrap import Service
-from app.http.application import application
 from app.settings import load
 from tests.http.asking import Asking
 from tests.http.people import WAIT, People

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.http.application import application
+from app.application import application
 from app.http.cors import Cors
 from app.settings import load
 from tests.http.steps import ISSUER, SECRET

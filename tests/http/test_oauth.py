@@ -182,7 +182,7 @@ def test_another_method_is_refused_as_oauth_tells_it(api, method: str, path: str
 def test_what_is_no_endpoint_of_oauth_is_a_problem(api) -> None:
     problem(api.post("/oauth/nothing", data={"token": "a"}), 404, "not_found")
     problem(api.get("/oauth"), 404, "not_found")
-    problem(api.get("/register"), 405, "method_not_allowed")
+    problem(api.get("/authenticate"), 405, "method_not_allowed")
 
 
 def test_what_only_oauth_has_a_word_for_is_counted_too(api) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from app.http.application import application
+from app.application import application
 from app.http.description import describe
 from app.http.problem import BY_CODE
 from app.settings import load

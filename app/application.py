@@ -12,6 +12,8 @@ from typing import Final
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
+from litestar.router import Router
+from litestar.types import RouteHandlerMapItem, RouteHandlerType
 
 from app import logs
 from app.bootstrap import Service, running
@@ -20,13 +22,11 @@ from app.http.account import AccountController
 from app.http.answer import StructResponse
 from app.http.body import MAX_BODY, StrictRequest
 from app.http.cors import Cors
-from app.http.error import ErrorController
 from app.http.event import EventController
 from app.http.key import KeyController
 from app.http.me import MeController
 from app.http.metadata import MetadataController
 from app.http.oauth import OAuthController
-from app.http.oauth_error import answer_anywhere
 from app.http.observe import Observed
 from app.http.operation import OperationController
 from app.http.projection import ProjectionController
@@ -34,6 +34,8 @@ from app.http.revocation import RevocationController
 from app.http.session import SessionController
 from app.http.user import UserController
 from app.settings import Settings
+from app.web.controllers import CONTROLLERS as PAGES
+from app.web.refusal import answer_anywhere
 
 CONTROLLERS: Final = (
     AccountController,
@@ -47,8 +49,34 @@ CONTROLLERS: Final = (
     OAuthController,
     MetadataController,
     OperationController,
-    ErrorController,
+    *PAGES,
 )
+
+
+class _App(Litestar):
+    """Takes several controllers at one path, as of a page and of what programs send there.
+
+    The framework answers OPTIONS for each of them alone, and finds that there are two.
+    """
+
+    @classmethod
+    def get_route_handler_map(
+        cls, value: RouteHandlerType | Router
+    ) -> dict[str, RouteHandlerMapItem]:
+        """Of what is added: without OPTIONS, which is made anew of all that a path takes."""
+        return _without_options(super().get_route_handler_map(value))
+
+    @property
+    def route_handler_method_map(self) -> dict[str, RouteHandlerMapItem]:
+        """Of what is there: likewise."""
+        return _without_options(super().route_handler_method_map)
+
+
+def _without_options(found: dict[str, RouteHandlerMapItem]) -> dict[str, RouteHandlerMapItem]:
+    return {
+        path: {method: handler for method, handler in handlers.items() if method != "OPTIONS"}
+        for path, handlers in found.items()
+    }
 
 
 def application(
@@ -64,7 +92,7 @@ def application(
                 on_start(service)
             yield
 
-    app = Litestar(
+    app = _App(
         route_handlers=CONTROLLERS,
         lifespan=[lifespan],
         request_class=StrictRequest,

@@ -1,0 +1,26 @@
+"""Every controller of pages, in the order in which they were thought of.
+
+Whoever adds a page adds its controller here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.web.account import AccountPages
+from app.web.asset import AssetController
+from app.web.error import ErrorController
+from app.web.guide import GuideController
+from app.web.live import LiveController
+from app.web.login import LoginController
+from app.web.register import RegisterController
+
+CONTROLLERS: Final = (
+    GuideController,
+    RegisterController,
+    LoginController,
+    AccountPages,
+    ErrorController,
+    LiveController,
+    AssetController,
+)

@@ -1,0 +1,177 @@
+"""A browser, and windows of it that keep account of what must not happen in them.
+
+A request to another host, something that the page's policy forbids, an error in a script, and a
+status that the test doesn't expect: each is a fault. Knows no page.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.oauth_clients import on_node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
+CHROMIUM: Final = Path("/usr/bin/chromium")
+"""Debian's."""
+SHOTS: Final = Path(__file__).parent / "shots"
+"""What pages look like; none of it is kept in the repository."""
+WIDE: Final = 1280
+NARROW: Final = 320
+WAIT_MS: Final = 30_000
+"""Only ever spent when a test fails."""
+
+_STATUS: Final = re.compile(r"the server responded with a status of (\d{3})")
+_LOST: Final = re.compile(r"net::ERR_")
+_TELL: Final = """
+document.addEventListener("securitypolicyviolation", (report) => {
+  console.error(`CSP: ${report.violatedDirective} ${report.blockedURI}`);
+});
+"""
+
+
+def lack_browser() -> None:
+    """Skip, loudly, where there is none; in CI fail."""
+    if not os.access(CHROMIUM, os.X_OK):
+        on_node.lack("The pages were", f"there is no {CHROMIUM} here")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser that runs."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - seconds, where it is needed
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+class Window:
+    """A page in a context of its own, or beside another one with the same cookies."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.origin = origin
+        self.faults: list[str] = []
+        self.expected: set[str] = set()
+        """Statuses that the test provokes."""
+        self.may_be_cut_off = False
+        """Whether the test stops the service."""
+        page.set_default_timeout(WAIT_MS)
+        page.on("request", self._requested)
+        page.on("console", self._told)
+        page.on("pageerror", lambda error: self.faults.append(f"an error: {error}"))
+        page.add_init_script(_TELL)
+
+    def go(self, path: str) -> Page:
+        """Open a page of the service."""
+        self.page.goto(f"{self.origin}{path}")
+        return self.page
+
+    def press(self, name: str) -> None:
+        """Press the button of this name in the page's main part."""
+        self.page.locator("main").get_by_role("button", name=name, exact=True).click()
+
+    def beside(self) -> Window:
+        """Another window of the same browser."""
+        other = Window(self.page.context.new_page(), self.origin)
+        other.faults = self.faults
+        return other
+
+    def shot(self, name: str) -> None:
+        """Keep what it looks like."""
+        SHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+    def violations(self) -> list[str]:
+        """What axe finds, each with the elements that it is about."""
+        # By the debugger's own protocol: the page's policy stays as it is.
+        debugger = self.page.context.new_cdp_session(self.page)
+        debugger.send("Runtime.evaluate", {"expression": axe()})
+        found: Any = debugger.send(
+            "Runtime.evaluate",
+            {
+                "expression": "axe.run(document, {preload: false})"
+                ".then((found) => JSON.stringify(found.violations.map("
+                "(each) => `${each.id}: ${each.nodes.map((node) => node.html).join(' ')}`)))",
+                "awaitPromise": True,
+                "returnByValue": True,
+            },
+        )
+        debugger.detach()
+        return list(json.loads(found["result"]["value"]))
+
+    def sticks_out(self) -> bool:
+        """Whether one has to scroll sideways."""
+        return bool(
+            self.page.evaluate(
+                "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            )
+        )
+
+    def _requested(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.origin}/", "data:", "about:")):
+            self.faults.append(f"a request elsewhere: {request.url}")
+
+    def _told(self, message: ConsoleMessage) -> None:
+        if message.type not in {"error", "warning"}:
+            return
+        status = _STATUS.search(message.text)
+        if status is not None and status[1] in self.expected:
+            return
+        if self.may_be_cut_off and _LOST.search(message.text):
+            return
+        self.faults.append(f"{message.type}: {message.text}")
+
+
+class Browsing:
+    """Opens windows at a service; whatever is wrong in any of them is known in the end."""
+
+    def __init__(self, browser: Browser, origin: str) -> None:
+        self._browser = browser
+        self._origin = origin
+        self._contexts: list[BrowserContext] = []
+        self._windows: list[Window] = []
+
+    def window(
+        self,
+        *,
+        width: int = WIDE,
+        dark: bool = False,
+        javascript: bool = True,
+        origin: str | None = None,
+    ) -> Window:
+        """A window of a browser that knows nothing yet."""
+        context = self._browser.new_context(
+            viewport={"width": width, "height": 800},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=javascript,
+            reduced_motion="reduce",
+        )
+        self._contexts.append(context)
+        opened = Window(context.new_page(), origin or self._origin)
+        self._windows.append(opened)
+        return opened
+
+    def close(self) -> list[str]:
+        """Close all windows; what was wrong."""
+        for context in self._contexts:
+            context.close()
+        return [fault for each in self._windows for fault in each.faults]
+
+
+def axe() -> str:
+    """The source of axe-core, from where it is installed."""
+    return files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")

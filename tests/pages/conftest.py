@@ -1,0 +1,62 @@
+"""A service that runs, a browser, and windows of it at the service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.pages import browsing
+from tests.pages.browsing import Browsing
+from tests.pages.visits import Visit
+from tests.running import running, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One for all tests of a process; each has windows of its own."""
+    browsing.lack_browser()
+    with browsing.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service with a store of its own, which a module's tests share."""
+    path = tmp_path_factory.mktemp("pages") / "gatebook.db"
+    with running(settings(f"sqlite:///{path}")) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture
+def browse(chromium: Browser, origin: str) -> Iterator[Browsing]:
+    """Windows at the service, in which nothing may be wrong."""
+    opened = Browsing(chromium, origin)
+    yield opened
+    assert opened.close() == []
+
+
+@pytest.fixture
+def stranger(origin: str) -> Iterator[Visit]:
+    """Somebody without a browser, whom nobody knows."""
+    with Visit(origin) as visit:
+        yield visit
+
+
+@pytest.fixture
+def ada(stranger: Visit) -> Visit:
+    """Somebody who has registered."""
+    stranger.register()
+    return stranger
+
+
+@pytest.fixture
+def visit(ada: Visit) -> Visit:
+    """Somebody who has logged in."""
+    assert ada.log_in().status_code == 303
+    return ada

@@ -1,0 +1,77 @@
+"""The light at the foot of every page: honest about whether the service is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.pages.browsing import Browsing
+from tests.running import running, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page, Route
+
+
+def wait_for(page: Page, state: str) -> None:
+    page.locator("#live-state", has_text=state).wait_for()
+
+
+def test_it_is_loading_until_the_service_is_heard(browse: Browsing) -> None:
+    window = browse.window()
+    held: list[Route] = []
+    window.page.route("**/web/live", lambda route: held.append(route))  # noqa: PLW0108 - it is marked
+    page = window.go("/")
+    light = page.locator("#live-state")
+    assert light.inner_text() == "loading"
+    assert light.get_attribute("role") == "status"
+    assert light.get_attribute("aria-live") == "polite"
+    while not held:
+        page.evaluate("new Promise(requestAnimationFrame)")
+    held[0].continue_()
+    wait_for(page, "Connected!")
+    page.get_by_text("events").last.wait_for()
+
+
+def test_it_tells_of_a_restart(chromium: Browser, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/gatebook.db"
+    with running(settings(url)) as server:
+        port = str(server.port)
+        browsing = Browsing(chromium, f"http://127.0.0.1:{port}")
+        window = browsing.window()
+        page = window.go("/register")
+        wait_for(page, "Connected!")
+        window.may_be_cut_off = True
+        assert server.stop() == 0
+        wait_for(page, "Reconnecting…")
+        assert not page.locator("#live-head").inner_text()
+    with running(settings(url, PORT=port)):
+        wait_for(page, "Connected!")
+        assert browsing.close() == []
+
+
+def test_a_service_that_stands_still_is_not_connected(chromium: Browser, tmp_path: Path) -> None:
+    """The connection is there all the time: only nothing comes."""
+    with running(settings(f"sqlite:///{tmp_path}/gatebook.db")) as server:
+        browsing = Browsing(chromium, f"http://127.0.0.1:{server.port}")
+        window = browsing.window()
+        page = window.go("/")
+        wait_for(page, "Connected!")
+        window.may_be_cut_off = True
+        server.pause()
+        wait_for(page, "Reconnecting…")
+        server.go_on()
+        wait_for(page, "Connected!")
+        assert browsing.close() == []
+
+
+def test_a_page_that_has_no_stream_says_so(browse: Browsing) -> None:
+    """A source has four of them: a fifth page is not connected, until another one is closed."""
+    windows = [browse.window() for _ in range(5)]
+    for window in windows[:4]:
+        wait_for(window.go("/"), "Connected!")
+    windows[4].expected = {"429"}
+    last = windows[4].go("/")
+    wait_for(last, "Reconnecting…")
+    windows[0].page.close()
+    wait_for(last, "Connected!")

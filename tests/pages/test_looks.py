@@ -1,0 +1,100 @@
+"""What every page looks like: to be seen, and to be used by everybody, at any width and shade."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.http.steps import SECRET
+from tests.pages.browsing import NARROW, WIDE, Browsing, Window
+from tests.pages.visits import new_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STRANGERS = {
+    "start": "/",
+    "register": "/register",
+    "login": "/login",
+    "problem": "/errors/invalid_token",
+    "nothing": "/account/nothing",
+}
+OF_ONESELF = {
+    "account": "/account",
+    "history": "/account/history",
+    "secret": "/account/secret",
+    "erase": "/account/erase",
+    "done": "/account?done=secret",
+}
+LOOKS = [(NARROW, False), (NARROW, True), (WIDE, False), (WIDE, True)]
+
+
+def check(window: Window, name: str) -> None:
+    """Nothing is in anybody's way; a picture is kept."""
+    shade = window.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    width = window.page.viewport_size["width"]
+    window.page.locator("#live[data-state=connected]").wait_for()
+    window.shot(f"{name}-{width}-{'dark' if shade else 'light'}")
+    assert window.violations() == [], name
+    assert not window.sticks_out(), name
+
+
+def steps(window: Window) -> Iterator[str]:
+    """From a stranger to somebody who is logged in, past what can go wrong."""
+    for name, path in STRANGERS.items():
+        window.expected = {"404"} if name == "nothing" else set()
+        window.go(path)
+        yield name
+    window.expected = {"400", "401"}
+    page, user_id = window.go("/register"), new_name()
+    page.fill("#user_id", user_id)
+    page.fill("#user_secret", "short")
+    window.press("Register")
+    page.locator("#user_secret-error").wait_for()
+    yield "register-refused"
+    page.fill("#user_secret", SECRET)
+    window.press("Register")
+    page.locator("#user-key").wait_for()
+    yield "registered"
+    page.fill("#user_secret", f"not {SECRET}")
+    window.press("Log in")
+    page.get_by_role("alert").wait_for()
+    yield "login-refused"
+    page.fill("#user_secret", SECRET)
+    window.press("Log in")
+    page.wait_for_url("**/account")
+    for name, path in OF_ONESELF.items():
+        window.go(path)
+        yield name
+    page.goto(f"{window.origin}/account/erase")
+    page.fill("#user_secret", SECRET)
+    window.press(f"Erase {user_id}")
+    page.get_by_role("heading", name="You are erased").wait_for()
+    yield "erased"
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_no_page_is_in_anybody_s_way(browse: Browsing, width: int, dark: bool) -> None:
+    window = browse.window(width=width, dark=dark)
+    seen = []
+    for name in steps(window):
+        check(window, name)
+        seen.append(name)
+    assert len(set(seen)) == len(seen) == len(STRANGERS) + len(OF_ONESELF) + 4
+
+
+def test_what_axe_finds_is_told(browse: Browsing) -> None:
+    """The control: a field without a name, and text that nobody can read."""
+    window = browse.window()
+    page = window.go("/register")
+    page.evaluate("document.querySelector('label').remove()")
+    page.evaluate("document.querySelector('main p').style.color = 'rgb(200, 205, 202)'")
+    found = window.violations()
+    assert {each.split(":")[0] for each in found} >= {"label", "color-contrast"}
+
+
+def test_a_page_without_scripts_has_no_light_that_pretends(browse: Browsing) -> None:
+    page = browse.window(javascript=False).go("/")
+    assert page.get_by_role("heading", level=1).is_visible()
+    assert not page.get_by_text("loading").is_visible()
