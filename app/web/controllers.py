@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from app.web.account import AccountPages
+from app.web.admin.controllers import ADMINISTRATION
 from app.web.asset import AssetController
 from app.web.error import ErrorController
 from app.web.guide import GuideController
@@ -20,6 +21,7 @@ CONTROLLERS: Final = (
     RegisterController,
     LoginController,
     AccountPages,
+    *ADMINISTRATION,
     ErrorController,
     LiveController,
     AssetController,
