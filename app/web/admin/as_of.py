@@ -20,7 +20,7 @@ _MEMBERS: Final = (
     ("registered_at", "Registered"),
     ("last_login_at", "Last login"),
     ("live_sessions", "Live sessions"),
-    ("secret_version", "Secret, number"),
+    ("secret_version", "Secret version"),
 )
 _LATEST: Final = 0
 
