@@ -23,6 +23,7 @@ from tests.benchmarks import (
     bench_authenticate,
     bench_idle,
     bench_log,
+    bench_pages,
     bench_refresh,
     client,
     empty,
@@ -363,3 +364,10 @@ def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[st
         main(["refresh", "speed"])
     assert ended.value.code == 2
     assert "speed: there are refresh, authenticate, tokens, verifying" in capsys.readouterr().err
+
+
+def test_every_page_is_measured() -> None:
+    found = bench_pages.run(quick=True)
+    assert {each.path for each in found} == {*bench_pages.STRANGERS, *bench_pages.OF_ONESELF}
+    assert all(each.ms.least > 0 for each in found)
+    assert "at most 20" in found[0].lines()[0]

@@ -22,6 +22,7 @@ from tests.benchmarks import (
     bench_authenticate,
     bench_idle,
     bench_log,
+    bench_pages,
     bench_refresh,
     bench_tokens,
     bench_verifying,
@@ -35,7 +36,7 @@ from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.load import Generator, LoadError
 from tests.benchmarks.machine import Machine
 
-NAMES: Final = ("refresh", "authenticate", "tokens", "verifying", "log", "idle")
+NAMES: Final = ("refresh", "authenticate", "tokens", "verifying", "log", "idle", "pages")
 
 _TOKEN_ROUNDS: Final = 25
 _TOKEN_ROUNDS_QUICK: Final = 6
@@ -52,6 +53,7 @@ class Report(msgspec.Struct):
     verifying: list[bench_verifying.Verifying] = msgspec.field(default_factory=list)
     log: LogFigures | None = None
     idle: list[bench_idle.Idle] = msgspec.field(default_factory=list)
+    pages: list[bench_pages.PageCost] = msgspec.field(default_factory=list)
     failures: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -105,6 +107,10 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
     if name == "idle":
         report.idle += bench_idle.run(quick=report.quick)
         _say([line for each in report.idle for line in each.lines()])
+        return
+    if name == "pages":
+        report.pages += bench_pages.run(quick=report.quick)
+        _say([line for each in report.pages for line in each.lines()])
         return
     runs = {"refresh": bench_refresh.run, "authenticate": bench_authenticate.run}
     comparisons: Iterator[Comparison] = runs[name](generator, quick=report.quick)

@@ -67,6 +67,8 @@ class Window:
         self.faults: list[str] = []
         self.expected: set[str] = set()
         """Statuses that the test provokes."""
+        self.elsewhere = origin
+        """Another origin, whose page the test shows."""
         self.may_be_cut_off = False
         """Whether the test stops the service."""
         page.set_default_timeout(WAIT_MS)
@@ -122,7 +124,8 @@ class Window:
         )
 
     def _requested(self, request: Request) -> None:
-        if not request.url.startswith((f"{self.origin}/", "data:", "about:")):
+        known = (f"{self.origin}/", f"{self.elsewhere}/", "data:", "about:")
+        if not request.url.startswith(known):
             self.faults.append(f"a request elsewhere: {request.url}")
 
     def _told(self, message: ConsoleMessage) -> None:

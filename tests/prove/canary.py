@@ -1,8 +1,9 @@
 """What must never be seen is planted everywhere, and then everything is searched for it.
 
 Secrets, names, tokens, addresses and user agents go in through every operation of the OpenAPI
-description, in every part of a request, right and wrong; they must be in no log line, no refusal,
-no metric and no byte of the database. Security rules 19, 20 and 30.
+description and every form of a page, in every part of a request, right and wrong; they
+must be in no log line, no refusal, no metric and no byte of the database. Security rules 19, 20
+and 30.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.prove.described import OPERATIONS, Operation
 from tests.prove.flock import ADDRESS, ANSWER, DATABASE, LOG, METRIC, PART, REFUSAL, Flock
+from tests.prove.planted_in_pages import gaps_in_pages, use_pages
 from tests.prove.planted_nearly import use_nearly_rightly
 from tests.prove.planted_rightly import basic, gaps, use_rightly
 from tests.prove.planted_wrongly import FORM, Setting, plant, strays, use_wrongly
@@ -50,7 +52,7 @@ _DISGUISES: Final[Mapping[str, Callable[[str], bytes]]] = {
 def prove(url: str, count: int) -> Tally:
     """Let a flock of canaries out `count` times, then search everything once."""
     tally, flock = Tally(), Flock()
-    for gap in gaps():
+    for gap in (*gaps(), *gaps_in_pages()):
         tally.wrong(gap)
     log_format = "json" if url.startswith(SQLITE) else "console"
     told = {"LOG_FORMAT": log_format, "TRUSTED_PROXIES": TRUSTED, "CORS_ORIGINS": ORIGIN}
@@ -94,6 +96,7 @@ async def _let_out(port: int, url: str, flock: Flock, count: int, tally: Tally) 
                     here = await who.again(admin), await who.again(plain)
                     setting = Setting(*here, setting.victim)
             await use_nearly_rightly(who, setting.admin, tally)
+            await use_pages(who, tally)
             for wish in strays(flock.new):
                 await plant(who, wish)
         tally.tried += 1
@@ -132,6 +135,8 @@ def _check_the_list(tally: Tally) -> None:
         strange = Operation(method, "/healthz", (), queries, (), {}, {}, secured=False)
         noticed = list(gaps([*OPERATIONS, strange])) == [gap]
         tally.control(f"an operation that is not planted at: {strange}", noticed=noticed)
+    noticed = [*gaps_in_pages({"/web/new"})] == ["POST /web/new: nothing is planted in this form"]
+    tally.control("a form that nothing is planted in", noticed=noticed)
 
 
 def _check_the_database(url: str, tally: Tally) -> None:

@@ -152,7 +152,8 @@ class Client:
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *rest = head.split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in rest if line)
+        lines = (line.split(": ", 1) for line in rest if line)
+        headers = {name.lower(): value for name, value in lines}
         content = await reader.readexactly(int(headers.get("content-length", 0)))
         if headers.get("connection") == "close":
             await self.close()

@@ -118,8 +118,12 @@ class Planter(Client):
 
     def _note(self, answer: Answer) -> None:
         head = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
-        kept = self.flock.answers if answer.status < 400 else self.flock.refusals
-        kept.append(head.encode() + b"\n" + answer.body)
+        told = self.flock.answers if answer.status < 400 else self.flock.refusals
+        told.append(head.encode() + b"\n" + answer.body)
+        kept = answer.headers.get("set-cookie", "").partition("gbr_")[2]
+        if kept[:1].isalnum():
+            secret = f"gbr_{kept}"[ISSUED : ISSUED + 43]
+            self.flock.issued(secret, "a cookie's secret part")
         if answer.status == 200 and b'_token":"' in answer.body:
             members = json.loads(answer.body)
             if "refresh_token" in members:

@@ -1,0 +1,103 @@
+"""What a page costs the service: processor time for each, asked again and again on one connection.
+
+One service process with its default settings, on SQLite; pages of somebody who is logged in are
+asked with the cookie.
+"""
+
+from __future__ import annotations
+
+import http.client
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from tests.benchmarks.figures import Summary, summary
+from tests.benchmarks.processes import SERVICE, serving, settings
+from tests.benchmarks.processor import cpu_seconds
+
+TURNS: Final = 5
+ASKED: Final = 200
+QUICK_TURNS: Final = 2
+QUICK_ASKED: Final = 60
+MOST_MS: Final = 20.0
+STRANGERS: Final = ("/", "/register", "/login", "/errors/invalid_token")
+OF_ONESELF: Final = ("/account", "/account/history", "/account/secret")
+
+_CHEAP: Final = {"GATEBOOK_HASH_MEMORY_KIB": "8", "GATEBOOK_HASH_TIME": "1"}
+_SECRET: Final = "walnut orbit teacup"
+
+
+class PageCost(msgspec.Struct, frozen=True):
+    """Milliseconds of processor time a page."""
+
+    path: str
+    ms: Summary
+
+    def lines(self) -> list[str]:
+        """For people."""
+        each = self.ms
+        mark = "" if each.median <= MOST_MS else ", MISSED"
+        spread = f"({each.least:.2f} to {each.most:.2f}, n = {each.n}; at most {MOST_MS:.0f}{mark})"
+        return [f"A page, ms of CPU: {each.median:.2f} {spread} {self.path}"]
+
+
+def run(*, quick: bool) -> list[PageCost]:
+    """Measure every page."""
+    turns, asked = (QUICK_TURNS, QUICK_ASKED) if quick else (TURNS, ASKED)
+    with (
+        tempfile.TemporaryDirectory(prefix="gatebook-bench-") as folder,
+        serving(
+            SERVICE,
+            settings(f"sqlite:///{folder}/gatebook.db", _CHEAP),
+            Path(folder, "service.log"),
+        ) as service,
+        closing(http.client.HTTPConnection("127.0.0.1", service.port)) as connection,
+    ):
+        cookie = _log_in(connection)
+        paths = [(each, "") for each in STRANGERS] + [(each, cookie) for each in OF_ONESELF]
+        return [
+            PageCost(path, _measured(connection, service.pid, path, cookie, turns, asked))
+            for path, cookie in paths
+        ]
+
+
+def _measured(
+    connection: http.client.HTTPConnection, pid: int, path: str, cookie: str, turns: int, asked: int
+) -> Summary:
+    _ask(connection, path, cookie)
+    found = []
+    for _ in range(turns):
+        used = cpu_seconds(pid)
+        for _ in range(asked):
+            _ask(connection, path, cookie)
+        found.append(1_000 * (cpu_seconds(pid) - used) / asked)
+    return summary(found)
+
+
+def _ask(connection: http.client.HTTPConnection, path: str, cookie: str) -> None:
+    headers = {"Accept": "text/html"} | ({"Cookie": cookie} if cookie else {})
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    answer.read()
+    if answer.status != 200:
+        message = f"GET {path}: {answer.status}"
+        raise RuntimeError(message)
+
+
+def _log_in(connection: http.client.HTTPConnection) -> str:
+    """Somebody new; the cookie."""
+    origin = f"http://127.0.0.1:{connection.port}"
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": origin}
+    name = "ada@example.org"
+    for path, form in (
+        ("/web/register", {"user_id": name, "user_secret": _SECRET}),
+        ("/web/login", {"user": name, "user_secret": _SECRET}),
+    ):
+        connection.request("POST", path, urlencode(form), headers)
+        answer = connection.getresponse()
+        answer.read()
+    return (answer.getheader("Set-Cookie") or "").partition(";")[0]
