@@ -6,6 +6,7 @@ Knows no page.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -62,10 +63,14 @@ def entry_of(item: EventItem) -> Entry:
     )
 
 
+@cache
 def says(name: str) -> str:
-    """What an event of this name says, by the source."""
-    told = (EVENTS[name].__doc__ or "").split("\n\n", 1)[0]
-    return " ".join(told.split())
+    """What an event of this name says, by the source, which may call its members otherwise."""
+    event = EVENTS[name]
+    told = " ".join((event.__doc__ or "").split("\n\n", 1)[0].split())
+    for field in msgspec.structs.fields(event):
+        told = told.replace(f"`{field.name}`", f"`{field.encode_name}`")
+    return told
 
 
 def shown(value: object) -> str:

@@ -11,7 +11,6 @@ from app.http.form import FormRequest
 from app.signing_keys import KeyItem, items
 from app.web.admin.controller import AdminController
 from app.web.admin.section import READ_KEYS, WRITE_KEYS, admin_page, entering, meta_of
-from app.web.posted import posted
 from app.web.redirect import redirect
 
 Text = Annotated[str, QueryParameter(max_length=64)]
@@ -53,7 +52,6 @@ class KeysPages(AdminController):
 
 async def _rotate(request: FormRequest, *, at_once: bool) -> None:
     visitor, service = entering(request, WRITE_KEYS), service_of(request)
-    await posted(request)
     await service.key_rotation.rotate(meta_of(request, visitor), at_once=at_once)
     await service.keys.reload()
 

@@ -57,7 +57,6 @@ class ProjectionsPages(AdminController):
     async def cancel(self, name: FromPath[str], request: FormRequest) -> Response[bytes]:
         """Give up a rebuild; the live table stays as it is."""
         entering(request, WRITE_PROJECTIONS)
-        await posted(request)
         service, moment = service_of(request), now()
         await service.reading.read(lambda rows: item(rows, name, moment))
         await service.rebuilding.cancel(name)
@@ -67,6 +66,5 @@ class ProjectionsPages(AdminController):
     async def retry(self, request: FormRequest) -> Response[bytes]:
         """Let those that stopped at an event try it again."""
         entering(request, WRITE_PROJECTIONS)
-        await posted(request)
         tried = await service_of(request).following.retry()
         return redirect(request, f"/admin/projections?done={'retried' if tried else 'none'}")

@@ -131,7 +131,6 @@ async def _changed(
     request: FormRequest, user_key: str, change: Change, done: str
 ) -> Response[bytes]:
     visitor = entering(request, WRITE_USERS)
-    await posted(request)
     try:
         await change(user_key, visitor.authority, meta_of(request, visitor))
     except GatebookError as error:
