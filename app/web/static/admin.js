@@ -1,7 +1,14 @@
-// The log's live tail, and the slider's place. Without it both work by loading the page again.
+// The log's live tail, and the slider's place. Without it all works by loading the page again, and
+// what is there for that is hidden.
 "use strict";
 
 (() => {
+  function hide() {
+    for (const each of document.querySelectorAll("[data-without-scripts]")) each.hidden = true;
+  }
+  hide();
+  document.addEventListener("htmx:afterSwap", hide);
+
   // The slider follows what is shown, however one came there.
   document.addEventListener("htmx:afterSettle", () => {
     const turn = document.getElementById("turn");
