@@ -202,7 +202,7 @@ def test_an_event_appears_without_the_page_being_loaded_again(look: Browsing, ho
     row = page.locator("#log .event", has_text="user.logged_in").filter(has_text=person.user_key)
     row.first.wait_for()
     assert page.evaluate("window.still")
-    shown = [int(each.get_attribute("data-position")) for each in page.locator(".event").all()]
+    shown = [int(each.get_attribute("data-position") or 0) for each in page.locator(".event").all()]
     assert shown == sorted(set(shown), reverse=True)
     page.get_by_role("button", name="Pause").click()
     other = house.people.new()

@@ -18,6 +18,9 @@ from domain.user_key import is_user_key
 FILTERS: Final = ("user", "type", "since", "until")
 
 _NO_NAMES: Final = "Give a user_key: to find users by name you need users:read."
+_NO_TYPE: Final = "There is no such event. Choose one of the list."
+_LONGEST: Final = 160
+"""Of what is said at a field: beyond it every type there is would be named."""
 _NOBODY: Final = "Nobody has exactly this name or key."
 
 
@@ -41,7 +44,8 @@ async def filter_of(service: Service, given: tuple[str, ...], *, names: bool) ->
     try:
         kind = check_type(values["type"]) if values["type"] else None
     except InvalidRequest as error:
-        errors["type"] = [fault.detail for fault in error.faults]
+        told = [fault.detail for fault in error.faults]
+        errors["type"] = told if len(told[0]) < _LONGEST else [_NO_TYPE]
     times: dict[str, int | None] = {}
     for name in ("since", "until"):
         try:
