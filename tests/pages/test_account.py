@@ -176,6 +176,7 @@ def test_the_history_goes_back_to_the_beginning(
 
 
 def test_nothing_that_scripts_can_read_holds_a_token(browse: Browsing, ada: Visit) -> None:
+    """Security rule 24."""
     window = browse.window()
     page = log_in(window, ada.name)
     for path in ("/", "/account", "/account/history", "/account/secret", "/account/erase"):

@@ -33,6 +33,7 @@ def log_in(api, who: str, **headers: str):
 
 
 def test_on_https_it_is_of_this_host_alone_and_no_script_s(start: Starting) -> None:
+    """Security rule 24."""
     api = start()
     answer = log_in(api, register(api))
     assert re.fullmatch(

@@ -76,6 +76,7 @@ def steps(window: Window) -> Iterator[str]:
 
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
 def test_no_page_is_in_anybody_s_way(browse: Browsing, width: int, dark: bool) -> None:
+    """Security rule 24, too: a window notices what the policy forbids."""
     window = browse.window(width=width, dark=dark)
     seen = []
     for name in steps(window):

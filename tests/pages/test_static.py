@@ -47,6 +47,7 @@ def test_no_file_names_another_host_and_none_makes_code_of_text() -> None:
 
 
 def test_no_template_has_a_script_or_a_style_in_it() -> None:
+    """Security rule 24."""
     for path in (WEB / "templates").glob("*.html"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"<style|\sstyle=|\son\w+=|\|\s*safe\b|hx-on|hx-vals=.js", text), path
