@@ -76,7 +76,11 @@ def test_permissions_are_set_to_what_is_ticked_and_written(any_house: House) -> 
     admin = any_house.somebody("admin")
     user_key, _ = made(admin)
     at, here = f"/admin/users/{user_key}", f"/web/admin/users/{user_key}/permissions"
-    given: dict[str, str] = {"may-users-read": "yes", "may-events-read": "yes", "others": "b.own, a:own"}
+    given: dict[str, str] = {
+        "may-users-read": "yes",
+        "may-events-read": "yes",
+        "others": "b.own, a:own",
+    }
     assert admin.send(here, 303, **given) == f"{at}?done=permissions"
     text = admin.page(at)
     assert 'name="may-users-read" value="yes" checked' in text
