@@ -256,3 +256,17 @@ def test_nothing_of_a_user_is_told_to_whoever_asks_by_the_way(any_house: House) 
     assert not re.search(r"gbr_|eyJ|\$argon2|secret_hash", text)
     assert any_house.secrets() == []
     assert httpx.get(f"{any_house.origin}/admin/users").status_code == 303
+
+
+def test_a_refused_form_shows_nothing_that_its_page_would_not(any_house: House) -> None:
+    """Who may change users and not see them hears why, and sees no session, name or address."""
+    writer, user = any_house.somebody("users:write"), any_house.somebody()
+    at = f"/web/admin/users/{user.user_key}"
+    for path, fields in (("permissions", {"others": "No!"}), ("secret", {"user_secret": "x"})):
+        text = writer.send(f"{at}/{path}", 400, **fields)
+        assert user.visit.name not in text
+        assert "127.0.0.1" not in text
+    assert user.visit.name not in writer.send(f"{at}/erase", 403, name="somebody else")
+    assert user.visit.name not in writer.page(f"/admin/users/{user.user_key}/erase", 403)
+    assert writer.send(f"{at}/end-sessions") == f"/admin/users/{user.user_key}?done=sessions"
+    writer.page(f"/admin/users/{user.user_key}", 403)

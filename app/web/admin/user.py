@@ -98,7 +98,8 @@ class UserPages(AdminController):
 
     @get("/admin/users/{user_key:str}/erase")
     async def show_erasure(self, user_key: FromPath[str], request: FormRequest) -> Response[bytes]:
-        """What erasing means, and what is to be typed for it."""
+        """What erasing means, and what is to be typed for it; it shows who it is."""
+        entering(request, READ_USERS)
         entering(request, WRITE_USERS)
         return admin_page(request, "erase.html", user=await shown(request, user_key))
 
@@ -114,6 +115,7 @@ class UserPages(AdminController):
                 user_key, visitor.authority, meta_of(request, visitor)
             )
         except GatebookError as error:
+            entering(request, READ_USERS)
             told = {**shared(request), "user": user}
             return again(request, error, "admin/erase.html", _FIELDS, {"name": typed}, **told)
         finished = await service.erasing.is_finished(user_key)
@@ -139,6 +141,8 @@ async def _changed(
 
 
 async def _again(request: FormRequest, user_key: str, error: GatebookError) -> Response[bytes]:
+    if not may(request, READ_USERS):
+        raise error
     told = {**shared(request), **await _told(request, user_key), "done": ""}
     return again(request, error, "admin/user.html", _FIELDS, {}, **told)
 
