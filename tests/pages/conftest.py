@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One for all tests of a process; each has windows of its own."""
+    """One for all tests of a module; each has windows of its own.
+
+    No longer: while it lives, an event loop of its driver runs, beside which other tests can't run
+    theirs.
+    """
     browsing.lack_browser()
     with browsing.chromium() as browser:
         yield browser
