@@ -57,6 +57,7 @@ from app.streams import Streams
 from app.tally import Tally
 from app.throttle import AccountBudget, RegistrationBudget, SourceBudget
 from app.tokens.key_ring import KeyRing
+from app.turning import Turns
 from app.uses import Uses
 from app.vault import Vault
 from app.writer import Answer, Wish, Writer
@@ -102,6 +103,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     revocation_streams: Streams
     event_pages: EventPages
     event_feed: EventFeed
+    turns: Turns
     heartbeats: Heartbeats
     tally: Tally
     live_streams: Streams
@@ -290,6 +292,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             revocation_streams=streams,
             event_pages=EventPages(reading, store.vault),
             event_feed=event_feed,
+            turns=Turns(reading, store.vault, policy),
             heartbeats=Heartbeats(lookup.head, stopping),
             tally=Tally(paging, now),
             live_streams=Streams(LIVE_STREAMS),

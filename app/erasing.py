@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from app.traces import FINISH, UNFINISHED
-from projections.storage import Storage, StorageError
+from projections.storage import Rows, Storage, StorageError
 from projections.storage_sqlite import SqliteStorage
 
 ANSWER_WITHIN: Final = 1.0
@@ -29,7 +29,12 @@ _logger = structlog.get_logger("gatebook.erasing")
 def unfinished(storage: Storage) -> dict[str, int]:
     """Of whom bytes are left in a file, and since when (µs)."""
     with storage.snapshot() as rows:
-        return {str(user_key): int(since or 0) for user_key, since in rows.fetch(UNFINISHED)}
+        return left_over(rows)
+
+
+def left_over(rows: Rows) -> dict[str, int]:
+    """The same, in a snapshot that is given."""
+    return {str(user_key): int(since or 0) for user_key, since in rows.fetch(UNFINISHED)}
 
 
 def finish(storage: Storage) -> dict[str, int]:

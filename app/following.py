@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from app.eventstore.feed import LogFeed
+from domain.errors import Unavailable
 from projections.registry import PROJECTIONS
 from projections.runner import Failure, Follower
 from projections.storage import Storage, StorageError
@@ -35,6 +36,16 @@ class Following:
         """The log ends there: follow, unless that is known or under way."""
         if head != self._reached and (self._running is None or self._running.done()):
             self._running = asyncio.wrap_future(self._thread.submit(self._follow, head))
+
+    async def retry(self) -> list[str]:
+        """Let views that stopped try again; their names. Raises `Unavailable`."""
+        work = asyncio.get_running_loop().run_in_executor(self._thread, self._follower.retry)
+        try:
+            tried = await work
+        except StorageError as error:
+            raise Unavailable from error
+        self._reached = -1
+        return tried
 
     async def close(self) -> None:
         """Stop after the events that are being applied."""

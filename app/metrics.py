@@ -10,7 +10,7 @@ import importlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Final
@@ -20,6 +20,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     generate_latest,
     multiprocess,
     values,
@@ -134,12 +135,19 @@ class Metrics:
 
     def render(self) -> bytes:
         """Everything, in the text format; of all processes that share their figures."""
+        return generate_latest(self._together())
+
+    def collect(self) -> Iterable[Metric]:
+        """The same, to be counted with."""
+        return self._together().collect()
+
+    def _together(self) -> CollectorRegistry:
         self.look()
         if _SHARED not in os.environ:
-            return generate_latest(self.registry)
+            return self.registry
         together = CollectorRegistry()
         multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return generate_latest(together)
+        return together
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, multiprocess_mode="livesum", registry=self.registry)

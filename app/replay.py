@@ -107,49 +107,17 @@ class Passage(NamedTuple):
     after: Then
 
 
-class Replay:
-    """A user's stream up to a moment; `now` is in µs.
+class Telling:
+    """Tells of one user's state, and what changed it; `key` opens what is the person's."""
 
-    Making one raises what `place_of` raises, and `Damage` for a missing key.
-    """
-
-    def __init__(
-        self, log: EventLog, vault: Vault, policy: Policy, user_key: str, moment: Moment, now: int
-    ) -> None:
-        with log.storage.snapshot() as rows:
-            self._place = place_of(rows, user_key, moment, now)
-            self._key = key_of(rows, vault, user_key)
-        self._events = LogReader(log).events
-        self._policy = policy
+    def __init__(self, user_key: str, key: bytes | None, policy: Policy) -> None:
         self._user_key = user_key
-        self._then = Then()
+        self._key = key
+        self._policy = policy
 
-    @property
-    def length(self) -> int:
-        """How many events there are."""
-        return self._place.version
-
-    def read(self) -> Iterator[list[Passage]]:
-        """Every event, in pages; afterwards there is the state.
-
-        Raises `Damage` for what can't be read, `Unavailable` for an event of a newer release.
-        """
-        while (version := self._then.user.version) < self.length:
-            stored: Iterator[Any] = self._events.get(
-                self._user_key, gt=version, lte=self.length, limit=PAGE
-            )
-            try:
-                passages = [self._passed(recorded) for recorded in stored]
-            except UnknownEvent as error:
-                raise newer(error) from error
-            if self._then.user.version != version + len(passages) or not passages:
-                msg = f"An event of {self._user_key} after version {version} is missing."
-                raise Damage(msg)
-            yield passages
-
-    def state(self) -> StateItem:
-        """What it has come to so far, at the time of the moment."""
-        then, user, time = self._then, self._then.user, self._place.time
+    def state(self, then: Then, time: int) -> StateItem:
+        """The state at a time (µs)."""
+        user = then.user
         return StateItem(
             self._user_key,
             open_name(self._user_key, user.user_id, self._key),
@@ -191,11 +159,6 @@ class Replay:
             [*changes, *_between(before.user.sessions, after.user.sessions)],
         )
 
-    def _passed(self, recorded: Recorded) -> Passage:
-        before = self._then
-        self._then = _evolved(before, recorded)
-        return Passage(before, recorded, self._then)
-
     def _shown(self, name: str, value: object) -> object:
         """A member of the state, as it is told."""
         match value:
@@ -205,6 +168,60 @@ class Replay:
                 return rfc3339(value)
             case _:
                 return value
+
+
+class Replay:
+    """A user's stream up to a moment; `now` is in µs.
+
+    Making one raises what `place_of` raises, and `Damage` for a missing key.
+    """
+
+    def __init__(
+        self, log: EventLog, vault: Vault, policy: Policy, user_key: str, moment: Moment, now: int
+    ) -> None:
+        with log.storage.snapshot() as rows:
+            self._place = place_of(rows, user_key, moment, now)
+            key = key_of(rows, vault, user_key)
+        self._telling = Telling(user_key, key, policy)
+        self._events = LogReader(log).events
+        self._user_key = user_key
+        self._then = Then()
+
+    @property
+    def length(self) -> int:
+        """How many events there are."""
+        return self._place.version
+
+    def read(self) -> Iterator[list[Passage]]:
+        """Every event, in pages; afterwards there is the state.
+
+        Raises `Damage` for what can't be read, `Unavailable` for an event of a newer release.
+        """
+        while (version := self._then.user.version) < self.length:
+            stored: Iterator[Any] = self._events.get(
+                self._user_key, gt=version, lte=self.length, limit=PAGE
+            )
+            try:
+                passages = [self._passed(recorded) for recorded in stored]
+            except UnknownEvent as error:
+                raise newer(error) from error
+            if self._then.user.version != version + len(passages) or not passages:
+                msg = f"An event of {self._user_key} after version {version} is missing."
+                raise Damage(msg)
+            yield passages
+
+    def state(self) -> StateItem:
+        """What it has come to so far, at the time of the moment."""
+        return self._telling.state(self._then, self._place.time)
+
+    def step(self, passage: Passage) -> Step:
+        """What an event changed."""
+        return self._telling.step(passage)
+
+    def _passed(self, recorded: Recorded) -> Passage:
+        before = self._then
+        self._then = evolved(before, recorded)
+        return Passage(before, recorded, self._then)
 
 
 def _alone(then: Then) -> dict[str, object]:
@@ -221,7 +238,8 @@ def _alone(then: Then) -> dict[str, object]:
     }
 
 
-def _evolved(then: Then, recorded: Recorded) -> Then:
+def evolved(then: Then, recorded: Recorded) -> Then:
+    """What it is after an event."""
     event = recorded.event
     hash_version = recorded.version if "secret_hash" in event.seals else then.hash_version
     return Then(

@@ -336,6 +336,6 @@ def _names(live: Pointer) -> Names:
 
 
 def _difference(state: State, rows: list[Difference]) -> Failure:
-    which = ", ".join(map(str, rows))
+    which = "; ".join(map(str, rows))
     detail = f"The live table isn't what the log says: {which}"
     return Failure(state.position, DIFFERS, detail)

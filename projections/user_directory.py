@@ -104,6 +104,8 @@ ADMINISTRATORS: Final = """
 SELECT user_key FROM user_directory_v1
 WHERE ' ' || permissions || ' ' LIKE '% admin %' AND status = 'active' LIMIT ?"""
 """Some of the enabled administrators."""
+SOMEBODY: Final = "SELECT 1 FROM user_directory_v1 WHERE status <> 'erased' LIMIT 1"
+"""Whether there is any user whom nobody erased."""
 
 
 class CredentialRow(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from app.web.account import AccountPages
+from app.web.admin.controllers import ADMINISTRATION
 from app.web.asset import AssetController
 from app.web.docs import DocsPages
 from app.web.error import ErrorController
@@ -25,6 +26,7 @@ CONTROLLERS: Final = (
     AccountPages,
     ModelController,
     NumbersController,
+    *ADMINISTRATION,
     ErrorController,
     LiveController,
     AssetController,

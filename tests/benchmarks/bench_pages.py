@@ -1,12 +1,13 @@
 """What a page costs the service: processor time for each, asked again and again on one connection.
 
 One service process with its default settings, on SQLite; pages of somebody who is logged in are
-asked with the cookie.
+asked with the cookie, those of the administration by an administrator.
 """
 
 from __future__ import annotations
 
 import http.client
+import re
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,7 @@ import msgspec
 from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.processes import SERVICE, serving, settings
 from tests.benchmarks.processor import cpu_seconds
+from tests.prove.stored import grant
 
 TURNS: Final = 5
 ASKED: Final = 200
@@ -29,8 +31,13 @@ STRANGERS: Final = (
     *("/docs", "/docs/how-to/change-keys", "/docs/reference/http", "/docs/search?q=rotate+keys"),
 )
 OF_ONESELF: Final = ("/account", "/account/history", "/account/secret")
+ADMINISTRATIVE: Final = (
+    "/admin", "/admin/users", "/admin/users/{user_key}", "/admin/users/{user_key}/as-of",
+    "/admin/log", "/admin/projections", "/admin/keys", "/admin/status",
+)  # fmt: skip
 
 _CHEAP: Final = {"GATEBOOK_HASH_MEMORY_KIB": "8", "GATEBOOK_HASH_TIME": "1"}
+_KEY: Final = re.compile(rb"uk_[0-9a-z]{26}")
 _SECRET: Final = "walnut orbit teacup"
 
 
@@ -51,21 +58,31 @@ class PageCost(msgspec.Struct, frozen=True):
 def run(*, quick: bool) -> list[PageCost]:
     """Measure every page."""
     turns, asked = (QUICK_TURNS, QUICK_ASKED) if quick else (TURNS, ASKED)
-    with (
-        tempfile.TemporaryDirectory(prefix="gatebook-bench-") as folder,
-        serving(
-            SERVICE,
-            settings(f"sqlite:///{folder}/gatebook.db", _CHEAP),
-            Path(folder, "service.log"),
-        ) as service,
-        closing(http.client.HTTPConnection("127.0.0.1", service.port)) as connection,
-    ):
-        cookie = _log_in(connection)
-        paths = [(each, "") for each in STRANGERS] + [(each, cookie) for each in OF_ONESELF]
-        return [
-            PageCost(path, _measured(connection, service.pid, path, cookie, turns, asked))
-            for path, cookie in paths
-        ]
+    with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as folder:
+        url = f"sqlite:///{folder}/gatebook.db"
+        log = Path(folder, "service.log")
+        with (
+            serving(SERVICE, settings(url, _CHEAP), log) as service,
+            closing(http.client.HTTPConnection("127.0.0.1", service.port)) as connection,
+        ):
+            user_key, cookie = _log_in(connection)
+            grant(url, user_key, "admin")
+            paths = [(each, "") for each in STRANGERS]
+            paths += [(each, cookie) for each in (*OF_ONESELF, *ADMINISTRATIVE)]
+            return [
+                PageCost(
+                    path,
+                    _measured(
+                        connection,
+                        service.pid,
+                        path.format(user_key=user_key),
+                        cookie,
+                        turns,
+                        asked,
+                    ),
+                )
+                for path, cookie in paths
+            ]
 
 
 def _measured(
@@ -91,16 +108,17 @@ def _ask(connection: http.client.HTTPConnection, path: str, cookie: str) -> None
         raise RuntimeError(message)
 
 
-def _log_in(connection: http.client.HTTPConnection) -> str:
-    """Somebody new; the cookie."""
+def _log_in(connection: http.client.HTTPConnection) -> tuple[str, str]:
+    """Somebody new; the key and the cookie."""
     origin = f"http://127.0.0.1:{connection.port}"
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": origin}
-    name = "ada@example.org"
+    name, user_key = "ada@example.org", ""
     for path, form in (
         ("/web/register", {"user_id": name, "user_secret": _SECRET}),
         ("/web/login", {"user": name, "user_secret": _SECRET}),
     ):
         connection.request("POST", path, urlencode(form), headers)
         answer = connection.getresponse()
-        answer.read()
-    return (answer.getheader("Set-Cookie") or "").partition(";")[0]
+        found = _KEY.search(answer.read())
+        user_key = found[0].decode() if found else user_key
+    return user_key, (answer.getheader("Set-Cookie") or "").partition(";")[0]

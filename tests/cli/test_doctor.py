@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import doctor
+from app import examination
 from tests.cli.conftest import SECRET, Gatebook, items
 from tests.store.intruding import intrude
 
@@ -33,7 +33,7 @@ def test_a_store_that_is_well_is_said_to_be(gatebook: Gatebook, database_url: st
     checks = [each["check"] for each in found]
     for check in ("settings", "proxies", "master key", "store", "views", "clock", "durability"):
         assert checks.count(check) == 1
-    assert checks.count("last event") == doctor.LAST_EVENTS
+    assert checks.count("last event") == examination.LAST_EVENTS
     assert {each["level"] for each in found if each["check"] != "sqlite"} == {"ok"}
     assert all(each["action"] for each in found if each["level"] != "ok")
     text = gatebook("doctor").stdout
@@ -74,7 +74,7 @@ def test_a_sqlite_with_a_known_fault_is_warned_about(
     level: str,
 ) -> None:
     create(gatebook)
-    monkeypatch.setattr(doctor, "_SAFE_SQLITE", version)
+    monkeypatch.setattr(examination, "_SAFE_SQLITE", version)
     assert levels(gatebook)["sqlite"] == level
 
 

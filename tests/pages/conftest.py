@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
+from tests.http.people import WAIT, People
 from tests.pages import browsing
 from tests.pages.browsing import Browsing
 from tests.pages.guiding import Guide
+from tests.pages.house import House
 from tests.pages.visits import Visit
 from tests.running import running, settings
 
@@ -20,9 +24,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One for all tests of a module, each of which has windows of its own.
+    """One for all tests of a module; each has windows of its own.
 
-    While it is there an event loop runs in this thread, in which no other test could run one.
+    No longer: while it lives, an event loop of its driver runs, beside which other tests can't run
+    theirs.
     """
     browsing.lack_browser()
     with browsing.chromium() as browser:
@@ -70,3 +75,42 @@ def visit(ada: Visit) -> Visit:
 def guide(browse: Browsing) -> Guide:
     """The start page, in a window of its own."""
     return Guide(browse.window())
+
+
+@contextmanager
+def housed(url: str) -> Iterator[House]:
+    """A service on this store, with people."""
+    given = settings(url)
+    with running(given) as server:
+        here = f"http://127.0.0.1:{server.port}"
+        with httpx.Client(base_url=here, timeout=WAIT) as client, ExitStack() as leaving:
+            yield House(server, People(client, given), leaving)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A service with a store of its own and people with permissions, which a module shares."""
+    path = tmp_path_factory.mktemp("house") / "gatebook.db"
+    with housed(f"sqlite:///{path}") as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def any_house(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    """The same on each kind of store."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('house')}/gatebook.db"
+    else:
+        url = request.getfixturevalue("postgres").create_database()
+    with housed(url) as found:
+        yield found
+
+
+@pytest.fixture
+def look(chromium: Browser, house: House) -> Iterator[Browsing]:
+    """Windows at it, in which nothing may be wrong."""
+    opened = Browsing(chromium, house.origin)
+    yield opened
+    assert opened.close() == []

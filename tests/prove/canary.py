@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.prove.described import OPERATIONS, Operation
 from tests.prove.flock import ADDRESS, ANSWER, DATABASE, LOG, METRIC, PART, REFUSAL, Flock
+from tests.prove.planted_in_administration import use_administration
 from tests.prove.planted_in_pages import gaps_in_pages, use_pages
 from tests.prove.planted_nearly import use_nearly_rightly
 from tests.prove.planted_rightly import basic, gaps, use_rightly
@@ -97,6 +98,7 @@ async def _let_out(port: int, url: str, flock: Flock, count: int, tally: Tally) 
                     setting = Setting(*here, setting.victim)
             await use_nearly_rightly(who, setting.admin, tally)
             await use_pages(who, tally)
+            await use_administration(who, await who.administrator(url), tally)
             for wish in strays(flock.new):
                 await plant(who, wish)
         tally.tried += 1

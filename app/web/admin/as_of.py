@@ -1,0 +1,102 @@
+"""A user as of any of its events, and what that one changed: the slider."""
+
+from typing import Annotated, Final, NamedTuple
+
+from litestar import Response, get
+from litestar.params import FromPath, QueryParameter
+
+from app.http.auth import service_of
+from app.http.form import FormRequest
+from app.replay import SessionState, StateItem
+from app.turning import Turn
+from app.web.admin.controller import AdminController
+from app.web.admin.entry import entry_of, shown
+from app.web.admin.section import READ_EVENTS, READ_USERS, admin_page, entering, may
+
+_MEMBERS: Final = (
+    ("user_id", "Name"),
+    ("status", "Status"),
+    ("permissions", "Permissions"),
+    ("registered_at", "Registered"),
+    ("last_login_at", "Last login"),
+    ("live_sessions", "Live sessions"),
+    ("secret_version", "Secret version"),
+)
+_LATEST: Final = 0
+
+Version = Annotated[int, QueryParameter(ge=0, le=10**15)]
+
+
+class Member(NamedTuple):
+    """A member of the state on both sides."""
+
+    name: str
+    before: str
+    after: str
+    changed: bool
+
+
+class SessionLine(NamedTuple):
+    """A session that there was on either side."""
+
+    session: SessionState
+    became: str
+
+
+class AsOfPages(AdminController):
+    """For whoever may read users."""
+
+    @get("/admin/users/{user_key:str}/as-of")
+    async def show_turn(
+        self, user_key: FromPath[str], request: FormRequest, version: Version = _LATEST
+    ) -> Response[bytes]:
+        """The user before and after the event of this version, the last one if none is given."""
+        entering(request, READ_USERS)
+        turn = await service_of(request).turns.turn(user_key, version or None)
+        entry = entry_of(turn.event) if may(request, READ_EVENTS) else None
+        return admin_page(
+            request,
+            "as_of.html",
+            turn=turn,
+            entry=entry,
+            members=_members(turn),
+            sessions=_sessions(turn),
+        )
+
+
+def _members(turn: Turn) -> list[Member]:
+    return [_member(turn, name, title) for name, title in _MEMBERS]
+
+
+def _member(turn: Turn, name: str, title: str) -> Member:
+    before = None if turn.before is None else getattr(turn.before, name)
+    after = getattr(turn.after, name)
+    changed = before != after or any(each.member == name for each in turn.changes)
+    return Member(title, _text(turn.before, name, before), _text(turn.after, name, after), changed)
+
+
+def _text(state: StateItem | None, name: str, value: object) -> str:
+    if state is None:
+        return "not there yet"
+    if name == "user_id" and value is None:
+        return "erased"
+    if isinstance(value, str) and name.endswith("_at"):
+        return f"{value[:10]} {value[11:19]} UTC"
+    return "never" if value is None else shown(value)
+
+
+def _sessions(turn: Turn) -> list[SessionLine]:
+    before = {} if turn.before is None else {each.session_id: each for each in turn.before.sessions}
+    after = {each.session_id: each for each in turn.after.sessions}
+    return [
+        SessionLine(session, _became(before.get(session_id), after.get(session_id)))
+        for session_id, session in {**before, **after}.items()
+    ]
+
+
+def _became(before: SessionState | None, after: SessionState | None) -> str:
+    if before is None:
+        return "begun"
+    if after is None:
+        return "ended"
+    return "" if before == after else "changed"

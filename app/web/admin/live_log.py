@@ -1,0 +1,87 @@
+"""The log as it happens, for a page: each event as the piece of the page that shows it.
+
+By the page's cookie, for as long as its session and the permission last; it counts among the
+streams of its source.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Annotated
+
+import msgspec
+from litestar import get
+from litestar.params import QueryParameter
+
+from app.audit import Wanted, check_type
+from app.event_feed import Told
+from app.http.auth import caller_of, header, service_of
+from app.http.form import FormRequest
+from app.http.stream import EventStream, message
+from app.log_place import log_place
+from app.web.admin.controller import AdminController
+from app.web.admin.entry import entry_of
+from app.web.admin.section import READ_EVENTS, shared
+from app.web.page import render, visitor_of
+from app.web.visiting import standing
+from domain.errors import Fault, InvalidRequest, InvalidToken
+from domain.user_key import is_user_key
+
+_NOTHING_NEW = b":\n\n"
+
+Text = Annotated[str, QueryParameter(max_length=64)]
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """An event, as HTML."""
+
+    position: int
+    html: str
+
+
+class LiveLog(AdminController):
+    """For whoever may read events."""
+
+    @get("/web/admin/log/live", media_type="text/event-stream")
+    async def follow(
+        self,
+        request: FormRequest,
+        user_key: Text = "",
+        type: Text = "",  # noqa: A002 - the parameter's name
+        after: Text = "",
+    ) -> EventStream:
+        """Each `event` once, after the place that the page was made at or the last one heard.
+
+        Who isn't logged in is refused: a stream leads nowhere else.
+        """
+        if visitor_of(request) is None:
+            raise InvalidToken("Log in to see the log as it happens.", shown=False)
+        lasting = standing(request, READ_EVENTS)
+        if user_key and not is_user_key(user_key):
+            raise InvalidRequest.of(Fault("/user_key", "This is no user_key."))
+        wanted = Wanted(user_key or None, check_type(type) if type else None)
+        resumed = (header(request, b"last-event-id") or b"").decode("latin-1")
+        return EventStream(_following(request, wanted, resumed or after or None), lasting)
+
+
+@asynccontextmanager
+async def _following(
+    request: FormRequest, wanted: Wanted, place: str | None
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    service = service_of(request)
+    with service.live_streams.opened(caller_of(request).source):
+        async with (
+            service.event_feed.following(wanted, place) as told,
+            aclosing(_spelled(request, told)) as pieces,
+        ):
+            yield pieces
+
+
+async def _spelled(request: FormRequest, told: AsyncIterator[Told]) -> AsyncGenerator[bytes, None]:
+    log_id, known = service_of(request).store.log_id, shared(request)
+    async for each in told:
+        pieces = []
+        for item in each.items:
+            html = render(request, "admin/entry.html", entry=entry_of(item), **known).decode()
+            place = log_place(log_id, item.position)
+            pieces.append(message("event", Piece(item.position, html), place))
+        yield b"".join(pieces) or _NOTHING_NEW
