@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import cli
-from app.web.model.readers import BEARER, COOKIE, LOG, READERS, Reader
+from app.web.model.readers import ADMINISTRATION, BEARER, COOKIE, LOG, READERS, Reader
 from projections.live import newest
 from projections.registry import PROJECTIONS
 from tests.docs.generate import commands
@@ -102,6 +102,7 @@ def found(
         with asked(database) as read[COOKIE]:
             looked = client.get("/model", headers={"Cookie": f"gatebook={visitor.refresh}"})
         assert "Log out" in looked.text
+        read |= dict(of_pages(people, database))
         made = {words: people.new() for words in COMMANDS}
     folder = tmp_path_factory.mktemp("written")
     for words, person in made.items():
@@ -119,6 +120,16 @@ def of_requests(people: People, database: PostgresServer) -> Iterator[tuple[str,
         expected = {404} if "{name}" in operation.path else {200, 201, 202, 204}
         assert status in expected, operation
         yield str(operation), reads
+
+
+def of_pages(people: People, database: PostgresServer) -> Iterator[tuple[str, Counter[str]]]:
+    person = people.new("admin")
+    for page in ("GET /account", *ADMINISTRATION):
+        path = page.removeprefix("GET ").format(user_key=person.user_key)
+        with asked(database) as reads:
+            looked = people.client.get(path, headers={"Cookie": f"gatebook={person.refresh}"})
+        assert looked.status_code == 200, page
+        yield page, reads
 
 
 def run(words: str, person: Person, folder: Path, given: dict[str, str]) -> None:

@@ -24,6 +24,8 @@ def address(kind: Kind, label: str) -> str:
         return f"{EVENTS}#{anchor(label)}"
     if kind != "reader":
         return f"{MODEL}#{anchor(label)}"
+    if label.startswith("/"):
+        return label
     return f"{COMMAND_LINE}#{anchor(label)}" if label.startswith("gatebook ") else API
 
 

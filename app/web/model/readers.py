@@ -20,6 +20,18 @@ _SESSIONS: Final = "token_lookup"
 _REVOCATIONS: Final = "revocations"
 _DAYS: Final = "daily_activity"
 
+ADMINISTRATION: Final = (
+    "GET /admin",
+    "GET /admin/users",
+    "GET /admin/users/{user_key}",
+    "GET /admin/users/{user_key}/as-of",
+    "GET /admin/log",
+    "GET /admin/projections",
+    "GET /admin/keys",
+    "GET /admin/status",
+)
+"""Its pages."""
+
 
 class Reader(NamedTuple):
     """One who reads: as the picture names it, what it reads, and the requests or commands.
@@ -49,6 +61,8 @@ READERS: Final[tuple[Reader, ...]] = (
         (_USERS, _SESSIONS),
         ("GET /users", "GET /users/{user_key}", "GET /users/{user_key}/sessions"),
     ),
+    Reader("/account", (_USERS, _SESSIONS, LOG), ("GET /account",)),
+    Reader("/admin", (_USERS, _SESSIONS, _DAYS, LOG), ADMINISTRATION),
     Reader("gatebook users", (_USERS, _SESSIONS), ("gatebook users",)),
     Reader("gatebook sessions", (_USERS, _SESSIONS), ("gatebook sessions",)),
     Reader("GET /sessions", (_SESSIONS,), ("GET /sessions",)),
@@ -65,7 +79,7 @@ READERS: Final[tuple[Reader, ...]] = (
     ),
     Reader("gatebook audit trace", (_USERS, _SESSIONS, LOG), ("gatebook audit trace",)),
     Reader("gatebook audit replay", (_USERS, _SESSIONS, LOG), ("gatebook audit replay",)),
-    Reader("gatebook doctor", (_USERS, _SESSIONS, LOG), ("gatebook doctor",)),
+    Reader("gatebook doctor", (_USERS, LOG), ("gatebook doctor",)),
     Reader("GET /events", (LOG,), ("GET /events", "GET /events/stream")),
     Reader("GET /me/events", (LOG,), ("GET /me/events",)),
     Reader("gatebook audit log", (LOG,), ("gatebook audit log",)),
