@@ -38,7 +38,6 @@ class Direct:
     """The application, whose marked handlers are called at once."""
 
     def __init__(self, app: Litestar, answer: Answer) -> None:
-        self._app = app
         self._otherwise: ASGIApp = app.asgi_handler
         self._answer = answer
         self._handlers = dict(_marked(app.routes))
@@ -58,7 +57,7 @@ class Direct:
             content = await handler.call(data=data, request=request)
             response = StructAnswer(handler.status, content)
         except Exception as error:  # noqa: BLE001 - as the framework catches it
-            response = self._answer(request, error).to_asgi_response(self._app, request)
+            response = self._answer(request, error).to_asgi_response(None, request)
         await response(scope, receive, send)
 
 

@@ -40,7 +40,9 @@ def redirect(
 
 def to_login(request: AnyRequest) -> Response[bytes]:
     """To where one logs in, and back to the page from there; the whole page, not a part of it."""
-    asked = request.scope["path"]
+    asked, query_string = request.scope["path"], request.scope["query_string"].decode("latin-1")
+    if query_string:
+        asked = f"{asked}?{query_string}"
     query = urlencode({"next": asked}) if request.scope["method"] == "GET" else "next=/account"
     forgotten = {"set-cookie": dropped(request)} if request.scope.get("stale") else {}
     if header(request, b"hx-request") is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,28 @@ def test_a_session_of_a_page_is_an_ordinary_one(start: Starting) -> None:
     assert gone.headers["location"] == "/login?next=%2Faccount"
     assert gone.headers["set-cookie"].startswith("__Host-gatebook=; ")
     assert gone.headers["set-cookie"].endswith("Max-Age=0")
+
+
+@pytest.mark.parametrize(
+    ("asked", "to"),
+    [
+        ("/account/history?after=12", "/account/history?after=12"),
+        ("/account/history?after=https://evil.example/", "/account"),
+    ],
+)
+def test_who_has_to_log_in_first_comes_back_to_what_was_asked_for(
+    start: Starting, asked: str, to: str
+) -> None:
+    api = start()
+    user_key = register(api)
+    sent = api.get(asked, follow_redirects=False)
+    form = api.get(sent.headers["location"])
+    wish = re.search(r'name="next" value="([^"]*)"', form.text)
+    assert wish
+    assert html.unescape(wish[1]) == to
+    fields = {"user": user_key, "user_secret": SECRET, "next": html.unescape(wish[1])}
+    answer = api.post("/web/login", data=fields, headers={"origin": ISSUER}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, to)
 
 
 def test_looking_again_writes_nothing(start: Starting, tmp_path: Path) -> None:
