@@ -25,7 +25,9 @@ Query = Annotated[str, QueryParameter(max_length=2_000)]
 _ASK_FIRST: Final = {"cache-control": "private, no-cache", "vary": "Cookie"}
 _OF_A_PICTURE: Final = {
     "cache-control": "public, max-age=3600",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "content-security-policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    ),
 }
 _OF_A_WISH: Final = {"vary": "HX-Request"}
 

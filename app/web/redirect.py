@@ -17,7 +17,8 @@ from app.http.problems import AnyRequest
 from app.web.cookie import dropped
 from app.web.page import HEADERS, NO_HEADERS, base_of
 
-_INSIDE: Final = re.compile(r"/(?!/)[A-Za-z0-9_./-]{0,200}(\?[A-Za-z0-9_.=&:%-]{0,200})?")
+_INSIDE: Final = re.compile(r"/(?!/)[A-Za-z0-9_./-]{0,200}")
+_QUERY: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%-]{0,1000}")
 """An address below this service's own; nothing that a browser would read as another host."""
 
 
@@ -26,8 +27,11 @@ class LogInFirst(Exception):
 
 
 def inside(path: str, otherwise: str) -> str:
-    """The path, when it leads to a page of this service."""
-    return path if _INSIDE.fullmatch(path) else otherwise
+    """The path, when it leads to a page of this service; without a query that can't be one."""
+    place, mark, query = path.partition("?")
+    if not _INSIDE.fullmatch(place):
+        return otherwise
+    return path if mark and _QUERY.fullmatch(query) else place
 
 
 def redirect(

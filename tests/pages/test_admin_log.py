@@ -277,6 +277,25 @@ def test_the_log_is_filtered_and_read_to_its_beginning(
     assert page.locator("#event-1").get_by_text("log, version 1").is_visible()
 
 
+def test_what_a_page_lets_go_while_much_happens_is_found_below(
+    look: Browsing, house: House
+) -> None:
+    admin, person = house.somebody("admin"), house.people.registered()
+    for _ in range(20):
+        person.log_in()
+    page = admin.opens(look, "/admin/log").page
+    page.get_by_text("New events appear here as they happen.").wait_for()
+    newest = int(page.locator(".event").first.get_attribute("data-position") or 0)
+    for _ in range(170):
+        person.log_in()
+    page.wait_for_function("(least) => document.querySelector('.event').dataset.position > least",
+                           arg=newest + 338)  # fmt: skip
+    page.get_by_role("link", name="Older").click()
+    page.wait_for_function("() => document.querySelectorAll('.event').length > 310")
+    places = page.evaluate("[...document.querySelectorAll('.event')].map(e => +e.dataset.position)")
+    assert places == list(range(places[0], places[-1] - 1, -1))
+
+
 def test_a_stranger_hears_nothing(house: House) -> None:
     answer = httpx.get(f"{house.origin}{TAIL}")
     assert answer.status_code == 401

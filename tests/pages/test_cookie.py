@@ -87,7 +87,9 @@ def test_a_session_of_a_page_is_an_ordinary_one(start: Starting) -> None:
     ("asked", "to"),
     [
         ("/account/history?after=12", "/account/history?after=12"),
-        ("/account/history?after=https://evil.example/", "/account"),
+        ("/account/history?after=10:00+%C3%A9", "/account/history?after=10:00+%C3%A9"),
+        ('/account/history?after="x"', "/account/history?after=%22x%22"),
+        ("/account/history?after=<x>", "/account/history?after=%3Cx%3E"),
     ],
 )
 def test_who_has_to_log_in_first_comes_back_to_what_was_asked_for(

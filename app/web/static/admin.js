@@ -54,8 +54,20 @@
     made.classList.add("new");
     log.prepend(made);
     document.getElementById("nothing")?.remove();
+    forget();
+  }
+
+  // The page doesn't grow for ever; what it lets go is the first that "Older" shows.
+  function forget() {
     const events = log.querySelectorAll(".event");
-    if (events.length > MOST) events[events.length - 1].remove();
+    const older = document.querySelector("#older a");
+    if (events.length <= MOST || !older) return;
+    events[events.length - 1].remove();
+    const last = events[events.length - 2].dataset.position;
+    for (const name of ["href", "hx-get"]) {
+      older.setAttribute(name, older.getAttribute(name).replace(/\d+$/, last));
+    }
+    htmx.process(older);
   }
 
   async function fail() {

@@ -114,7 +114,7 @@
       if (!answer.ok) return; // the next sign of life asks again
       const numbers = await answer.json();
       show(numbers);
-      const rest = numbers.position < numbers.head || numbers.views.some((view) => view.lag > 0);
+      const rest = numbers.position < numbers.head || numbers.views.some((view) => view.lag > 0 && view.state !== "stalled");
       if (rest) setTimeout(ask, AGAIN_MS);
     } catch {
       // the service is away, and the light at the foot says so
