@@ -12,7 +12,7 @@ from app.log_place import log_place
 from app.paging import Part
 from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of
-from app.web.admin.filter import FILTERS, Filter, filter_of
+from app.web.admin.filter import Filter, filter_of
 from app.web.admin.section import READ_EVENTS, READ_USERS, admin_page, entering, may
 from domain.catalogue import EVENTS
 
@@ -64,5 +64,4 @@ def _told(chosen: Filter, place: str, after: str) -> dict[str, Any]:
         "types": sorted(EVENTS),
         "live": live,
         "after": after,
-        "filters": FILTERS,
     }
