@@ -63,6 +63,12 @@ def check(answer: Answer, status: int, code: str) -> None:
         assert set(fault) == {"pointer", "detail"}
 
 
+def methods_of(path: str) -> set[str]:
+    """What a path takes; there is a page, too, at which people register."""
+    page = {"GET", "HEAD"} if path == "/register" or path not in POSTS else set()
+    return {"OPTIONS", *page, *(["POST"] if path in POSTS else [])}
+
+
 def pointers(answer: Answer) -> list[str]:
     return [fault["pointer"] for fault in answer.json["errors"]]
 
@@ -273,11 +279,11 @@ def test_a_client_that_expects_to_go_on_is_told_to(server) -> None:
     assert (answer.status, answer.json) == (200, {})
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/register/", "/Register", "/errors/", "/schema/x"])
+@pytest.mark.parametrize("path", ["/nothing", "/refresh/", "/Register", "/errors/", "/schema/x"])
 def test_what_is_not_there_is_a_problem(server, path) -> None:
     answer = server.ask("GET", path)
     # A path with a slash at its end is the path without it.
-    if path == "/register/":
+    if path == "/refresh/":
         check(answer, 405, "method_not_allowed")
     else:
         check(answer, 404, "not_found")
@@ -287,7 +293,7 @@ def test_what_is_not_there_is_a_problem(server, path) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
 def test_only_the_declared_method_is_taken(server, path, method) -> None:
     """Security rule 3."""
-    if method == ("POST" if path in POSTS else "GET"):
+    if method in methods_of(path):
         return
     with server.nothing_stored():
         answer = server.ask(method, path)
@@ -296,7 +302,7 @@ def test_only_the_declared_method_is_taken(server, path, method) -> None:
         return
     check(answer, 405, "method_not_allowed")
     allowed = {each.strip() for each in answer.headers["allow"].split(",")}
-    assert allowed == {*(["POST"] if path in POSTS else ["GET", "HEAD"]), "OPTIONS"}
+    assert allowed == methods_of(path)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +329,7 @@ def test_options_names_the_methods(server, path) -> None:
     answer = server.ask("OPTIONS", path)
     assert (answer.status, answer.body) == (204, b"")
     allowed = {each.strip() for each in answer.headers["allow"].split(",")}
-    assert allowed == {*(["POST"] if path in POSTS else ["GET", "HEAD"]), "OPTIONS"}
+    assert allowed == methods_of(path)
 
 
 @pytest.fixture(scope="module")
