@@ -25,6 +25,7 @@ from tests.postgres import PostgresServer
 from tests.running import MASTER
 from tests.store.intruding import intrude
 from tests.store.wishing import log_in, register
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +68,7 @@ def frozen(pids: set[int]) -> Iterator[None]:
 
 
 def backends(url: str) -> set[int]:
+    """Of the service; one ends a moment after its connection was closed."""
     with intrude(url) as intruder:
         return {pid for (pid,) in intruder.run(OURS) if isinstance(pid, int)}
 
@@ -108,7 +110,7 @@ def test_when_one_connection_is_lost_at_work_the_other_is_made_again(
     assert len(before) == 2
     with pytest.raises(Lost), store.storage.transaction() as rows:
         read_when_ended(rows, postgres_url)
-    assert backends(postgres_url) == set()
+    until(lambda: backends(postgres_url), lambda left: not left)
     with store.storage.transaction(), store.storage.snapshot():
         assert len(backends(postgres_url)) == 2
     with pytest.raises(Lost), store.storage.snapshot() as rows:
@@ -217,7 +219,7 @@ def test_a_command_for_a_server_that_stopped_being_durable_is_unavailable(
     assert [(line["event"], line["log_level"]) for line in lines] == [
         ("store_not_durable", "error")
     ]
-    assert backends(postgres_url) == set()
+    until(lambda: backends(postgres_url), lambda left: not left)
     with intrude(postgres_url) as intruder:
         intruder.run(f'ALTER DATABASE "{name}" RESET synchronous_commit')
     assert kinds([*writer.commit([log_in("ada", "a")])]) == ["stored"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from tests.http.people import People, Person
 from tests.http.steps import problem
 from tests.running import running, settings
 from tests.store.intruding import intrude
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 MODES = {each.name: each.mode for each in newest(PROJECTIONS)}
 VERSIONS = {each.name: each.version for each in newest(PROJECTIONS)}
 NAMES = list(MODES)
-LOOK_EVERY = 0.02
-"""Seconds: what is waited for needs the machine, too."""
 MEMBERS = {
     "name", "version", "mode", "state", "position", "head", "lag", "digest", "digest_position",
     "error", "rebuild",
@@ -47,13 +45,9 @@ def projections(operator: Person) -> dict[str, dict]:
     return {item["name"]: item for item in answer.json()["items"]}
 
 
-def until(operator: Person, name: str, what: Callable[[dict], bool]) -> dict:
-    """The projection once it is so; a test that waits in vain fails."""
-    end = time.monotonic() + 30
-    while not what(found := projections(operator)[name]):
-        assert time.monotonic() < end, found
-        time.sleep(LOOK_EVERY)
-    return found
+def once(operator: Person, name: str, what: Callable[[dict], bool]) -> dict:
+    """The projection as soon as it is so."""
+    return until(lambda: projections(operator)[name], what)
 
 
 def built(item: dict) -> bool:
@@ -63,7 +57,7 @@ def built(item: dict) -> bool:
 def test_each_says_how_far_it_is(people: People, operator: Person) -> None:
     people.new()
     for name in NAMES:
-        until(operator, name, lambda item: item["lag"] == 0)
+        once(operator, name, lambda item: item["lag"] == 0)
     found = projections(operator)
     assert list(found) == NAMES
     for item in found.values():
@@ -82,13 +76,13 @@ def test_a_rebuilt_view_has_a_digest_and_the_service_goes_on(
     answer = operator.post(f"/projections/{name}/rebuild", {})
     assert answer.status_code == 202, answer.text
     assert set(answer.json()) == MEMBERS
-    item = until(operator, name, built)
+    item = once(operator, name, built)
     assert item["digest"].startswith("sha256:")
     assert item["digest_position"] <= item["position"]
     assert item["error"] is None
     again = operator.post(f"/projections/{name}/rebuild", {"accept": True})
     assert again.status_code == 202, again.text
-    assert until(operator, name, built)["error"] is None
+    assert once(operator, name, built)["error"] is None
     assert people.new().get("/me").status_code == 200
 
 
@@ -136,14 +130,14 @@ def test_a_table_that_somebody_changed_is_named_and_stays_until_accepted(
         sql = f"UPDATE {table} SET permissions = 'admin' WHERE user_key = ?"
         intruder.run(sql, (victim.user_key,))
     operator.post("/projections/user_directory/rebuild", {})
-    error = until(operator, "user_directory", built)["error"]
+    error = once(operator, "user_directory", built)["error"]
     assert error["type"] == "rebuild.differs"
     assert victim.user_key in error["detail"]
     with people.store() as store, store.snapshot() as rows:
         sql = "SELECT permissions FROM user_directory_v1 WHERE user_key = ?"
         assert rows.fetch(sql, (victim.user_key,)) == [("admin",)]
     operator.post("/projections/user_directory/rebuild", {"accept": True})
-    assert until(operator, "user_directory", built)["error"] is None
+    assert once(operator, "user_directory", built)["error"] is None
     with people.store() as store, store.snapshot() as rows:
         assert rows.fetch(sql, (victim.user_key,)) == [("",)]
 
@@ -162,10 +156,7 @@ def test_a_rebuild_that_a_service_began_is_gone_on_with_by_another(database_url:
             rows.execute("UPDATE rebuilds SET lease_until = lease_until - ?", (LEASE,))
             rows.commit()
     with running(given), _store(given) as store:
-        end = time.monotonic() + 30
-        while state.build != _live_build(store):
-            assert time.monotonic() < end
-            time.sleep(LOOK_EVERY)
+        until(lambda: _live_build(store) == state.build)
 
 
 @contextmanager

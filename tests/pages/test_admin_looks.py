@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.http.steps import SECRET
-from tests.pages.test_admin_projections import begin_beside, spoil, until
+from tests.pages.test_admin_projections import begin_beside, once, spoil
 from tests.pages.test_looks import LOOKS, check
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def steps(window: Window, house: House, admin: Somebody) -> Iterator[str]:
     admin.send("/web/admin/keys/rotate")
     spoil(house)
     to = admin.send("/web/admin/projections/user_directory/rebuild", accept="no")
-    until(admin, to, "was not swapped")
+    once(admin, to, "was not swapped")
     window.go(to)
     yield "admin-projections-differs"
     begin_beside(house, "token_lookup", 7)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,7 @@ from projections.live import newest, read_pointers
 from projections.rebuild_state import LEASE, MOVE
 from projections.registry import PROJECTIONS
 from tests.store.intruding import intrude
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,17 +23,11 @@ if TYPE_CHECKING:
 
 NAMES = [each.name for each in newest(PROJECTIONS)]
 AT = "/admin/projections"
-LOOK_EVERY = 0.05
-"""Seconds: what is waited for needs the machine, too."""
 
 
-def until(visitor: Somebody, path: str, text: str) -> str:
-    """The page once it says so; a test that waits in vain fails."""
-    end = time.monotonic() + 30
-    while text not in (found := visitor.page(path)):
-        assert time.monotonic() < end, found
-        time.sleep(LOOK_EVERY)
-    return found
+def once(visitor: Somebody, path: str, text: str) -> str:
+    """The page as soon as it says so."""
+    return until(lambda: visitor.page(path), lambda found: text in found)
 
 
 def begin_beside(house: House, name: str, position: int = 0) -> None:
@@ -68,7 +62,7 @@ def unbuilt(house: House) -> Iterator[House]:
 
 def test_each_says_how_far_it_is(any_house: House) -> None:
     admin = any_house.somebody("admin")
-    text = until(admin, AT, "at the head")
+    text = once(admin, AT, "at the head")
     for name in NAMES:
         assert f'id="view-{name}"' in text
         assert f'action="/web/admin/projections/{name}/rebuild"' in text
@@ -82,7 +76,7 @@ def test_a_view_is_rebuilt_and_swapped(any_house: House, name: str) -> None:
     admin = any_house.somebody("admin")
     to = admin.send(f"/web/admin/projections/{name}/rebuild", accept="no")
     assert to.startswith(f"{AT}?rebuilt={name}&build=")
-    text = until(admin, to, f"{name} was rebuilt and swapped.")
+    text = once(admin, to, f"{name} was rebuilt and swapped.")
     assert "sha256:" in text
     assert any_house.people.new().get("/me").status_code == 200
 
@@ -122,13 +116,13 @@ def build(house: House, name: str) -> int:
 def test_rows_that_differ_are_named_until_they_are_accepted(any_house: House) -> None:
     admin, victims = any_house.somebody("admin"), {spoil(any_house), spoil(any_house)}
     to = admin.send("/web/admin/projections/user_directory/rebuild", accept="no")
-    text = until(admin, to, "was not swapped")
+    text = once(admin, to, "was not swapped")
     for victim in victims:
         assert f"<li>{victim} differs in permissions</li>" in text
     assert "Rebuild and accept" in text
     assert "The last rebuild was not swapped" in admin.page(AT)
     to = admin.send("/web/admin/projections/user_directory/rebuild", accept="yes")
-    until(admin, to, "user_directory was rebuilt and swapped.")
+    once(admin, to, "user_directory was rebuilt and swapped.")
     assert "was not swapped" not in admin.page(AT)
 
 
@@ -148,11 +142,8 @@ def test_a_following_view_that_stopped_tries_again(any_house: House) -> None:
     assert "daily_activity stopped" in admin.page("/admin/status")
     any_house.people.new()
     assert admin.send("/web/admin/projections/retry") == f"{AT}?done=retried"
-    until(admin, "/admin", 'class="charts"')
-    end = time.monotonic() + 30
-    while " behind</strong>" in (text := admin.page(AT)):
-        assert time.monotonic() < end, text
-        time.sleep(LOOK_EVERY)
+    once(admin, "/admin", 'class="charts"')
+    text = until(lambda: admin.page(AT), lambda found: " behind</strong>" not in found)
     assert ">stalled</span>" not in text
 
 

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING
 
 from app.activity import days
 from projections.daily_activity import DAY, DayRow
 from tests.store.intruding import intrude
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from tests.pages.house import House, Somebody
-
-LOOK_EVERY = 0.05
-"""Seconds: what is waited for needs the machine, too."""
+    from tests.pages.house import House
 
 
 def totals(text: str) -> dict[str, int]:
     found = re.findall(r'aria-label="([A-Z][a-z ]+): (\d+) in 30 days', text)
     return {name: int(number) for name, number in found}
-
-
-def until(admin: Somebody, path: str, pattern: str) -> str:
-    """The page once it says so; a test that waits in vain fails."""
-    end = time.monotonic() + 30
-    while not re.search(pattern, found := admin.page(path)):
-        assert time.monotonic() < end, found
-        time.sleep(LOOK_EVERY)
-    return found
 
 
 def test_the_days_are_those_of_the_view_in_bars_and_in_a_table(any_house: House) -> None:
@@ -41,7 +29,10 @@ def test_the_days_are_those_of_the_view_in_bars_and_in_a_table(any_house: House)
         any_house.people.new().ask("DELETE", "/sessions")
     with any_house.people.store() as store, store.snapshot() as rows:
         ((told,),) = rows.fetch("SELECT count(*) FROM events WHERE topic = 'refresh_token.revoked'")
-    text = until(admin, "/admin", rf"Ended sessions: {told} in 30 days")
+    text = until(
+        lambda: admin.page("/admin"),
+        lambda found: f"Ended sessions: {told} in 30 days" in found,
+    )
     table = re.search(r"<tbody>(.*?)</tbody>", text, re.DOTALL)
     assert table
     assert table[1].count("<tr>") == 30

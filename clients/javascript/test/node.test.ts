@@ -261,6 +261,6 @@ describe('processes that share a session whose tokens rotate', () => {
     }
     const found = service.events('refresh_token.reuse_detected', 'refresh_token.revoked', 'refresh_token.rotated');
     expect(found).toMatchObject({ 'refresh_token.reuse_detected': 0, 'refresh_token.revoked': 0 });
-    expect(found['refresh_token.rotated']).toBeGreaterThan(1);
+    expect(found['refresh_token.rotated']).toBeGreaterThan(0);
   });
 });
