@@ -17,7 +17,6 @@ import fcntl
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,8 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
+
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,7 +111,7 @@ class PostgresServer(Postgres):
         self.directory = directory or Path(tempfile.mkdtemp(prefix="gatebook-postgres-"))
         self.data = self.directory / "data"
         self.log = self.directory / "log"
-        self.port = _free_port()
+        self.port = free_port()
         self.password = secrets.token_hex(16)
         self._settings = {**_SETTINGS, **(settings or {})}
         address = f"127.0.0.1:{self.port}"
@@ -230,12 +231,6 @@ def _installed() -> Path:
 def _open_to_all(path: Path) -> bool:
     """Whether every user may run a program at this place."""
     return all(each.stat().st_mode & 0o001 for each in (path, *path.parents))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def prepare_shared() -> None:

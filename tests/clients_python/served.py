@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import httpx
 
 from tests.http.steps import SECRET, authenticate, register
-from tests.oauth_clients.conftest import free_port
+from tests.ports import free_port
 from tests.prove.stored import grant
 from tests.running import Server, running, settings
 

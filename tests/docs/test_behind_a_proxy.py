@@ -15,7 +15,7 @@ import pytest
 
 from tests.docs.pages import DOCS, fences
 from tests.docs.proxies import NAME, headers_set, running_nginx, small_proxy
-from tests.docs.test_sessions import free_port
+from tests.ports import free_port
 from tests.running import Server, running, settings
 
 PAGE = DOCS / "how-to" / "run-behind-a-proxy.md"

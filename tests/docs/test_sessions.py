@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from tests.docs.pages import DOCS, PAGES, Fence, fences, name
 from tests.docs.session import ADDRESS, OWN_ADDRESS, Step, differences, steps
+from tests.ports import free_port
 from tests.postgres import PostgresServer
 
 ON_POSTGRES = DOCS / "how-to" / "run-on-postgresql.md"
@@ -31,19 +30,6 @@ TRIED_ELSEWHERE = {
 @pytest.fixture
 def port() -> int:
     return free_port()
-
-
-def free_port() -> int:
-    """One that no outgoing connection of anybody's takes meanwhile."""
-    for _ in range(100):
-        found = 20_000 + secrets.randbelow(10_000)
-        with socket.socket() as trial:
-            try:
-                trial.bind(("127.0.0.1", found))
-            except OSError:
-                continue
-            return found
-    pytest.fail("no port is free")
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import secrets
-import socket
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -13,23 +11,11 @@ import pytest
 from tests.http.people import WAIT
 from tests.http.steps import authenticate, register
 from tests.oauth_clients.program import SCOPE, SECRET, Program
+from tests.ports import free_port
 from tests.prove.stored import grant
 from tests.running import running, settings
 
 Registering = Callable[[str], Program]
-
-
-def free_port() -> int:
-    """One that no outgoing connection of anybody's takes meanwhile."""
-    for _ in range(100):
-        port = 20_000 + secrets.randbelow(10_000)
-        with socket.socket() as trial:
-            try:
-                trial.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    pytest.fail("no port is free")
 
 
 @pytest.fixture(autouse=True)

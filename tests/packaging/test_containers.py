@@ -7,11 +7,9 @@ is started and asked as the image says.
 from __future__ import annotations
 
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -33,6 +31,7 @@ from app.settings import PREFIX, SETTINGS, load
 from tests.docs.pages import DOCS, fences, read
 from tests.packaging import compose
 from tests.packaging.dockerfile import Ignored, Instruction, instructions, stages
+from tests.ports import free_port
 from tests.postgres import PostgresServer
 
 ROOT: Final = Path(__file__).parents[2]
@@ -466,18 +465,6 @@ def serving(root: Path, environ: Mapping[str, str]) -> Iterator[subprocess.Popen
             process.kill()
 
 
-def free_port() -> str:
-    """A port on every address, out of the range of which outgoing connections take theirs."""
-    for port in random.sample(range(20_000, 30_000), 100):
-        with socket.socket() as trial:
-            try:
-                trial.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            return str(port)
-    pytest.fail("no port is free")
-
-
 def test_what_the_steps_make_serves_and_is_healthy_until_it_ends(made: Path) -> None:
     copy(made)
     for step in BUILD.all("RUN"):
@@ -485,7 +472,7 @@ def test_what_the_steps_make_serves_and_is_healthy_until_it_ends(made: Path) -> 
     locked = re.findall(r"^(\S+)==", (made / "build" / "backend.lock").read_text(), re.MULTILINE)
     assert set(locked) == backend()
 
-    environ = {**environment("sqlite", made), "GATEBOOK_PORT": free_port()}
+    environ = {**environment("sqlite", made), "GATEBOOK_PORT": str(free_port())}
     where = run("python", "-c", "import app; print(app.__file__)", cwd=made, env=environ)
     assert where.stdout.startswith(f"{made}/opt/gatebook/"), where.stdout + where.stderr
 

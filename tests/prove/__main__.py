@@ -69,6 +69,7 @@ _SOURCES: Final = (
     "tests/server.py",
     "tests/nursery.py",
     "tests/running.py",
+    "tests/ports.py",
     "tests/postgres.py",
     "tests/store/chain.py",
     "tests/store/intruding.py",

@@ -24,7 +24,7 @@ import httpx
 from domain import events
 from tests.clients_javascript import package
 from tests.http.steps import SECRET, authenticate, register
-from tests.oauth_clients.conftest import free_port
+from tests.ports import free_port
 from tests.prove.stored import check_log
 from tests.prove.tally import Tally
 from tests.running import Server, running, settings

@@ -27,7 +27,7 @@ import httpx
 from domain import events
 from gatebook_client import GatebookAuth, GatebookError, SessionEnded, Verifier
 from tests.http.steps import SECRET, authenticate, register
-from tests.oauth_clients.conftest import free_port
+from tests.ports import free_port
 from tests.prove.stored import check_log
 from tests.prove.tally import Tally
 from tests.running import Server, running, settings
