@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests import choosing
 from tests import postgres as servers
 
 if TYPE_CHECKING:
@@ -27,6 +28,24 @@ settings.load_profile("gatebook")
 for name in [each for each in os.environ if each.startswith("GATEBOOK_")]:
     if not name.startswith("GATEBOOK_TEST_"):
         del os.environ[name]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long`: all tests there are."""
+    parser.addoption(
+        "--long", action="store_true", help="every test on every store; see choosing.py"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what isn't of the short form, unless all is asked for, or a test by its name."""
+    if config.getoption("--long") or any("::" in each for each in config.args):
+        return
+    chosen = choosing.short(items)
+    left_out = [item for item in items if item not in chosen]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item in chosen]
 
 
 def pytest_configure(config: pytest.Config) -> None:

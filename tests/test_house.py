@@ -8,8 +8,12 @@ import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 from re import MULTILINE
+from types import SimpleNamespace
+from typing import NamedTuple, cast
 
 import pytest
+
+from tests.choosing import KINDS, short
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("app", "domain", "projections")
@@ -128,3 +132,34 @@ def test_everything_that_is_asked_for_is_locked() -> None:
     for name, wanted in zip(LOCKS, (runtime, groups["test"]), strict=True):
         names = {re.split(r"[\[<>=~!]", each, maxsplit=1)[0] for each in wanted}
         assert names - locked(name).keys() == set()
+
+
+class Item(NamedTuple):
+    """Stands for a test that pytest collected."""
+
+    nodeid: str
+    kind: str
+    long: bool
+
+    @property
+    def callspec(self) -> SimpleNamespace:
+        return SimpleNamespace(params={"database_url": self.kind})
+
+    def get_closest_marker(self, name: str) -> bool:
+        return self.long and name == "long"
+
+
+def chosen(*names: str, long: bool = False) -> set[str]:
+    """Which of the tests for each store are in the short form."""
+    items = [Item(f"{name}[{kind}]", kind, long) for name in names for kind in KINDS]
+    return {item.nodeid for item in short(cast("list[pytest.Item]", items))}
+
+
+def test_the_short_form_leaves_out_what_is_long_and_one_of_two_stores() -> None:
+    here, deep = "tests/http/test_a.py::test_one", "tests/store/test_b.py::test_two"
+    assert chosen(here, long=True) == set()
+    assert len(chosen(here)) == 1
+    assert len(chosen(deep)) == len(KINDS)
+    assert {each[-4:] for each in chosen(*(f"{here}{number}" for number in range(20)))} == {
+        kind[-3:] + "]" for kind in KINDS
+    }

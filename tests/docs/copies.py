@@ -35,7 +35,7 @@ def copy_project(folder: Path) -> Path:
     """The project without its environment and its history, in a new folder."""
     folder.mkdir()
     for name in _COPIED:
-        unwanted = shutil.ignore_patterns("__pycache__", "node_modules")
+        unwanted = shutil.ignore_patterns("__pycache__", "node_modules", "shots")
         shutil.copytree(ROOT / name, folder / name, ignore=unwanted)
     for name in _BESIDE:
         shutil.copy(ROOT / name, folder / name)

@@ -32,6 +32,7 @@ def store_url(sqlite_url: str) -> str:
     return sqlite_url
 
 
+@pytest.mark.long
 def test_a_projection_is_added_and_changed_as_its_page_says(
     copy: Path, store_url: str, postgres: Postgres
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_page_that_says_otherwise_than_it_is_is_told(copy: Path, sqlite_url: s
     assert "where the page has" in follow(shown[:2], copy, sqlite_url)
 
 
+@pytest.mark.long
 def test_an_event_is_added_and_changed_as_its_page_says(
     copy: Path, store_url: str, postgres: Postgres
 ) -> None:

@@ -25,6 +25,11 @@ TRIED_ELSEWHERE = {
     ON_POSTGRES: {"ini"},
 }
 """Kinds of fences that another test tries, by page."""
+TRIED = [
+    pytest.param(page, marks=[pytest.mark.long] * (page.parent == DOCS / "how-to"), id=name(page))
+    for page in sorted(SHOWN - {ON_POSTGRES} - FOLLOWED)
+]
+"""The short form follows the pages for beginners."""
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ def said(page: Path, directory: Path, port: int, more: Mapping[str, str] | None 
     return "\n".join(differences(found))
 
 
-@pytest.mark.parametrize("page", sorted(SHOWN - {ON_POSTGRES} - FOLLOWED), ids=name)
+@pytest.mark.parametrize("page", TRIED)
 def test_what_a_page_shows_is_so(page: Path, tmp_path: Path, port: int, curl: None) -> None:
     wrong = said(page, tmp_path, port)
     assert not wrong, wrong

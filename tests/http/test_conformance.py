@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.http.conformance import BREACHES, FUZZING, run, run_on_breaches
 
 
@@ -13,6 +15,7 @@ def test_generated_requests_find_no_fault_and_nothing_undocumented(sqlite_url: s
     assert [*run(sqlite_url, 4).wrong()] == []
 
 
+@pytest.mark.long
 def test_generated_requests_find_none_on_postgresql(postgres_url: str) -> None:
     """Security rule 8, with fewer of them."""
     assert [*run(postgres_url, 2, phases=[FUZZING]).wrong()] == []
