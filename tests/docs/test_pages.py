@@ -21,6 +21,8 @@ from tests.docs.pages import DOCS, PAGES, ROOT, anchors, files_named, links, nam
 
 RULES = DOCS / "explanation" / "security-rules.md"
 FOR_WHOM = re.compile(r"\bFor (?:every|some|who|an? )")
+COMMAND = re.compile(r"(?:`|\./run |/|gatebook )gatebook ([a-z]+(?: [a-z-]+)?)\b")
+"""In code, in a checkout, in a container, and installed."""
 OUTSIDE = ("http://", "https://")
 RULE = re.compile(r"^\*\*(\d+)\.\*\* ", re.MULTILINE)
 TOLD = re.compile(r"[Ss]ecurity rules? (\d+(?:(?:, | and | to )\d+)*)")
@@ -56,6 +58,19 @@ def test_a_page_names_no_setting_that_there_is_not() -> None:
         named = set(re.findall(rf"\b{PREFIX}[A-Z_]+[A-Z]\b", read(page)))
         others = {"GATEBOOK_CLIENT", "GATEBOOK_TEST", "GATEBOOK_VERIFIER"}  # the last is Django's
         assert named - real <= others, name(page)
+
+
+def test_a_page_names_no_command_that_there_is_not() -> None:
+    """In code, and in what is typed: `gatebook users grant`."""
+    real = {path for path, _ in commands()}
+    groups = {path[:1] for path in real if len(path) > 1}
+    named = {
+        (name(page), tuple(found[: 2 if found[:1] in groups else 1]))
+        for page in PAGES
+        for found in map(tuple, map(str.split, COMMAND.findall(read(page))))
+    }
+    assert len(named) > 50
+    assert {each for each in named if each[1] not in real} == set()
 
 
 def test_every_setting_is_read_by_something() -> None:
