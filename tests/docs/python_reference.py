@@ -58,6 +58,7 @@ show how it is used.
 Python `{project["requires-python"]}`. What it can be plugged into: {extras}.
 
 {_text(gatebook_client)}
+## Classes
 {"".join(map(_class, others))}
 ## Values
 
