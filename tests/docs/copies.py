@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MASTER: Final = bytes(range(32))
 
-_COPIED: Final = ("app", "domain", "projections", "tests", "docs")
+_COPIED: Final = ("app", "domain", "projections", "tests", "docs", "clients")
 _BESIDE: Final = ("pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".gitignore")
 
 

@@ -2,7 +2,8 @@
 
 `python -m tests.docs.generate` writes them anew; a test checks that they are fresh. The page of
 problems has a program of its own, `tests.http.problem_reference`; what that of HTTP says is put
-together by `tests.docs.http_reference`.
+together by `tests.docs.http_reference`, and what those of the clients say by
+`tests.docs.python_reference` and `tests.docs.javascript_reference`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from domain.events import Event
 from domain.sealed import Personal
 from projections.registry import PROJECTIONS
 from tests.docs.http_reference import http_page
+from tests.docs.javascript_reference import javascript_page
 from tests.docs.pages import DOCS, anchor
+from tests.docs.python_reference import python_page
 
 REFERENCE: Final = DOCS / "reference"
 
@@ -305,6 +308,8 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "metrics.md": metrics_page,
     "model.md": model_page,
     "http.md": http_page,
+    "python-client.md": python_page,
+    "javascript-client.md": javascript_page,
 }
 PICTURE: Final = DOCS / "model.svg"
 """Drawn by `app.web.model.standalone`."""

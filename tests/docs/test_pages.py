@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import gatebook_client
 from app.http.problem import BY_CODE
 from app.settings import PREFIX, SETTINGS
 from app.web.model.standalone import standalone
@@ -20,6 +21,8 @@ from tests.docs.pages import DOCS, PAGES, ROOT, anchors, files_named, links, nam
 
 RULES = DOCS / "explanation" / "security-rules.md"
 FOR_WHOM = re.compile(r"\bFor (?:every|some|who|an? )")
+COMMAND = re.compile(r"(?:`|\./run |/|gatebook )gatebook ([a-z]+(?: [a-z-]+)?)\b")
+"""In code, in a checkout, in a container, and installed."""
 OUTSIDE = ("http://", "https://")
 RULE = re.compile(r"^\*\*(\d+)\.\*\* ", re.MULTILINE)
 TOLD = re.compile(r"[Ss]ecurity rules? (\d+(?:(?:, | and | to )\d+)*)")
@@ -53,7 +56,21 @@ def test_a_page_names_no_setting_that_there_is_not() -> None:
     real |= {f"{CLIENTS}{name}{file}" for name in CLIENT_NAMES for file in ("", "_FILE")}
     for page in PAGES:
         named = set(re.findall(rf"\b{PREFIX}[A-Z_]+[A-Z]\b", read(page)))
-        assert named - real <= {"GATEBOOK_CLIENT", "GATEBOOK_TEST"}, name(page)
+        others = {"GATEBOOK_CLIENT", "GATEBOOK_TEST", "GATEBOOK_VERIFIER"}  # the last is Django's
+        assert named - real <= others, name(page)
+
+
+def test_a_page_names_no_command_that_there_is_not() -> None:
+    """In code, and in what is typed: `gatebook users grant`."""
+    real = {path for path, _ in commands()}
+    groups = {path[:1] for path in real if len(path) > 1}
+    named = {
+        (name(page), tuple(found[: 2 if found[:1] in groups else 1]))
+        for page in PAGES
+        for found in map(tuple, map(str.split, COMMAND.findall(read(page))))
+    }
+    assert len(named) > 50
+    assert {each for each in named if each[1] not in real} == set()
 
 
 def test_every_setting_is_read_by_something() -> None:
@@ -67,8 +84,31 @@ def test_every_setting_is_read_by_something() -> None:
 
 
 def test_every_variable_of_a_client_is_on_its_page() -> None:
-    said = read(REFERENCE / "clients.md")
+    said = read(REFERENCE / "python-client.md")
     assert {each for each in CLIENT_NAMES if f"`{CLIENTS}{each}`" not in said} == set()
+
+
+def test_everything_that_a_client_exports_is_on_its_page() -> None:
+    python, javascript = (
+        read(REFERENCE / f"{each}-client.md") for each in ("python", "javascript")
+    )
+    public = {*gatebook_client.__all__} - {"__version__"}
+    assert {each for each in public if f"`{each}" not in python} - values_on(python) == set()
+    exports = re.compile(r"^export (?:type )?\{ (.+) \}|^export \w+ (\w+)", re.MULTILINE)
+    sources = ("index.ts", "browser.ts", "node.ts", "verify/index.ts")
+    named = {
+        each
+        for source in sources
+        for several, one in exports.findall(read(ROOT / "clients" / "javascript" / "src" / source))
+        for each in (several or one).split(", ")
+    }
+    assert {"createClient", "fileStore", "localStorageStore", "bearer", "Fetch"} <= named
+    assert named - values_on(javascript) == set()
+
+
+def values_on(page: str) -> set[str]:
+    """What has a heading of its own."""
+    return set(re.findall(r"^### (\w+)$", page, re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -177,6 +178,32 @@ def test_wrong_secrets_spend_the_budgets_of_the_api(start: Starting) -> None:
     counted = api.get("/metrics").text
     assert 'gatebook_refusals_total{code="too_many_attempts"' in counted
     assert 'route="/web/login"' in counted
+
+
+def test_no_form_is_a_way_past_a_budget_that_is_spent(start: Starting) -> None:
+    """That of the address, spent at the API; every form that takes a secret draws on it."""
+    api = start()
+    user_key = register(api)
+    cookie = log_in(api, user_key).headers["set-cookie"].partition(";")[0]
+    wrong = f"not {SECRET}"
+    forms = {
+        "/web/login": {"user": "nobody", "user_secret": wrong},
+        "/web/register": {"user_id": "Ada", "user_secret": SECRET},
+        "/web/secret": {"user_secret": wrong, "new_user_secret": f"another {SECRET}"},
+        "/web/erase": {"user_secret": wrong},
+    }
+    # Each at another user, so that it is the address that has no more.
+    guesses = ({"user_key": f"uk_{number:026}", "user_secret": wrong} for number in range(200))
+    found = (api.post("/authenticate", json=each).status_code for each in guesses)
+    assert sum(1 for _ in itertools.takewhile(lambda status: status == 401, found)) >= 99
+    for path, fields in forms.items():
+        headers = {"origin": ISSUER, "cookie": cookie}
+        # A place comes back every three seconds: a slow machine may find some.
+        answers = [api.post(path, data=fields, headers=headers) for _ in range(3)]
+        assert {each.status_code for each in answers} <= {401, 409, 429}, path
+        answer = next(each for each in answers if each.status_code == 429)
+        assert int(answer.headers["retry-after"]) > 0
+        assert "Too many attempts" in answer.text
 
 
 def test_registration_may_be_closed(start: Starting) -> None:

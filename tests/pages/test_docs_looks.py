@@ -17,6 +17,7 @@ TYPICAL = {
     "docs-map": "/docs",
     "docs-tutorial": "/docs/tutorial/protected-endpoint",
     "docs-reference": "/docs/reference/settings",
+    "docs-client": "/docs/reference/python-client",
     "docs-explanation": "/docs/explanation/why-event-sourcing",
     "docs-found": "/docs/search?q=rotate+keys",
     "docs-nothing-found": "/docs/search?q=xyzzy",

@@ -3,15 +3,18 @@
 import { has, passing } from './errors.js';
 import { ask, insist, type Asked, type Wire } from './wire.js';
 
+/** For each call; a signal that aborts takes nothing from the others who wait. */
 export interface Options {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A name, and the secret that goes with it. */
 export interface User {
   readonly user_id: string;
   readonly user_secret: string;
 }
 
+/** Of a new session. */
 export interface Tokens {
   readonly access_token: string;
   readonly refresh_token: string;
@@ -20,6 +23,7 @@ export interface Tokens {
 /** A time as the service writes it: RFC 3339, UTC. */
 export type Time = string;
 
+/** The holder of the access token. */
 export interface Me {
   readonly user_key: string;
   readonly user_id: string;
@@ -30,6 +34,7 @@ export interface Me {
   readonly expires_at: Time;
 }
 
+/** One of one's own live sessions. */
 export interface Session {
   readonly session_id: string;
   readonly started_at: Time;
@@ -42,6 +47,7 @@ export interface Session {
   readonly kind: 'user' | 'service';
 }
 
+/** One entry of the log; what is sealed reads as null once its person was erased. */
 export interface LogEvent {
   readonly position: number;
   readonly stream: string;
@@ -81,6 +87,7 @@ export interface Api {
   userKey(user: User, options?: Options): Promise<{ readonly user_key: string }>;
   /** Ends the session of a refresh token. */
   revoke(of: { readonly refresh_token: string }, options?: Options): Promise<void>;
+  /** Who asks. */
   me(options?: Options): Promise<Me>;
   /** All other sessions end. */
   changeSecret(
@@ -89,8 +96,11 @@ export interface Api {
   ): Promise<void>;
   /** Whether it is finished; otherwise it goes on in the background. */
   erase(of: { readonly user_secret: string }, options?: Options): Promise<{ readonly finished: boolean }>;
+  /** One's own live sessions, read page by page. */
   sessions(options?: Options): AsyncGenerator<Session, void, undefined>;
+  /** End one of one's own. */
   endSession(session_id: string, options?: Options): Promise<void>;
+  /** End all of one's own, or all others. */
   endSessions(options?: Options & { readonly keep?: 'current' }): Promise<void>;
   /** One's own history, newest first. */
   events(options?: Options): AsyncGenerator<LogEvent, void, undefined>;

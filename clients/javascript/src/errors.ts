@@ -56,12 +56,14 @@ export type ClientCode =
 /** `code` says what to do; a newer service may have more of them. */
 export type Code = ServiceCode | ClientCode | (string & {});
 
+/** What an error is made with, besides its message. */
 export interface Details {
   readonly problem?: Problem | undefined;
   readonly retryAfter?: number | undefined;
   readonly cause?: unknown;
 }
 
+/** All that this client rejects with, but what a given function or signal throws. */
 export class GatebookError extends Error {
   override readonly name: string = 'GatebookError';
   declare readonly code: Code;

@@ -15,6 +15,7 @@ export { memoryStore } from './store.js';
 export type { Kept, Locked, Store } from './store.js';
 export type { Fetch } from './wire.js';
 
+/** What a client is made with; `url` alone is needed. */
 export interface ClientOptions {
   /** The service; https, or plain http on the own machine (or with `allowHttp`). */
   readonly url: string;
@@ -38,6 +39,7 @@ export interface ClientOptions {
   readonly allowHttp?: boolean | undefined;
 }
 
+/** One user of one service: what is fetched with it has a good token. */
 export interface Client {
   readonly url: string;
   /** A good access token, for what isn't sent by `fetch`. */
@@ -60,6 +62,7 @@ export interface Client {
   readonly api: Api;
 }
 
+/** A client. It asks for nothing until it is used; throws `configuration`. */
 export function createClient(options: ClientOptions): Client {
   const { credentials, patience = 30, timeout = 10 } = options;
   if (!(patience >= 0 && timeout > 0 && timeout <= LONGEST)) {

@@ -17,6 +17,7 @@ export interface Credentials {
   readonly refresh_token?: string | undefined;
 }
 
+/** Credentials, or who is asked for them when a session has to be begun. */
 export type Given = Credentials | (() => Credentials | undefined | Promise<Credentials | undefined>);
 
 /** How it stands with the session; never a token. */

@@ -16,6 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GatebookError } from './errors.js';
 import { parse, type Locked, type Store } from './store.js';
 
+/** How a file is shared. */
 export interface FileStoreOptions {
   /** Seconds for which a process waits for another one that is renewing the tokens; 30. */
   readonly lockSeconds?: number | undefined;

@@ -14,6 +14,7 @@ export interface Kept {
 /** `mine` throws once the lock is over: what was begun under it must not be gone on with. */
 export type Locked = <T>(work: (mine: () => void) => Promise<T>) => Promise<T>;
 
+/** Where tokens are kept: any object with these is one. */
 export interface Store {
   /** What is kept now; null when nothing is: where something was, somebody has signed out. */
   read(): Promise<Kept | null> | Kept | null;

@@ -2,6 +2,7 @@
 
 import { GatebookError, passing, type Problem } from './errors.js';
 
+/** As the platform's own. */
 export type Fetch = typeof globalThis.fetch;
 
 export interface Wire {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -20,8 +21,20 @@ from gatebook_client.tokens import read_times, session_of
 from gatebook_client.unshown import Unshown
 
 PREFIX: Final = "GATEBOOK_CLIENT_"
-NAMES: Final = ("URL", "USER_KEY", "USER_SECRET", "REFRESH_TOKEN", "PROFILE", "CACHE")
-"""Each also as `…_FILE`: the name of a file that holds the value."""
+NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "URL": "the address of the service",
+        "USER_KEY": "who authenticates …",
+        "USER_SECRET": "… and with what",
+        "REFRESH_TOKEN": "a session to go on with, instead of these or as well",
+        "PROFILE": "a profile, by name or path, instead of the three above",
+        "CACHE": (
+            "a file, or a folder (one that is there, or a path that ends with a slash), in which "
+            "tokens are kept and shared"
+        ),
+    }
+)
+"""What each says; each also as `…_FILE`: the name of a file that holds the value."""
 
 
 class Credentials(Unshown, msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ export type { Fetch } from '../wire.js';
 export { bearer } from './token.js';
 export type { Caller } from './token.js';
 
+/** What a verifier is made with; `issuer` alone is needed. */
 export interface VerifierOptions {
   /** The only `iss`, and where keys and revocations are, unless `url` says otherwise. */
   readonly issuer: string;
@@ -57,6 +58,7 @@ export interface VerifierState {
   readonly revocations: number;
 }
 
+/** Says who access tokens are of, for any number of requests at a time. */
 export interface Verifier {
   /**
    * Who the token is of; waits only for keys and revocations that aren't there yet.
@@ -74,6 +76,7 @@ export interface Verifier {
   close(): void;
 }
 
+/** A verifier. It fetches keys with its first token, or when it is started; throws `configuration`. */
 export function createVerifier(options: VerifierOptions): Verifier {
   const { issuer, leeway = 5, onStale = 'closed', maxStaleness = 10, staleIfError = 3600, patience = 5 } = options;
   const audience = options.audience ?? issuer;

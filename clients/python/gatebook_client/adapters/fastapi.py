@@ -1,11 +1,13 @@
 """Protects the paths of a FastAPI application, as a dependency.
 
-gatebook = GatebookBearer(verifier)
+    gatebook = GatebookBearer(verifier)
 
-@app.get("/orders")
-async def orders(caller: Annotated[Caller, Depends(gatebook)]) -> …
+    @app.get("/orders")
+    async def orders(caller: Annotated[Caller, Depends(gatebook)]) -> …
 
-@app.post("/orders", dependencies=[Depends(gatebook.requiring("orders:write"))])
+    @app.post("/orders", dependencies=[Depends(gatebook.requiring("orders:write"))])
+
+Knows FastAPI alone.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,13 +1,15 @@
 """Protects a Litestar application: a middleware that finds the caller, and guards.
 
-Litestar(
-    [orders],
-    middleware=[protected(verifier, exclude=["^/schema"])],
-    dependencies={"caller": Provide(caller, sync_to_thread=False)},
-)
+    Litestar(
+        [orders],
+        middleware=[protected(verifier, exclude=["^/schema"])],
+        dependencies={"caller": Provide(caller, sync_to_thread=False)},
+    )
 
-@get("/orders", guards=[requires("orders:read")])
-async def orders(caller: Caller) -> …
+    @get("/orders", guards=[requires("orders:read")])
+    async def orders(caller: Caller) -> …
+
+Knows Litestar alone.
 """
 
 from typing import Any
