@@ -51,6 +51,26 @@ def test_a_key_is_replaced_at_once_and_what_it_signed_is_refused(any_house: Hous
     assert not re.search(r'"d":|PRIVATE', text)
 
 
+def test_a_key_that_was_withdrawn_before_its_time_never_signed(any_house: House) -> None:
+    admin = any_house.somebody("keys:read", "keys:write")
+    admin.send("/web/admin/keys/rotate")
+    waiting = re.findall(r'class="mono">([^<]+)</span>', admin.page(AT))[0]
+    admin.send("/web/admin/keys/rotate-now")
+    rows = {
+        kid: row
+        for row in re.findall(r"<li>(.*?)</li>", admin.page(AT), re.DOTALL)
+        for kid in re.findall(r'class="mono">([^<]+)</span>', row)
+    }
+    assert "withdrawn" in rows[waiting]
+    assert "never signed" in rows[waiting]
+    for said in ("signed from", "signs", "nothing that it signed"):
+        assert said not in rows[waiting]
+    assert sum("signed from" in row for row in rows.values()) == len(rows) - 2
+    reader = any_house.people.new("keys:read")
+    found = {each["kid"]: each for each in reader.get("/keys").json()["items"]}
+    assert found[waiting]["active_from"] is None
+
+
 @pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no scripts"])
 def test_both_ways_in_a_browser(look: Browsing, house: House, javascript: bool) -> None:
     admin = house.somebody("admin")

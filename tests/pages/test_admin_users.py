@@ -152,6 +152,29 @@ def test_a_user_is_erased_once_name_or_key_is_typed(any_house: House) -> None:
         assert "erased already" in admin.page(f"{at}/erase")
 
 
+def test_a_form_for_somebody_who_was_erased_meanwhile_says_so(any_house: House) -> None:
+    """As from a page that was open since; and the page that comes offers none."""
+    admin = any_house.somebody("admin")
+    user_key, name = made(admin)
+    at = f"/web/admin/users/{user_key}"
+    admin.send(f"{at}/erase", name=name)
+    changes: dict[str, dict[str, str]] = {
+        "disable": {},
+        "enable": {},
+        "end-sessions": {},
+        "secret": {"user_secret": NEW_SECRET},
+        "permissions": {"others": "my.own"},
+    }
+    for path, fields in changes.items():
+        text = admin.send(f"{at}/{path}", 404, **fields)
+        assert "This user is erased: nothing can be changed any more." in text
+        assert "no such user" not in text
+        assert f'action="{at}' not in text
+    api = any_house.people.new("users:read", "users:write")
+    told = api.ask("POST", f"/users/{user_key}/disable").json()
+    assert (told["code"], told["detail"][:20]) == ("not_found", "This user is erased:")
+
+
 def test_the_last_administrator_stays(house: House) -> None:
     admin = house.somebody("admin")
     at = f"/web/admin/users/{admin.user_key}"

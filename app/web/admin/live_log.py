@@ -77,9 +77,9 @@ async def _following(
 
 
 async def _spelled(request: FormRequest, told: AsyncIterator[Told]) -> AsyncGenerator[bytes, None]:
-    log_id, known = service_of(request).store.log_id, shared(request)
+    log_id = service_of(request).store.log_id
     async for each in told:
-        pieces = []
+        pieces, known = [], shared(request)  # links are for what may be seen now
         for item in each.items:
             html = render(request, "admin/entry.html", entry=entry_of(item), **known).decode()
             place = log_place(log_id, item.position)

@@ -25,10 +25,11 @@ from app.web.admin.section import (
     meta_of,
     shared,
 )
-from app.web.posted import again, posted
+from app.web.page import page
+from app.web.posted import Problem, again, posted
 from app.web.redirect import redirect
 from domain.commands import Authority
-from domain.errors import Fault, GatebookError, InvalidRequest
+from domain.errors import Fault, GatebookError, InvalidRequest, NotFound
 from domain.stream import Meta
 
 _EVENTS: Final = Part(6, None, "desc")
@@ -144,6 +145,10 @@ async def _again(request: FormRequest, user_key: str, error: GatebookError) -> R
     if not may(request, READ_USERS):
         raise error
     told = {**shared(request), **await _told(request, user_key), "done": ""}
+    if isinstance(error, NotFound):
+        # Who is there all the same is erased, perhaps since the form was shown.
+        problem = Problem("Erased", error.detail)
+        return page(request, "admin/user.html", status=404, problem=problem, **told)
     return again(request, error, "admin/user.html", _FIELDS, {}, **told)
 
 
