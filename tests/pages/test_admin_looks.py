@@ -36,7 +36,6 @@ FILLED = {
 }
 OF_A_USER = {
     "admin-user": "",
-    "admin-user-done": "?done=permissions",
     "admin-erase": "/erase",
     "admin-as-of": "/as-of",
     "admin-as-of-first": "/as-of?version=1",

@@ -25,7 +25,6 @@ OF_ONESELF = {
     "history": "/account/history",
     "secret": "/account/secret",
     "erase": "/account/erase",
-    "done": "/account?done=secret",
 }
 LOOKS = [(NARROW, False), (NARROW, True), (WIDE, False), (WIDE, True)]
 
