@@ -8,10 +8,13 @@ import pytest
 
 from tests.http.steps import SECRET
 from tests.pages.browsing import NARROW, WIDE, Browsing, Window
+from tests.pages.guiding import Guide
 from tests.pages.visits import new_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.pages.house import House
 
 STRANGERS = {
     "start": "/",
@@ -82,6 +85,47 @@ def test_no_page_is_in_anybody_s_way(browse: Browsing, width: int, dark: bool) -
         check(window, name)
         seen.append(name)
     assert len(set(seen)) == len(seen) == len(STRANGERS) + len(OF_ONESELF) + 4
+
+
+@pytest.mark.parametrize("letter", ["W", "Ｗ", "界"])
+def test_the_longest_name_makes_no_page_scroll_sideways(
+    look: Browsing, house: House, letter: str
+) -> None:
+    """At 320 pixels, wherever the name is shown."""
+    admin = house.somebody("admin")
+    name = (letter * 120 + new_name().partition("@")[0])[-128:]
+    window = look.window(width=NARROW)
+    page = window.go("/register")
+    page.fill("#user_id", name)
+    page.fill("#user_secret", SECRET)
+    window.press("Register")
+    key = page.locator("#user-key").inner_text()
+    page.fill("#user_secret", SECRET)
+    window.press("Log in")
+    page.wait_for_url("**/account")
+    seen = []
+
+    def shown(where: str) -> None:
+        seen.append(where)
+        assert name in page.content(), where
+        assert not window.sticks_out(), where
+
+    for path in ("/account", "/account/erase"):
+        window.go(path)
+        shown(path)
+    cookie = {"name": "gatebook", "value": admin.visit.token, "url": house.origin}
+    page.context.add_cookies([cookie])  # type: ignore[list-item]
+    at = f"/admin/users/{key}"
+    for path in ("/admin/users", at, f"{at}/as-of", f"{at}/erase", f"/admin/log?user={name}"):
+        window.go(path)
+        shown(path)
+    guide = Guide(window, name)
+    page.fill("#authenticate-user_key", key)
+    page.fill("#authenticate-user_secret", SECRET)
+    guide.press("authenticate")
+    guide.press("use")
+    shown("/")
+    assert len(seen) == 8
 
 
 def test_what_axe_finds_is_told(browse: Browsing) -> None:
