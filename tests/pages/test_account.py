@@ -201,6 +201,7 @@ def test_who_has_not_just_registered_is_shown_no_key(stranger: Visit) -> None:
 
 
 def test_what_was_done_is_told_once_and_to_nobody_whom_an_address_tells_it(visit: Visit) -> None:
+    """Security rule 24."""
     for done, told in (
         ("secret", "Your secret was changed"),
         ("others", "All other sessions were ended."),
