@@ -166,7 +166,7 @@ class Administration:
     ) -> None:
         """Give a new secret; every session ends. Raises `UnacceptableSecret` saying why."""
         if user.user_id is None:
-            msg = "This user was erased."
+            msg = "This user is erased: nothing can be changed any more."
             raise NotFound(msg)
         prepared = self._registration.check_secret(user.user_id, secret)
         secret_hash = await self._registration.hash(prepared)

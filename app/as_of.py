@@ -8,41 +8,36 @@ terminal.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
 
 from app.administration import UserItem
-from app.eventstore import snapshot
-from app.eventstore.log import COLUMNS, Head, read_head, record_from
-from app.eventstore.record import Record
+from app.eventstore.log import Head, read_head
 from app.timestamps import rfc3339
-from app.vault import PERSON, PERSON_KEYS, Vault, Wrapped, open_sealed
+from app.user_stream import (
+    events_after,
+    kept_state,
+    key_of,
+    last_login,
+    length_of,
+    number,
+    position_at,
+    time_at,
+)
+from app.vault import Vault, open_sealed
 from domain.aggregate import USER
-from domain.catalogue import UnknownEvent
-from domain.errors import Damage, Fault, InvalidRequest, LogChanged, NotFound, Unavailable
-from domain.events import UserErased, UserLoggedIn
+from domain.errors import Fault, InvalidRequest, LogChanged, NotFound
 from domain.policy import Policy
 from domain.session_rules import is_live
-from domain.stream import Recorded
 from domain.user import User
-from domain.user_key import is_user_key
-from projections.storage import Rows, Value
+from projections.storage import Rows
 
 PAGE: Final = 2_000
 """Events that are folded at a time: some tens of milliseconds."""
 
-_NEXT: Final = f"""
-SELECT {COLUMNS} FROM events WHERE stream = ? AND version > ? AND version <= ?
-ORDER BY version LIMIT ?"""  # noqa: S608
-_LENGTH: Final = "SELECT max(version) FROM events WHERE stream = ?"
-_POSITION: Final = "SELECT position FROM events WHERE stream = ? AND version = ?"
-_TIME: Final = "SELECT time FROM events WHERE stream = ? AND version = ?"
 _TIME_IN_LOG: Final = "SELECT time FROM events WHERE position = ?"
-_LAST: Final = """
-SELECT time FROM events WHERE stream = ? AND topic = ? AND version <= ?
-ORDER BY version DESC LIMIT 1"""
-_FOR_EVER: Final = 2**62
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -66,33 +61,20 @@ def place_of(rows: Rows, user_key: str, moment: Moment, now: int) -> Place:
     Raises `NotFound` for who wasn't registered yet, `LogChanged` for a position beyond the head,
     `InvalidRequest` for a time that hasn't come.
     """
-    length = _number(rows, _LENGTH, user_key) if is_user_key(user_key) else 0
-    if not length:
-        msg = "There is no user of this key."
-        raise NotFound(msg)
+    length = length_of(rows, user_key)
     head = read_head(rows)
     if moment.position is not None:
         position = _reached(moment.position, head)
-        version = _passed(rows, user_key, _POSITION, length, position)
-        time = _number(rows, _TIME_IN_LOG, position)
+        version = _passed(rows, user_key, position_at, length, position)
+        time = number(rows, _TIME_IN_LOG, position) or 0
     else:
         # Times of events may be ahead of this machine's clock.
         time = _come(moment.at, max(now, head.time))
-        version = _passed(rows, user_key, _TIME, length, time)
+        version = _passed(rows, user_key, time_at, length, time)
     if not version:
         msg = "This user was not registered yet then."
         raise NotFound(msg)
-    return Place(version, _number(rows, _POSITION, user_key, version), time)
-
-
-def key_of(rows: Rows, vault: Vault, user_key: str) -> bytes | None:
-    """What opens a person's values, None once erased; raises `Damage` when it is just not there."""
-    for _, master_id, blob in rows.fetch(PERSON_KEYS % "?", (user_key,)):
-        return vault.unwrap_user_key(user_key, PERSON, Wrapped.of(master_id, blob))
-    if rows.fetch(_LAST, (user_key, UserErased.name, _FOR_EVER)):
-        return None
-    msg = f"The key of {user_key} is missing, and nobody erased it. Restore it from a copy."
-    raise Damage(msg)
+    return Place(version, position_at(rows, user_key, version), time)
 
 
 def open_name(user_key: str, blob: bytes, key: bytes | None) -> str | None:
@@ -139,50 +121,28 @@ class Folding:
         """
         if self._place is None:
             self._place = place_of(rows, self._user_key, self._moment, self._now)
-            self._user = self._begin(rows, self._place)
+            version = self._place.version
+            self._user = kept_state(rows, self._vault, self._user_key, version)
         place, before = self._place, self._user.version
         if before < place.version:
-            found = rows.fetch(_NEXT, (self._user_key, before, place.version, PAGE))
-            self._user = USER.fold((recorded_in(record_from(row)) for row in found), self._user)
-            if self._user.version != before + len(found) or not found:
-                msg = f"An event of {self._user_key} after version {before} is missing."
-                raise Damage(msg)
+            found = events_after(rows, self._user_key, before, place.version, PAGE)
+            self._user = USER.fold(found, self._user)
         return self._item(rows, place) if self._user.version == place.version else None
-
-    def _begin(self, rows: Rows, place: Place) -> User:
-        """The state to go on from: a snapshot, when it is of before that."""
-        key = key_of(rows, self._vault, self._user_key)
-        kept = snapshot.newest(rows, {self._user_key: key}) if key is not None else {}
-        found = kept.get(self._user_key)
-        return User() if found is None or found.version > place.version else found
 
     def _item(self, rows: Rows, place: Place) -> UserItem:
         user, user_key = self._user, self._user_key
-        login = rows.fetch(_LAST, (user_key, UserLoggedIn.name, place.version))
+        login = last_login(rows, user_key, place.version)
         return UserItem(
             user_key,
             # The key is of the same moment as what tells whether somebody erased it.
             open_name(user_key, user.user_id, key_of(rows, self._vault, user_key)),
             user.status,
             user.permissions,
-            rfc3339(_number(rows, _TIME, user_key, 1)),
-            rfc3339(int(login[0][0] or 0)) if login else None,
+            rfc3339(time_at(rows, user_key, 1)),
+            None if login is None else rfc3339(login),
             live_sessions(user, self._policy, place.time),
             place.position,
         )
-
-
-def recorded_in(record: Record) -> Recorded:
-    """The event of a row; raises `Damage`, and `Unavailable` when a newer release wrote it."""
-    try:
-        return record.recorded()
-    except UnknownEvent as error:
-        raise newer(error) from error
-
-
-def newer(error: UnknownEvent) -> Unavailable:
-    """What whoever meets an event of a newer release is told."""
-    return Unavailable(f"A newer release wrote {error}, which this one can't read. Upgrade it.")
 
 
 def _reached(position: int, head: Head) -> int:
@@ -200,12 +160,9 @@ def _come(at: int | None, now: int) -> int:
     return at
 
 
-def _passed(rows: Rows, user_key: str, sql: str, length: int, bound: int) -> int:
+def _passed(
+    rows: Rows, user_key: str, of: Callable[[Rows, str, int], int], length: int, bound: int
+) -> int:
     """How many of a user's events there were up to a position or a time: both only grow."""
     versions = range(1, length + 1)
-    return bisect_right(versions, bound, key=lambda each: _number(rows, sql, user_key, each))
-
-
-def _number(rows: Rows, sql: str, *params: Value) -> int:
-    found = rows.fetch(sql, params)
-    return int(found[0][0] or 0) if found else 0
+    return bisect_right(versions, bound, key=lambda each: of(rows, user_key, each))

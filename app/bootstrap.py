@@ -222,8 +222,8 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         event_feed = EventFeed(reading, store.vault, lookup.head, stopping)
         ending.push_async_callback(event_feed.close)
 
-        streams = Streams(REVOCATION_STREAMS)
-        _watch(metrics, pool, dispatcher, streams, keys)
+        streams, live_streams = Streams(REVOCATION_STREAMS), Streams(LIVE_STREAMS)
+        _watch(metrics, pool, dispatcher, (streams, live_streams), keys)
         dispatch = dispatcher.dispatch
         # Lists are read by another thread, and seldom.
         opener, reader = Opener(store.vault), Opener(store.vault, remembered=0)
@@ -295,7 +295,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
             turns=Turns(reading, store.vault, policy),
             heartbeats=Heartbeats(lookup.head, stopping),
             tally=Tally(paging, now),
-            live_streams=Streams(LIVE_STREAMS),
+            live_streams=live_streams,
             reading=reading,
             following=following,
             rebuilding=rebuilding,
@@ -310,12 +310,18 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
 
 
 def _watch(
-    metrics: Metrics, pool: HashPool, dispatcher: Dispatcher, streams: Streams, keys: KeyRing
+    metrics: Metrics,
+    pool: HashPool,
+    dispatcher: Dispatcher,
+    streams: tuple[Streams, Streams],
+    keys: KeyRing,
 ) -> None:
-    """What is measured when somebody asks."""
+    """What is measured when somebody asks; the streams are those of revocations and the live."""
+    revocations, live = streams
+    metrics.watch(metrics.revocation_streams, lambda: revocations.count)
+    metrics.watch(metrics.live_streams, lambda: live.count)
     metrics.watch(metrics.hash_queue, lambda: pool.queue_length)
     metrics.watch(metrics.command_queue, lambda: dispatcher.waiting)
-    metrics.watch(metrics.revocation_streams, lambda: streams.count)
     metrics.watch(metrics.key_age, lambda: keys.age(now()))
 
 

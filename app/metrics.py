@@ -99,6 +99,9 @@ class Metrics:
         self.revocation_streams = self._gauge(
             "gatebook_revocation_streams", "Open streams of revocations."
         )
+        self.live_streams = self._gauge(
+            "gatebook_live_streams", "Open streams of pages and of the log."
+        )
         self._request = lru_cache(maxsize=512)(self._requests.labels)
         self._refusal = lru_cache(maxsize=128)(self._refusals.labels)
         self._event = lru_cache(maxsize=64)(self._events.labels)

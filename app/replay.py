@@ -11,10 +11,11 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from app.as_of import Moment, key_of, live_sessions, newer, open_name, place_of
+from app.as_of import Moment, live_sessions, open_name, place_of
 from app.eventstore.log import EventLog
 from app.eventstore.recorders import LogReader
 from app.timestamps import rfc3339
+from app.user_stream import key_of, newer
 from app.vault import Vault
 from domain.aggregate import USER
 from domain.catalogue import UnknownEvent

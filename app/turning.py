@@ -10,32 +10,29 @@ from typing import Final
 
 import msgspec
 
-from app.as_of import PAGE, key_of, recorded_in
+from app.as_of import PAGE
 from app.audit import EventItem, Wanted, read_page
-from app.eventstore import snapshot
-from app.eventstore.log import COLUMNS, record_from
 from app.reading import Reading
 from app.replay import Change, Passage, StateItem, Telling, Then, evolved
+from app.user_stream import (
+    events_after,
+    kept_state,
+    key_of,
+    last_login,
+    length_of,
+    number,
+    position_at,
+    time_at,
+)
 from app.vault import Vault
 from domain.aggregate import USER
 from domain.catalogue import EVENTS
-from domain.errors import Damage, Fault, InvalidRequest, NotFound
-from domain.events import UserLoggedIn
+from domain.errors import Fault, InvalidRequest
 from domain.policy import Policy
 from domain.stream import Recorded
 from domain.user import User
-from domain.user_key import is_user_key
-from projections.storage import Rows, Value
+from projections.storage import Rows
 
-_NEXT: Final = f"""
-SELECT {COLUMNS} FROM events WHERE stream = ? AND version > ? AND version <= ?
-ORDER BY version LIMIT ?"""  # noqa: S608
-_LENGTH: Final = "SELECT max(version) FROM events WHERE stream = ?"
-_POSITION: Final = "SELECT position FROM events WHERE stream = ? AND version = ?"
-_TIME: Final = "SELECT time FROM events WHERE stream = ? AND version = ?"
-_LAST_LOGIN: Final = """
-SELECT time FROM events WHERE stream = ? AND topic = ? AND version <= ?
-ORDER BY version DESC LIMIT 1"""
 _HASHED: Final = tuple(sorted(name for name, cls in EVENTS.items() if "secret_hash" in cls.seals))
 _HASH: Final = f"""
 SELECT max(version) FROM events WHERE stream = ? AND version <= ?
@@ -87,37 +84,22 @@ class Turning:
         """Fold a page more; the turn once it is there, else None."""
         if not self._version:
             self._version = self._placed(rows)
-            self._user = self._begin(rows)
+            self._user = kept_state(rows, self._vault, self._user_key, self._version - 1)
         if self._user.version < self._version - 1:
-            found = self._fetch(rows, self._user.version, self._version - 1)
+            before = self._user.version
+            found = events_after(rows, self._user_key, before, self._version - 1, PAGE)
             self._user = USER.fold(found, self._user)
         if self._user.version < self._version - 1:
             return None
-        (recorded,) = self._fetch(rows, self._version - 1, self._version)
+        (recorded,) = events_after(rows, self._user_key, self._version - 1, self._version, 1)
         return self._turned(rows, recorded)
 
     def _placed(self, rows: Rows) -> int:
-        length = self._number(rows, _LENGTH) if is_user_key(self._user_key) else None
-        if not length:
-            msg = "There is no user of this key."
-            raise NotFound(msg)
+        length = length_of(rows, self._user_key)
         version = length if self._wanted is None else self._wanted
         if not 1 <= version <= length:
             raise InvalidRequest.of(Fault("/version", f"This user has events 1 to {length}."))
         return version
-
-    def _begin(self, rows: Rows) -> User:
-        key = key_of(rows, self._vault, self._user_key)
-        kept = snapshot.newest(rows, {self._user_key: key}) if key is not None else {}
-        found = kept.get(self._user_key)
-        return User() if found is None or found.version >= self._version else found
-
-    def _fetch(self, rows: Rows, after: int, last: int) -> list[Recorded]:
-        found = rows.fetch(_NEXT, (self._user_key, after, last, PAGE))
-        if len(found) != min(last - after, PAGE):
-            msg = f"An event of {self._user_key} after version {after} is missing."
-            raise Damage(msg)
-        return [recorded_in(record_from(row)) for row in found]
 
     def _turned(self, rows: Rows, recorded: Recorded) -> Turn:
         version, key = self._version, key_of(rows, self._vault, self._user_key)
@@ -130,7 +112,7 @@ class Turning:
             raise found.failure
         return Turn(
             version,
-            self._number(rows, _LENGTH) or version,
+            length_of(rows, self._user_key),
             found.items[0],
             telling.state(before, recorded.time) if version > 1 else None,
             telling.state(after, recorded.time),
@@ -138,16 +120,12 @@ class Turning:
         )
 
     def _then(self, rows: Rows, version: int) -> Then:
-        login = self._number(rows, _LAST_LOGIN, UserLoggedIn.name, version)
-        hashed = self._number(rows, _HASH, version, *_HASHED)
+        user_key = self._user_key
+        hashed = number(rows, _HASH, user_key, version, *_HASHED)
         return Then(
             self._user,
-            self._number(rows, _POSITION, version) or 0,
-            self._number(rows, _TIME, 1),
-            login,
+            position_at(rows, user_key, version),
+            time_at(rows, user_key, 1),
+            last_login(rows, user_key, version),
             None if self._user.status == "erased" else hashed,
         )
-
-    def _number(self, rows: Rows, sql: str, *params: Value) -> int | None:
-        found = rows.fetch(sql, (self._user_key, *params))
-        return None if not found or found[0][0] is None else int(found[0][0])

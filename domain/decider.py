@@ -120,6 +120,9 @@ def _is_there(user: User) -> bool:
 
 def _found(user: User) -> User:
     """The user, who was registered and not erased; raises `NotFound`."""
+    if user.status == "erased":
+        msg = "This user is erased: nothing can be changed any more."
+        raise NotFound(msg)
     if not _is_there(user):
         msg = "There is no such user."
         raise NotFound(msg)

@@ -90,7 +90,7 @@ def evolve(ring: SigningKeys, recorded: Recorded) -> SigningKeys:
         case events.SigningKeyRetired(kid, published_until):
             keys = _changed(ring, kid, retired_at=recorded.time, published_until=published_until)
         case events.SigningKeyWithdrawn(kid):
-            keys = _changed(ring, kid, withdrawn=True)
+            keys = _withdrawn(ring, kid, recorded.time)
         case _:
             keys = ring.keys
     return SigningKeys(recorded.version, keys)
@@ -144,6 +144,13 @@ def _changed(ring: SigningKeys, kid: str, **changes: object) -> dict[str, Signin
     if key is None:
         return ring.keys
     return {**ring.keys, kid: msgspec.structs.replace(key, **changes)}
+
+
+def _withdrawn(ring: SigningKeys, kid: str, time: int) -> dict[str, SigningKeyState]:
+    """A key that was to sign later never does."""
+    key = ring.keys.get(kid)
+    waited = key is not None and key.active_from is not None and key.active_from > time
+    return _changed(ring, kid, withdrawn=True, **({"active_from": None} if waited else {}))
 
 
 def _order(each: tuple[tuple[bool, int], SigningKeyState]) -> tuple[bool, int]:

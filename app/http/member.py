@@ -182,7 +182,9 @@ ANSWERED_IN: Final[dict[str, dict[str, Json]]] = {
         "algorithm": {"type": "string", "enum": ["ES256", "EdDSA", "RS256"]},
         "state": {"type": "string", "enum": ["next", "active", "retired", "withdrawn"]},
         "created_at": _time("When the key was made and published."),
-        "active_from": _time("From when on it signs; null where that isn't settled."),
+        "active_from": _time(
+            "From when on it signs; null where that isn't settled, or it was withdrawn before."
+        ),
         "retired_at": _time("When it ceased to sign; null before."),
         "published_until": _time("Until when verifiers may need it; null where that is open."),
     },

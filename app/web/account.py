@@ -1,9 +1,8 @@
 """The own account: sessions, the secret, the history, and to be erased."""
 
-from typing import Annotated, Final
+from typing import Any, Final
 
 from litestar import Response, get, post
-from litestar.params import QueryParameter
 
 from app import history
 from app.clock import now
@@ -12,8 +11,10 @@ from app.http.form import FormRequest
 from app.paging import Part
 from app.web.controller import PageController
 from app.web.cookie import dropped
+from app.web.done import done_before, then
 from app.web.page import page
 from app.web.posted import again, posted
+from app.web.query import Text
 from app.web.redirect import redirect
 from app.web.visiting import visiting
 from app.web.wording import told_of
@@ -25,16 +26,14 @@ _ALL_SESSIONS: Final = Part(101, None, "desc")
 """As many as a user may have live, and the one of its programs."""
 _FIELDS: Final = {"/user_secret": "user_secret", "/new_user_secret": "new_user_secret"}
 
-Text = Annotated[str, QueryParameter(max_length=64)]
-
 
 class AccountPages(PageController):
     """For whoever is logged in."""
 
     @get("/account")
-    async def show_account(self, request: FormRequest, done: Text = "") -> Response[bytes]:
+    async def show_account(self, request: FormRequest) -> Response[bytes]:
         """Who one is, the sessions, and what happened last."""
-        visitor, service = visiting(request), service_of(request)
+        visitor, service, done = visiting(request), service_of(request), done_before(request)
         key, sessions, last = visitor.user_key, service.session_list, Part(_SHOWN, None, "desc")
         live, happened = await service.reading.read(
             lambda rows: (
@@ -42,8 +41,9 @@ class AccountPages(PageController):
                 history.page(rows, service.store.vault, key, last),
             )
         )
-        more, lines = happened.next is not None, [told_of(each) for each in happened.items]
-        return page(request, "account.html", sessions=live.items, lines=lines, more=more, done=done)
+        told: dict[str, Any] = {"sessions": live.items, "more": happened.next is not None}
+        told["lines"] = [told_of(each) for each in happened.items]
+        return page(request, "account.html", headers=done.over, done=done.what, **told)
 
     @get("/account/history")
     async def show_history(self, request: FormRequest, after: Text = "") -> Response[bytes]:
@@ -66,14 +66,14 @@ class AccountPages(PageController):
             return redirect(request, "/account")
         if session_id == visitor.session_id:
             return redirect(request, "/login", {"set-cookie": dropped(request)})
-        return redirect(request, "/account?done=session")
+        return then(request, "/account", "session")
 
     @post("/web/sessions/end-others")
     async def end_others(self, request: FormRequest) -> Response[bytes]:
         """Every session ends but this one."""
         visitor, service = visiting(request), service_of(request)
         await service.sessions.end_all(visitor, caller_of(request), keep_current=True)
-        return redirect(request, "/account?done=others")
+        return then(request, "/account", "others")
 
     @get("/account/secret")
     async def show_secret(self, request: FormRequest) -> Response[bytes]:
@@ -92,7 +92,7 @@ class AccountPages(PageController):
             )
         except GatebookError as error:
             return again(request, error, "secret.html", _FIELDS, {})
-        return redirect(request, "/account?done=secret")
+        return then(request, "/account", "secret")
 
     @get("/account/erase")
     async def show_erasure(self, request: FormRequest) -> Response[bytes]:

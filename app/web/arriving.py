@@ -5,11 +5,13 @@ A form counts only when the browser says that it was sent from here. Knows no pa
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
 from app.http.auth import caller_of, header, note_user, service_of
 from app.http.problems import AnyRequest
+from app.sessions import Bearer
 from app.web.cookie import token_of
 from domain.errors import InvalidRequest, InvalidToken
 
@@ -24,16 +26,34 @@ async def arrive(request: AnyRequest) -> None:
         return
     if request.scope["method"] != "GET":
         check_origin(request)
+    await find_visitor(request)
+
+
+async def find_visitor(request: AnyRequest) -> None:
+    """Note who has the session of the cookie; without one it is a stranger."""
     token = token_of(request)
     if token is None:
         return
     try:
-        found = await service_of(request).page_sessions.visitor(token, caller_of(request))
+        found = await _found(request, token)
     except InvalidToken:
         request.scope["stale"] = True  # type: ignore[typeddict-unknown-key]
         return
     note_user(request, found.user_key)
     request.scope["visitor"] = found  # type: ignore[typeddict-unknown-key]
+
+
+async def _found(request: AnyRequest, token: str) -> Bearer:
+    """Whose session it is.
+
+    A part of a page that is fetched again is no use that is worth a record; a token that isn't
+    the newest is.
+    """
+    sessions = service_of(request).page_sessions
+    if request.scope["method"] == "GET" and header(request, b"hx-request") is not None:
+        with suppress(InvalidToken):
+            return await sessions.still(token)
+    return await sessions.visitor(token, caller_of(request))
 
 
 def check_origin(request: AnyRequest) -> None:

@@ -5,22 +5,26 @@ Programs get a problem as always. Knows no form and no use case.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 from litestar import Response
 from litestar.exceptions import NotFoundException
+from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Scope, Send
 
 from app.http import oauth_error
 from app.http.explanation import EXPLANATIONS
 from app.http.problem import headers_of, status_of
 from app.http.problems import AnyRequest, allow_of, refusal_of
 from app.web.accepting import prefers_html
+from app.web.arriving import find_visitor
 from app.web.page import page
 from app.web.redirect import LogInFirst, to_login
 from domain import errors
 from domain.errors import GatebookError
 
-PAGES: Final = frozenset({"", "login", "account", "admin", "model", "docs", "web"})
+PAGES: Final = frozenset({"", "registered", "login", "account", "admin", "model", "docs", "web"})
 """First segments of the paths at which only pages are, and what they post to."""
 _REMEDIES: Final = {
     "invalid_request": "Go back, load the page again, and send the form once more. If you came by "
@@ -53,6 +57,35 @@ def detail_of(refusal: GatebookError) -> str:
     return refusal.title if isinstance(refusal, errors.InternalError) else refusal.detail
 
 
+class _Unarrived(Response[bytes]):
+    """The page for whoever comes to where no handler is, and so was not looked for yet."""
+
+    def __init__(self, request: AnyRequest, error: Exception) -> None:
+        super().__init__(b"")
+        self._request = request
+        self._error = error
+
+    def to_asgi_response(self, *_: object, **__: object) -> ASGIResponse:
+        """What finds out who it is when it is sent."""
+        return _Arriving(self._request, self._error)
+
+
+class _Arriving(ASGIResponse):
+    __slots__ = ("_error", "_request")
+
+    def __init__(self, request: AnyRequest, error: Exception) -> None:
+        super().__init__()
+        self._request = request
+        self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Where the store doesn't say who it is, it is a stranger.
+        with suppress(GatebookError):
+            await find_visitor(self._request)
+        found = answer(self._request, self._error)
+        await found.to_asgi_response(None, self._request)(scope, receive, send)
+
+
 def answer_anywhere(request: AnyRequest, error: Exception) -> Response[Any]:
     """The answer to what is raised before a handler is found: a page where pages are.
 
@@ -61,5 +94,5 @@ def answer_anywhere(request: AnyRequest, error: Exception) -> Response[Any]:
     first = request.scope["path"].strip("/").partition("/")[0]
     nothing = isinstance(error, NotFoundException) or first == "errors"
     if first in PAGES or (nothing and prefers_html(request)):
-        return answer(request, error)
+        return _Unarrived(request, error)
     return oauth_error.answer_anywhere(request, error)

@@ -1,7 +1,8 @@
 """The guide's calls as lines for a shell, for Python and for JavaScript, all of them in one place.
 
 What may stand in them openly is filled in: `<url>`, `<user_id>`, `<user_key>`. Secrets and tokens
-never are: the lines read them from the environment. Knows no page.
+never are: the lines read them from the environment, and a secret is made JSON there, whatever is in
+it. Knows no page.
 """
 
 from __future__ import annotations
@@ -32,15 +33,17 @@ class Piece(NamedTuple):
 
 _CURL: Final = {
     "register": """\
+secret=$(printf %s "$USER_SECRET" | sed 's/[\\\\"]/\\\\&/g')
 curl -s <url>/register \\
     -H 'Content-Type: application/json' -d @- <<END
-{"user_id": "<user_id>", "user_secret": "$USER_SECRET"}
+{"user_id": "<user_id>", "user_secret": "$secret"}
 END
 """,
     "authenticate": """\
+secret=$(printf %s "$USER_SECRET" | sed 's/[\\\\"]/\\\\&/g')
 curl -s <url>/authenticate \\
     -H 'Content-Type: application/json' -d @- <<END
-{"user_key": "<user_key>", "user_secret": "$USER_SECRET"}
+{"user_key": "<user_key>", "user_secret": "$secret"}
 END
 """,
     "refresh": """\
@@ -63,9 +66,10 @@ echo '{"refresh_token": "'$REFRESH_TOKEN'"}' | refresh; echo   # the thief
 echo '{"refresh_token": "'$third'"}' | refresh; echo           # you
 """,
     "erase": """\
+secret=$(printf %s "$USER_SECRET" | sed 's/[\\\\"]/\\\\&/g')
 curl -s <url>/me/erase -H 'Content-Type: application/json' \\
     -H "Authorization: Bearer $ACCESS_TOKEN" -d @- <<END
-{"user_secret": "$USER_SECRET"}
+{"user_secret": "$secret"}
 END
 """,
 }

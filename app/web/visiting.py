@@ -25,12 +25,15 @@ def visiting(request: AnyRequest) -> Bearer:
 def standing(request: AnyRequest, permission: str) -> Standing:
     """That the visitor may see this now, and what finds out for how long.
 
-    Raises `LogInFirst`, and `InsufficientPermission` naming it.
+    Whatever is shown meanwhile is for what the visitor may by then. Raises `LogInFirst`, and
+    `InsufficientPermission` naming it.
     """
     visiting(request).demand(permission)
     service, token = service_of(request), token_of(request) or ""
 
     async def ask() -> None:
-        (await service.page_sessions.still(token)).demand(permission)
+        found = await service.page_sessions.still(token)
+        found.demand(permission)
+        request.scope["visitor"] = found  # type: ignore[typeddict-unknown-key]
 
     return Standing(ask, service.stopping)

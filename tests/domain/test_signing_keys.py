@@ -208,3 +208,11 @@ def test_a_key_is_retired_once_another_took_over_a_while_ago() -> None:
 
 def test_a_successor_was_never_there_before() -> None:
     given(*ONE).when(rotate("a")).refused(Conflict)
+
+
+def test_a_key_that_is_withdrawn_before_it_signs_never_does() -> None:
+    """Nor does it ever look as if it had."""
+    told = (events.SigningKeyWithdrawn("a"), events.SigningKeyWithdrawn("b"))
+    past = ring(*active("a"), *active("b", T0 + DAY), *told)
+    assert past.keys["a"].active_from == T0
+    assert past.keys["b"].active_from is None

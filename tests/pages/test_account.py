@@ -175,17 +175,53 @@ def test_the_history_goes_back_to_the_beginning(
         assert "?after=" in page.url
 
 
-def test_nothing_that_scripts_can_read_holds_a_token(browse: Browsing, ada: Visit) -> None:
+@pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no scripts"])
+def test_the_key_is_still_there_after_a_reload(browse: Browsing, javascript: bool) -> None:
+    """And neither it nor anything else stands in the address."""
+    window = browse.window(javascript=javascript)
+    page, name = window.go("/register"), new_name()
+    page.fill("#user_id", name)
+    page.fill("#user_secret", SECRET)
+    window.press("Register")
+    key = page.locator("#user-key").inner_text()
+    for _ in range(2):
+        page.reload()
+        assert page.locator("#user-key").inner_text() == key
+    assert page.url == f"{window.origin}/registered"
+    page.fill("#user_secret", SECRET)
+    window.press("Log in")
+    page.wait_for_url("**/account")
+    assert page.get_by_role("heading", level=1).inner_text() == name
+
+
+def test_who_has_not_just_registered_is_shown_no_key(stranger: Visit) -> None:
+    for path in ("/registered", f"/registered?user_key=uk_{'0' * 26}"):
+        answer = stranger.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+def test_what_was_done_is_told_once_and_to_nobody_whom_an_address_tells_it(visit: Visit) -> None:
     """Security rule 24."""
-    window = browse.window()
-    page = log_in(window, ada.name)
-    for path in ("/", "/account", "/account/history", "/account/secret", "/account/erase"):
-        window.go(path)
-        held = page.evaluate(
-            "[document.cookie, document.documentElement.outerHTML, location.href,"
-            " JSON.stringify({...localStorage}), JSON.stringify({...sessionStorage})].join()"
-        )
-        assert "gbr_" not in held
-        assert "eyJ" not in held
-    (cookie,) = page.context.cookies()
-    assert cookie["value"].startswith("gbr_")
+    for done, told in (
+        ("secret", "Your secret was changed"),
+        ("others", "All other sessions were ended."),
+        ("session", "The session was ended."),
+    ):
+        assert told not in visit.get(f"/account?done={done}").text
+    answer = visit.send("/web/sessions/end-others", {})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    kept = "; Path=/; HttpOnly; SameSite=Strict; Max-Age=3600"
+    assert answer.headers["set-cookie"].endswith(kept)
+    assert "All other sessions were ended." not in visit.get("/account/history").text
+    assert "All other sessions were ended." in visit.get("/account").text
+    assert "All other sessions were ended." not in visit.get("/account").text
+
+
+@pytest.mark.parametrize(
+    "value", ["", "x", "/account", "/account~~", "/account~x~y~z~a", "~secret", "/account~<b>", "é"]
+)
+def test_a_cookie_that_says_nothing_is_nothing(visit: Visit, value: str) -> None:
+    cookie = f"gatebook={visit.token}; gatebook-done={value}".encode()
+    answer = visit.client.get("/account", headers={b"cookie": cookie})
+    assert answer.status_code == 200
+    assert 'role="status" tabindex="-1"' not in answer.text

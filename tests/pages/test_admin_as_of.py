@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.web.page import moment
 from tests.http.steps import SECRET
 
 if TYPE_CHECKING:
@@ -81,6 +82,38 @@ def test_it_agrees_with_the_user_as_of_the_event_s_position(any_house: House) ->
         assert after["Name"] == found["user_id"]
         assert after["Permissions"] == (", ".join(found["permissions"]) or "none")
         assert after["Live sessions"] == str(found["live_sessions"])
+
+
+def test_who_may_read_users_alone_sees_what_the_api_would_tell(any_house: House) -> None:
+    """No session, no version of the secret, no time: `GET /events` would refuse them."""
+    admin, reader = any_house.somebody("admin"), any_house.somebody("users:read")
+    api = any_house.people.new("users:read")
+    user = a_life(any_house, admin)
+    at = f"/admin/users/{user.user_key}/as-of"
+    length = int(re.findall(r'max="(\d+)"', reader.page(at))[0])
+    for version in range(1, length + 1):
+        whole, text = admin.page(f"{at}?version={version}"), reader.page(f"{at}?version={version}")
+        (position,) = re.findall(r">position (\d+)<", text)
+        found = api.get(f"/users/{user.user_key}?position={position}").json()
+        assert found["position"] == int(position)
+        shown = {name: after for name, (_, after, _) in rows(text).items()}
+        assert shown == {
+            "Name": found["user_id"],
+            "Status": found["status"],
+            "Permissions": ", ".join(found["permissions"]) or "none",
+            "Registered": moment(found["registered_at"]),
+            "Last login": moment(found["last_login_at"]) if found["last_login_at"] else "never",
+            "Live sessions": str(found["live_sessions"]),
+        }
+        for hidden in (
+            *re.findall(r'class="mono">([0-9A-Za-z]{22})<', whole),
+            "refresh token number",
+        ):
+            assert hidden not in text
+        for kind in set(re.findall(r'class="type"[^>]*>([^<]+)<', whole)):
+            assert kind not in text
+        assert "<time" not in text.partition("</form>")[2]
+        assert text.count("you need <code>events:read</code>") == 2
 
 
 def test_who_was_erased_is_erased_at_every_event(any_house: House) -> None:

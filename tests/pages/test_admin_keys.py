@@ -24,8 +24,8 @@ def test_a_new_key_is_published_first_and_another_waits_for_nothing(any_house: H
     before = admin.page(AT)
     assert states(before)[0] == "active"
     assert "No token is lost." in admin.page(f"{AT}/rotate")
-    assert admin.send("/web/admin/keys/rotate") == f"{AT}?done=rotated"
-    text = admin.page(f"{AT}?done=rotated")
+    assert admin.send("/web/admin/keys/rotate") == AT
+    text = admin.page(AT)
     assert states(text)[:2] == ["next", "active"]
     assert "A new key is published" in text
     assert "A successor waits already" in text
@@ -39,8 +39,8 @@ def test_a_new_key_is_published_first_and_another_waits_for_nothing(any_house: H
 def test_a_key_is_replaced_at_once_and_what_it_signed_is_refused(any_house: House) -> None:
     admin, person = any_house.somebody("keys:read", "keys:write"), any_house.people.new()
     assert "Every access token that there is becomes void." in admin.page(f"{AT}/rotate-now")
-    assert admin.send("/web/admin/keys/rotate-now") == f"{AT}?done=replaced"
-    text = admin.page(f"{AT}?done=replaced")
+    assert admin.send("/web/admin/keys/rotate-now") == AT
+    text = admin.page(AT)
     assert states(text)[0] == "active"
     assert set(states(text)[1:]) == {"withdrawn"}
     assert person.get("/me").status_code == 401
@@ -49,6 +49,26 @@ def test_a_key_is_replaced_at_once_and_what_it_signed_is_refused(any_house: Hous
     published = any_house.people.client.get("/.well-known/jwks.json").json()["keys"]
     assert [each["kid"] in text for each in published] == [True]
     assert not re.search(r'"d":|PRIVATE', text)
+
+
+def test_a_key_that_was_withdrawn_before_its_time_never_signed(any_house: House) -> None:
+    admin = any_house.somebody("keys:read", "keys:write")
+    admin.send("/web/admin/keys/rotate")
+    waiting = re.findall(r'class="mono">([^<]+)</span>', admin.page(AT))[0]
+    admin.send("/web/admin/keys/rotate-now")
+    rows = {
+        kid: row
+        for row in re.findall(r"<li>(.*?)</li>", admin.page(AT), re.DOTALL)
+        for kid in re.findall(r'class="mono">([^<]+)</span>', row)
+    }
+    assert "withdrawn" in rows[waiting]
+    assert "never signed" in rows[waiting]
+    for said in ("signed from", "signs", "nothing that it signed"):
+        assert said not in rows[waiting]
+    assert any("signed from" in row for row in rows.values())
+    reader = any_house.people.new("keys:read")
+    found = {each["kid"]: each for each in reader.get("/keys").json()["items"]}
+    assert found[waiting]["active_from"] is None
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no scripts"])

@@ -12,6 +12,7 @@ import pytest
 
 from app.bootstrap import LIVE_STREAMS
 from domain.catalogue import EVENTS
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,6 +172,22 @@ def test_the_tail_ends_with_the_permission_and_with_the_session(any_house: House
             for _ in pieces:  # it ends, and in order
                 pass
         visitor.page(TAIL, 403 if end == "permission" else 401)
+
+
+def test_the_tail_links_to_users_only_while_they_may_be_read(any_house: House) -> None:
+    visitor, person = any_house.somebody("events:read", "users:read"), any_house.people.new()
+    link = f'href="/admin/users/{person.user_key}"'
+    with tail(visitor) as pieces:
+        person.log_in()
+        assert link in next(pieces)["html"]
+        any_house.takes(visitor.user_key, "users:read")
+
+        def another() -> str:
+            person.log_in()
+            return next(each["html"] for each in pieces if person.user_key in each["html"])
+
+        until(another, lambda html: link not in html)
+        assert person.user_key in another()
 
 
 def test_the_tail_counts_among_the_few_streams_of_a_source(house: House) -> None:

@@ -36,7 +36,6 @@ FILLED = {
 }
 OF_A_USER = {
     "admin-user": "",
-    "admin-user-done": "?done=permissions",
     "admin-erase": "/erase",
     "admin-as-of": "/as-of",
     "admin-as-of-first": "/as-of?version=1",
@@ -60,11 +59,7 @@ def steps(window: Window, house: House, admin: Somebody) -> Iterator[str]:
     for name, path in OF_A_USER.items():
         window.go(f"/admin/users/{user.user_key}{path}")
         yield name
-    window.go(f"/admin/users/{user.user_key}")
-    window.page.fill("#user_secret", "short")
-    window.press("Set the secret")
-    window.page.locator("#user_secret-error").wait_for()
-    yield "admin-user-refused"
+    yield from changes(window, user)
     gone = house.somebody()
     admin.send(f"/web/admin/users/{gone.user_key}/erase", name=gone.user_key)
     for name, path in (("erased", ""), ("erased-as-of", "/as-of?version=1")):
@@ -97,6 +92,18 @@ def steps(window: Window, house: House, admin: Somebody) -> Iterator[str]:
     window.expected = {"403"}
     window.go("/admin/log")
     yield "reader-refused"
+
+
+def changes(window: Window, user: Somebody) -> Iterator[str]:
+    """One that is done, and one that is refused."""
+    window.go(f"/admin/users/{user.user_key}")
+    window.press("Set the permissions")
+    window.page.get_by_text("The permissions were set.").wait_for()
+    yield "admin-user-done"
+    window.page.fill("#user_secret", "short")
+    window.press("Set the secret")
+    window.page.locator("#user_secret-error").wait_for()
+    yield "admin-user-refused"
 
 
 @pytest.mark.parametrize(("width", "dark"), LOOKS)

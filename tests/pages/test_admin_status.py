@@ -94,6 +94,26 @@ def test_refused_secrets_are_counted(any_house: House) -> None:
     assert wrong() == before + 1
 
 
+def test_each_figure_is_what_metrics_say(any_house: House) -> None:
+    admin, client = any_house.somebody("admin"), any_house.people.client
+    watching, following = "/web/live", "/revocations/stream"
+    with (
+        client.stream("GET", watching) as first,
+        client.stream("GET", watching) as second,
+        client.stream("GET", following) as third,
+    ):
+        assert {each.status_code for each in (first, second, third)} == {200}
+        page, metrics = admin.page("/admin/status"), client.get("/metrics").text
+        for name, metric, wanted in (
+            ("Live streams", "gatebook_live_streams", "2"),
+            ("Revocation streams", "gatebook_revocation_streams", "1"),
+            ("Commands waiting", "gatebook_command_queue", "0"),
+            ("Secrets waiting", "gatebook_hash_queue", "0"),
+        ):
+            assert f"<dt>{name}</dt><dd><strong>{wanted}</strong>" in page
+            assert f"\n{metric} {wanted}.0\n" in metrics
+
+
 def test_nothing_secret_is_on_it(any_house: House) -> None:
     """Security rules 19 and 20."""
     admin = any_house.somebody("admin")

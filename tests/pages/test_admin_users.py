@@ -28,7 +28,7 @@ def made(admin: Somebody) -> tuple[str, str]:
     """A user that the administrator made: key and name."""
     name = new_name()
     to = admin.send("/web/admin/users", user_id=name, user_secret=SECRET)
-    found = re.fullmatch(r"/admin/users/(uk_[0-9a-z]{26})\?done=made", to)
+    found = re.fullmatch(r"/admin/users/(uk_[0-9a-z]{26})", to)
     assert found, to
     return found[1], name
 
@@ -37,7 +37,7 @@ def test_a_user_is_made_and_found_by_name_and_by_key(any_house: House) -> None:
     admin = any_house.somebody("users:read", "users:write")
     user_key, name = made(admin)
     assert gets_in(any_house, user_key)
-    assert "The user was made." in admin.page(f"/admin/users/{user_key}?done=made")
+    assert "The user was made." in admin.page(f"/admin/users/{user_key}")
     for wanted in (name, name.upper(), user_key):
         found = admin.visit.client.get("/admin/users", params={"q": wanted})
         assert f"/admin/users/{user_key}" in found.text
@@ -81,7 +81,7 @@ def test_permissions_are_set_to_what_is_ticked_and_written(any_house: House) -> 
         "may-events-read": "yes",
         "others": "b.own, a:own",
     }
-    assert admin.send(here, 303, **given) == f"{at}?done=permissions"
+    assert admin.send(here, 303, **given) == at
     text = admin.page(at)
     assert 'name="may-users-read" value="yes" checked' in text
     assert 'name="may-admin" value="yes">' in text
@@ -89,7 +89,7 @@ def test_permissions_are_set_to_what_is_ticked_and_written(any_house: House) -> 
     refused = admin.send(here, 400, others="Not One")
     assert "A permission is a letter a to z" in refused
     assert 'id="others-error"' in refused
-    assert admin.send(here, others="") == f"{at}?done=permissions"
+    assert admin.send(here, others="") == at
     assert "checked" not in admin.page(at)
     assert 'name="may-keys-read"' in admin.page(at)
 
@@ -100,12 +100,12 @@ def test_a_user_is_disabled_and_enabled_again(any_house: House) -> None:
     at = f"/admin/users/{user_key}"
     assert gets_in(any_house, user_key)
     for _ in range(2):  # repeated, it changes nothing
-        assert admin.send(f"/web{at}/disable") == f"{at}?done=disabled"
+        assert admin.send(f"/web{at}/disable") == at
     assert not gets_in(any_house, user_key)
     text = admin.page(at)
     assert ">disabled</span>" in text
     assert "None. One begins when the user logs in" in text
-    assert admin.send(f"/web{at}/enable") == f"{at}?done=enabled"
+    assert admin.send(f"/web{at}/enable") == at
     assert gets_in(any_house, user_key)
     assert "Disable</button>" in admin.page(at)
 
@@ -115,13 +115,13 @@ def test_all_sessions_end_and_a_new_secret_counts(any_house: House) -> None:
     user = any_house.somebody()
     at = f"/admin/users/{user.user_key}"
     assert "End all" in admin.page(at)
-    assert admin.send(f"/web{at}/end-sessions") == f"{at}?done=sessions"
+    assert admin.send(f"/web{at}/end-sessions") == at
     assert user.visit.get("/account").status_code == 303
     assert user.visit.log_in().status_code == 303
     refused = admin.send(f"/web{at}/secret", 400, user_secret="password1")
     assert 'id="user_secret-error"' in refused
     assert "password1" not in refused
-    assert admin.send(f"/web{at}/secret", user_secret=NEW_SECRET) == f"{at}?done=secret"
+    assert admin.send(f"/web{at}/secret", user_secret=NEW_SECRET) == at
     assert user.visit.get("/account").status_code == 303
     assert not gets_in(any_house, user.user_key)
     assert gets_in(any_house, user.user_key, NEW_SECRET)
@@ -138,9 +138,7 @@ def test_a_user_is_erased_once_name_or_key_is_typed(any_house: House) -> None:
             refused = admin.send(f"/web{at}/erase", 400, name=wrong)
             assert 'id="name-error"' in refused
             assert gets_in(any_house, user_key)
-        assert admin.send(f"/web{at}/erase", name=name if by_name else user_key).startswith(
-            f"{at}?done=eras"
-        )
+        assert admin.send(f"/web{at}/erase", name=name if by_name else user_key) == at
         assert not gets_in(any_house, user_key)
         text = admin.page(at)
         assert name not in text
@@ -150,6 +148,29 @@ def test_a_user_is_erased_once_name_or_key_is_typed(any_house: House) -> None:
         found = admin.visit.client.get("/admin/users", params={"q": name})
         assert "Nobody has exactly this name or key." in found.text
         assert "erased already" in admin.page(f"{at}/erase")
+
+
+def test_a_form_for_somebody_who_was_erased_meanwhile_says_so(any_house: House) -> None:
+    """As from a page that was open since; and the page that comes offers none."""
+    admin = any_house.somebody("admin")
+    user_key, name = made(admin)
+    at = f"/web/admin/users/{user_key}"
+    admin.send(f"{at}/erase", name=name)
+    changes: dict[str, dict[str, str]] = {
+        "disable": {},
+        "enable": {},
+        "end-sessions": {},
+        "secret": {"user_secret": NEW_SECRET},
+        "permissions": {"others": "my.own"},
+    }
+    for path, fields in changes.items():
+        text = admin.send(f"{at}/{path}", 404, **fields)
+        assert "This user is erased: nothing can be changed any more." in text
+        assert "no such user" not in text
+        assert f'action="{at}' not in text
+    api = any_house.people.new("users:read", "users:write")
+    told = api.ask("POST", f"/users/{user_key}/disable").json()
+    assert (told["code"], told["detail"][:20]) == ("not_found", "This user is erased:")
 
 
 def test_the_last_administrator_stays(house: House) -> None:
@@ -268,5 +289,42 @@ def test_a_refused_form_shows_nothing_that_its_page_would_not(any_house: House) 
         assert "127.0.0.1" not in text
     assert user.visit.name not in writer.send(f"{at}/erase", 403, name="somebody else")
     assert user.visit.name not in writer.page(f"/admin/users/{user.user_key}/erase", 403)
-    assert writer.send(f"{at}/end-sessions") == f"/admin/users/{user.user_key}?done=sessions"
     writer.page(f"/admin/users/{user.user_key}", 403)
+
+
+def test_who_changes_users_and_may_not_read_them_sees_that_it_was_done(any_house: House) -> None:
+    """The key, which `POST /users` gives as well, and nothing else of the user."""
+    writer, user = any_house.somebody("users:write"), any_house.somebody()
+    at, here = f"/web/admin/users/{user.user_key}", "/admin/users/new"
+    changes: list[tuple[str, dict[str, str], str]] = [
+        ("permissions", {"others": ""}, "The permissions were set."),
+        ("end-sessions", {}, "All sessions were ended."),
+        ("secret", {"user_secret": NEW_SECRET}, "There is a new secret"),
+        ("disable", {}, "The user is disabled"),
+        ("enable", {}, "The user is enabled"),
+        ("erase", {"name": user.user_key}, "The user is erased"),
+    ]
+    for path, fields, told in changes:
+        assert writer.send(f"{at}/{path}", 303, **fields) == here
+        text = writer.page(here)
+        assert told in text
+        assert user.user_key in text
+        assert user.visit.name not in text
+        assert user.user_key not in writer.page(here)
+    name = new_name()
+    assert writer.send("/web/admin/users", user_id=name, user_secret=SECRET) == here
+    text = writer.page(here)
+    assert "The user was made." in text
+    found = re.search(r"uk_[0-9a-z]{26}", text)
+    assert found
+    assert gets_in(any_house, found[0])
+    assert 'href="/admin/users"' not in text
+
+
+def test_no_address_tells_of_a_change(any_house: House) -> None:
+    admin = any_house.somebody("admin")
+    for done in ("made", "permissions", "secret", "disabled", "enabled", "sessions", "erased"):
+        text = admin.page(f"/admin/users/{admin.user_key}?done={done}")
+        assert 'class="notice good"' not in text
+    for done in ("rotated", "replaced"):
+        assert 'class="notice good"' not in admin.page(f"/admin/keys?done={done}")

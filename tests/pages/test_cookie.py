@@ -118,6 +118,35 @@ def test_looking_again_writes_nothing(start: Starting, tmp_path: Path) -> None:
     assert stored(tmp_path) == before
 
 
+def test_a_part_that_is_fetched_again_and_again_is_recorded_once(
+    start: Starting, tmp_path: Path
+) -> None:
+    """As the progress of a rebuild is, every half second; where every use is recorded."""
+    api = start(REFRESH_AUDIT="every")
+    log_in(api, register(api))
+    before = stored(tmp_path)
+    for path in ("/account", "/account/history", "/"):
+        for _ in range(3):
+            assert api.get(path, headers={"hx-request": "true"}).status_code == 200
+    assert stored(tmp_path) == before
+    assert api.get("/account").status_code == 200
+    assert stored(tmp_path) != before
+
+
+def test_a_part_that_is_fetched_with_a_token_used_before_is_reuse_all_the_same(
+    start: Starting,
+) -> None:
+    api = start(REFRESH_RETRY_WINDOW="0")
+    token = log_in(api, register(api)).headers["set-cookie"].split(";")[0].partition("=")[2]
+    for _ in range(3):
+        token = api.post("/refresh", json={"refresh_token": token, "rotate": True}).json()[
+            "refresh_token"
+        ]
+    part = api.get("/account", headers={"hx-request": "true"}, follow_redirects=False)
+    assert part.headers["hx-redirect"] == "/login?next=/account"
+    assert refresh(api, token).json()["reason"] == "reused"
+
+
 def test_a_cookie_whose_token_was_rotated_and_used_ends_the_session(start: Starting) -> None:
     """Who has the cookie's token has the session: reuse is noticed here as at `/refresh`."""
     api = start(REFRESH_RETRY_WINDOW="0")

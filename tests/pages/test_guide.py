@@ -103,13 +103,83 @@ def test_an_erasure_gets_the_token_that_it_takes(guide: Guide, stranger: Visit) 
     guide.press("authenticate")
     stranger.client.delete("/sessions", headers=bearer(stranger, key))
     page.fill("#erase-user_secret", f"not {SECRET}")
-    page.locator("#erase button[class~=danger]").click()
-    page.locator("#outcome-erase .notice").wait_for()
+    guide.press("erase")
     assert "Nothing is erased" in guide.said("erase")
     guide.page.locator("#try-use [data-needs]").wait_for()
     page.fill("#erase-user_secret", SECRET)
     page.locator("#erase button[class~=danger]").click()
     page.get_by_text("You are erased, and this page has forgotten you.").wait_for()
+
+
+def test_an_erasure_takes_a_key_and_a_secret_and_no_step_before(
+    guide: Guide, stranger: Visit
+) -> None:
+    key, page = register(stranger.client, new_name()), guide.page
+    guide.window.expected = {"401"}
+    button = page.locator("#try-erase button")
+    assert button.get_attribute("aria-disabled") == "true"
+    page.fill("#authenticate-user_key", key)
+    assert button.get_attribute("aria-disabled") == "false"
+    assert not page.locator("#try-erase [data-needs]").is_visible()
+    page.fill("#erase-user_secret", f"not {SECRET}")
+    guide.press("erase")
+    assert "Nothing is erased" in guide.said("erase")
+    page.fill("#erase-user_secret", SECRET)
+    guide.press("erase")
+    assert guide.said("erase") == "You are erased, and this page has forgotten you."
+    again = {"user_key": key, "user_secret": SECRET}
+    assert stranger.client.post("/authenticate", json=again).status_code == 401
+
+
+def test_an_erasure_goes_on_when_the_session_has_just_ended(guide: Guide, stranger: Visit) -> None:
+    """Its token is refused before the page heard of it."""
+    guide.page.route("**/web/live", lambda route: route.abort())
+    guide.window.may_be_cut_off = True
+    guide.page.reload()
+    guide.window.expected = {"401"}
+    key = guide.register()
+    guide.press("authenticate")
+    stranger.client.delete("/sessions", headers=bearer(stranger, key))
+    guide.page.fill("#erase-user_secret", SECRET)
+    told = guide.press("erase")
+    statuses = [each.get_attribute("data-status") for each in told.locator(".exchange").all()]
+    assert statuses == ["401", "200", "204"]
+    assert guide.said("erase") == "You are erased, and this page has forgotten you."
+
+
+def test_a_session_that_ends_elsewhere_is_over_here(guide: Guide, stranger: Visit) -> None:
+    """Without anything pressed: what is held is worth nothing, and the page says so."""
+    page = guide.page
+    guide.window.expected = {"401"}
+    key = guide.register()
+    guide.press("authenticate")
+    page.locator("#live[data-state=connected]").wait_for()
+    stranger.client.delete("/sessions", headers=bearer(stranger, key))
+    page.get_by_text("Your session was ended, perhaps elsewhere").wait_for()
+    assert not page.locator("#token-own").is_visible()
+    for step in ("refresh", "use", "rotate", "reuse"):
+        assert page.locator(f"#try-{step} [data-needs]").is_visible()
+        assert page.locator(f"#try-{step} button").get_attribute("aria-disabled") == "true"
+    assert page.locator("#try-refresh [data-cut]").inner_text() in {"", "…"}
+    guide.press("authenticate")
+    assert "You have an access token" in guide.said("authenticate")
+    assert page.locator("#token-own").is_visible()
+
+
+@pytest.mark.parametrize("step", ["refresh", "use", "rotate"])
+def test_whatever_is_pressed_notices_it_too(guide: Guide, stranger: Visit, step: str) -> None:
+    """As where the light is out, by which the page hears that something happened."""
+    guide.page.route("**/web/live", lambda route: route.abort())
+    guide.window.may_be_cut_off = True
+    guide.page.reload()
+    guide.window.expected = {"401"}
+    key = guide.register()
+    guide.press("authenticate")
+    stranger.client.delete("/sessions", headers=bearer(stranger, key))
+    guide.press(step)
+    assert "Your session was ended" in guide.said("authenticate")
+    for each in ("refresh", "use", "rotate"):
+        assert guide.page.locator(f"#try-{each} [data-needs]").is_visible()
 
 
 def bearer(visit: Visit, key: str) -> dict[str, str]:
@@ -195,6 +265,8 @@ def test_made_up_names_are_as_good(guide: Guide) -> None:
     assert secret.get_attribute("type") == "text"
     assert len(secret.input_value()) == 23
     guide.press("register")
+    # It has done its work, and whoever looks over a shoulder needn't read it.
+    assert secret.get_attribute("type") == "password"
     guide.press("authenticate")
     guide.press("use")
     assert guide.said("use") == f"You are {name}."

@@ -22,12 +22,11 @@ from tests.pages.guiding import BUTTONS, Guide
 from tests.pages.visits import PATIENCE, Visit, new_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    Run = Callable[[str, str], str]
-
 ENDINGS = {"curl": "sh", "python": "py", "javascript": "mjs"}
+HARD_SECRET = """ "moth" in 'relay' \\70\\\\ $HOME `id` $(id) é """
+"""Of everything that means something to a shell, or in JSON."""
 _BLOCK = re.compile(r"<pre[^>]*><code>(.*?)</code></pre>", re.DOTALL)
 _TAG = re.compile(r"<[^>]+>")
 _TOKENS = re.compile(r"eyJ[\w.-]+|gbr_\w{77}")
@@ -39,58 +38,57 @@ def commands(language: str, folder: Path) -> list[str]:
         return [sys.executable, "-W", "error"]
     if language == "javascript":
         node = package.built()
-        (folder / "node_modules").mkdir()
-        (folder / "node_modules" / "gatebook-client").symlink_to(package.FOLDER)
+        (folder / "node_modules").mkdir(exist_ok=True)
+        client = folder / "node_modules" / "gatebook-client"
+        if not client.exists():
+            client.symlink_to(package.FOLDER)
         return [node]
     if shutil.which("curl") is None:
         pytest.skip("There is no curl here: the guide's lines for it were NOT tried.")
     return ["/bin/sh", "-eu"]
 
 
-@pytest.fixture(params=LANGUAGES)
-def run(request: pytest.FixtureRequest, stranger: Visit, tmp_path: Path) -> Run:
-    """Runs a step's lines, with what a visitor's page would fill in, and what it prints.
-
-    A secret or token comes in the environment, as the page says.
-    """
-    language = request.param
-    command = commands(language, tmp_path)
-    name = new_name()
-    known = {"url": stranger.origin, "user_id": name, "user_key": ""}
+def done(language: str, folder: Path, step: str, lines: str, **secrets: str) -> str:
+    """What these lines print, with secrets and tokens in the environment as the page says."""
     kept = {each: os.environ[each] for each in ("PATH", "TMPDIR") if each in os.environ}
-    given = {"PYTHONPATH": str(ROOT / "clients" / "python"), "NO_PROXY": "*", "HOME": str(tmp_path)}
-    secrets = {"USER_SECRET": SECRET}
+    given = {"PYTHONPATH": str(ROOT / "clients" / "python"), "NO_PROXY": "*", "HOME": str(folder)}
+    file = folder / f"{step}.{ENDINGS[language]}"
+    file.write_text(lines, encoding="utf-8")
+    ended = subprocess.run(
+        [*commands(language, folder), file.name],
+        cwd=folder,
+        env={**kept, **given, **secrets},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 4,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
 
-    def run(step: str, user_key: str) -> str:
-        file = tmp_path / f"{step}.{ENDINGS[language]}"
-        lines = filled(SNIPPETS[step][language], {**known, "user_key": user_key})
-        file.write_text(lines, encoding="utf-8")
-        done = subprocess.run(
-            [*command, file.name],
-            cwd=tmp_path,
-            env={**kept, **given, **secrets},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE * 4,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        for token in _TOKENS.findall(done.stdout):
+
+@pytest.mark.parametrize("secret", [SECRET, HARD_SECRET], ids=["plain", "hard"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_step_s_lines_do_what_the_step_does(
+    stranger: Visit, tmp_path: Path, language: str, secret: str
+) -> None:
+    """With what a visitor's page would fill in, whatever the secret is."""
+    name, secrets = new_name(), {"USER_SECRET": secret}
+
+    def run(step: str, user_key: str = "") -> str:
+        known = {"url": stranger.origin, "user_id": name, "user_key": user_key}
+        printed = done(language, tmp_path, step, filled(SNIPPETS[step][language], known), **secrets)
+        for token in _TOKENS.findall(printed):
             secrets["ACCESS_TOKEN" if token.startswith("eyJ") else "REFRESH_TOKEN"] = token
-        return done.stdout
+        return printed
 
-    run.name = name  # type: ignore[attr-defined]
-    return run
-
-
-def test_every_step_s_lines_do_what_the_step_does(run: Run, stranger: Visit) -> None:
-    found = KEY.search(run("register", ""))
+    found = KEY.search(run("register"))
     assert found
     key = found[0]
-    credentials = {"user_key": key, "user_secret": SECRET}
+    credentials = {"user_key": key, "user_secret": secret}
     assert len(_TOKENS.findall(run("authenticate", key))) == 2
     assert len(_TOKENS.findall(run("refresh", key))) == 1
-    assert run.name in run("use", key)  # type: ignore[attr-defined]
+    assert name in run("use", key)
     assert run("leak", key).count("reused") == 2
     assert stranger.client.post("/authenticate", json=credentials).status_code == 200
     run("authenticate", key)
@@ -124,9 +122,25 @@ def test_what_may_be_read_is_filled_in_and_secrets_never_are(guide: Guide) -> No
     assert not any(SECRET in each or _TOKENS.search(each) for each in found)
 
 
-@pytest.mark.parametrize("name", ["o'hara", '"', "a$b", "a`b", "a\\b", "<END"])
-def test_a_name_that_means_something_to_a_shell_stays_out(guide: Guide, name: str) -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_name_of_quotes_and_signs_is_a_literal_of_each_language(
+    guide: Guide, stranger: Visit, tmp_path: Path, language: str
+) -> None:
+    """The lines as the page shows them register just this name, whatever is in it."""
+    name = f"{language}'s" + r"""o'hara"$HOME`id`$(id)\n\\\<END&{x}%sé"""
     guide.page.fill("#register-user_id", name)
+    lines = guide.page.locator(f"#register-{language} code").text_content()
+    assert lines
+    found = KEY.search(done(language, tmp_path, "register", lines, USER_SECRET=HARD_SECRET))
+    assert found
+    asked = {"user_id": name, "user_secret": HARD_SECRET}
+    answer = stranger.client.post("/userkey", json=asked)
+    assert answer.json() == {"user_key": found[0]}
+
+
+def test_what_is_not_a_name_stays_an_example(guide: Guide) -> None:
+    guide.page.fill("#register-user_id", "grace")
+    guide.page.fill("#register-user_id", "")
     known = {"url": guide.window.origin, **EXAMPLES}
     for language, text in SNIPPETS["register"].items():
         found = guide.page.locator(f"#register-{language} code").text_content()

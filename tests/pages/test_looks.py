@@ -8,10 +8,13 @@ import pytest
 
 from tests.http.steps import SECRET
 from tests.pages.browsing import NARROW, WIDE, Browsing, Window
+from tests.pages.guiding import Guide
 from tests.pages.visits import new_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.pages.house import House
 
 STRANGERS = {
     "start": "/",
@@ -25,7 +28,6 @@ OF_ONESELF = {
     "history": "/account/history",
     "secret": "/account/secret",
     "erase": "/account/erase",
-    "done": "/account?done=secret",
 }
 LOOKS = [(NARROW, False), (NARROW, True), (WIDE, False), (WIDE, True)]
 
@@ -67,8 +69,14 @@ def steps(window: Window) -> Iterator[str]:
     for name, path in OF_ONESELF.items():
         window.go(path)
         yield name
-    page.goto(f"{window.origin}/account/erase")
+    window.go("/account/secret")
     page.fill("#user_secret", SECRET)
+    page.fill("#new_user_secret", "a new rope of nine")
+    window.press("Change it")
+    page.get_by_text("Your secret was changed").wait_for()
+    yield "done"
+    page.goto(f"{window.origin}/account/erase")
+    page.fill("#user_secret", "a new rope of nine")
     window.press(f"Erase {user_id}")
     page.get_by_role("heading", name="You are erased").wait_for()
     yield "erased"
@@ -82,7 +90,48 @@ def test_no_page_is_in_anybody_s_way(browse: Browsing, width: int, dark: bool) -
     for name in steps(window):
         check(window, name)
         seen.append(name)
-    assert len(set(seen)) == len(seen) == len(STRANGERS) + len(OF_ONESELF) + 4
+    assert len(set(seen)) == len(seen) == len(STRANGERS) + len(OF_ONESELF) + 5
+
+
+@pytest.mark.parametrize("letter", ["W", "Ｗ", "界"])
+def test_the_longest_name_makes_no_page_scroll_sideways(
+    look: Browsing, house: House, letter: str
+) -> None:
+    """At 320 pixels, wherever the name is shown."""
+    admin = house.somebody("admin")
+    name = (letter * 120 + new_name().partition("@")[0])[-128:]
+    window = look.window(width=NARROW)
+    page = window.go("/register")
+    page.fill("#user_id", name)
+    page.fill("#user_secret", SECRET)
+    window.press("Register")
+    key = page.locator("#user-key").inner_text()
+    page.fill("#user_secret", SECRET)
+    window.press("Log in")
+    page.wait_for_url("**/account")
+    seen = []
+
+    def shown(where: str) -> None:
+        seen.append(where)
+        assert name in page.content(), where
+        assert not window.sticks_out(), where
+
+    for path in ("/account", "/account/erase"):
+        window.go(path)
+        shown(path)
+    cookie = {"name": "gatebook", "value": admin.visit.token, "url": house.origin}
+    page.context.add_cookies([cookie])  # type: ignore[list-item]
+    at = f"/admin/users/{key}"
+    for path in ("/admin/users", at, f"{at}/as-of", f"{at}/erase", f"/admin/log?user={name}"):
+        window.go(path)
+        shown(path)
+    guide = Guide(window, name)
+    page.fill("#authenticate-user_key", key)
+    page.fill("#authenticate-user_secret", SECRET)
+    guide.press("authenticate")
+    guide.press("use")
+    shown("/")
+    assert len(seen) == 8
 
 
 def test_what_axe_finds_is_told(browse: Browsing) -> None:

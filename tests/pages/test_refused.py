@@ -232,10 +232,35 @@ def test_other_methods_and_paths_are_refused_as_pages(stranger: Visit) -> None:
     answer = stranger.get("/web/login")
     assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    for path in ("/web/nothing", "/account/nothing", "/web/static/nothing.css"):
+    for path in ("/web/nothing", "/account/nothing", "/registered/x", "/web/static/nothing.css"):
         answer = stranger.get(path)
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/account/nothing", 404),
+        ("/admin/users/x/y/z", 404),
+        ("/web/nothing", 404),
+        ("/web/login", 405),
+        ("/nothing", 404),
+    ],
+)
+def test_who_is_logged_in_is_no_stranger_where_nothing_is(
+    visit: Visit, path: str, status: int
+) -> None:
+    answer = visit.get(path, accept="text/html")
+    assert answer.status_code == status
+    assert "Log out" in answer.text
+    assert 'href="/login"' not in answer.text
+    with Visit(visit.origin) as other:
+        assert 'href="/login"' in other.get(path, accept="text/html").text
+    visit.client.post("/revoke", json={"refresh_token": visit.token})
+    over = visit.get(path, accept="text/html")
+    assert (over.status_code, "Log out" in over.text) == (status, False)
+    assert "Max-Age=0" in over.headers["set-cookie"]
 
 
 def test_programs_get_problems_where_browsers_get_pages(stranger: Visit) -> None:
@@ -266,10 +291,10 @@ def test_a_problem_is_told_in_text_or_as_a_page(stranger: Visit) -> None:
 
 def test_what_a_visitor_calls_itself_is_shown_and_not_run(stranger: Visit) -> None:
     name = "<script>alert(1)</script>"
-    for fields in (
-        {"user_id": name, "user_secret": "short"},
-        {"user_id": f"{name}&amp;", "user_secret": SECRET},
-    ):
-        answer = stranger.send("/web/register", fields)
+    stranger.name = f"{name}&amp;"
+    refused = stranger.send("/web/register", {"user_id": name, "user_secret": "short"})
+    stranger.send("/web/register", {"user_id": stranger.name, "user_secret": SECRET})
+    assert stranger.log_in().status_code == 303
+    for answer in (refused, stranger.get("/account"), stranger.get("/account/erase")):
         assert "<script>alert" not in answer.text
         assert "&lt;script&gt;alert(1)" in answer.text

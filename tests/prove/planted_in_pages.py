@@ -57,7 +57,7 @@ async def use_pages(who: Planter, tally: Tally) -> None:
     new = who.flock.new
     name, secret = new("a name in a form", TYPED), new("a secret in a form")
     form = {"user_id": name, "user_secret": secret}
-    await _send(who, tally, 201, "/web/register", form)
+    await _send(who, tally, 303, "/web/register", form)
     await _send(who, tally, 409, "/web/register", {**form, "user_secret": new("a secret")})
     await _send(who, tally, 400, "/web/register", {"user_id": name, new("a field"): "x"})
     await _send(who, tally, 401, "/web/login", {"user": name, "user_secret": new("a wrong secret")})

@@ -12,6 +12,7 @@ from app.turning import Turn
 from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of, shown
 from app.web.admin.section import READ_EVENTS, READ_USERS, admin_page, entering, may
+from app.web.page import moment
 
 _MEMBERS: Final = (
     ("user_id", "Name"),
@@ -20,8 +21,9 @@ _MEMBERS: Final = (
     ("registered_at", "Registered"),
     ("last_login_at", "Last login"),
     ("live_sessions", "Live sessions"),
-    ("secret_version", "Secret version"),
 )
+"""What `GET /users/{user_key}?position=N` tells as well."""
+_OF_EVENTS: Final = ("secret_version", "Secret version")
 _LATEST: Final = 0
 
 Version = Annotated[int, QueryParameter(ge=0, le=10**15)]
@@ -44,7 +46,10 @@ class SessionLine(NamedTuple):
 
 
 class AsOfPages(AdminController):
-    """For whoever may read users."""
+    """For whoever may read users, and told no more than the API tells them.
+
+    When it was, and what became of sessions and of the secret, is for whoever may read events.
+    """
 
     @get("/admin/users/{user_key:str}/as-of")
     async def show_turn(
@@ -53,19 +58,17 @@ class AsOfPages(AdminController):
         """The user before and after the event of this version, the last one if none is given."""
         entering(request, READ_USERS)
         turn = await service_of(request).turns.turn(user_key, version or None)
-        entry = entry_of(turn.event) if may(request, READ_EVENTS) else None
+        if not may(request, READ_EVENTS):
+            members = [_member(turn, *each) for each in _MEMBERS]
+            return admin_page(request, "as_of.html", turn=turn, entry=None, members=members)
         return admin_page(
             request,
             "as_of.html",
             turn=turn,
-            entry=entry,
-            members=_members(turn),
+            entry=entry_of(turn.event),
+            members=[_member(turn, *each) for each in (*_MEMBERS, _OF_EVENTS)],
             sessions=_sessions(turn),
         )
-
-
-def _members(turn: Turn) -> list[Member]:
-    return [_member(turn, name, title) for name, title in _MEMBERS]
 
 
 def _member(turn: Turn, name: str, title: str) -> Member:
@@ -81,7 +84,7 @@ def _text(state: StateItem | None, name: str, value: object) -> str:
     if name == "user_id" and value is None:
         return "erased"
     if isinstance(value, str) and name.endswith("_at"):
-        return f"{value[:10]} {value[11:19]} UTC"
+        return moment(value)
     return "never" if value is None else shown(value)
 
 

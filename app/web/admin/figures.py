@@ -20,7 +20,7 @@ class Figure(NamedTuple):
 
 
 def figures(service: Service) -> list[Figure]:
-    """Those of this moment are of this process; what is counted is of all that serve together."""
+    """As `/metrics` has them: of all processes that serve together."""
     counts: Counter[str] = Counter()
     for family in service.metrics.collect():
         for sample in family.samples:
@@ -28,10 +28,16 @@ def figures(service: Service) -> list[Figure]:
             if sample.name == "gatebook_refusals_total":
                 counts[sample.labels["code"]] += int(sample.value)
     return [
-        Figure("Commands waiting", str(service.dispatcher.waiting), "to be decided and written"),
-        Figure("Secrets waiting", str(service.pool.queue_length), "for their hash"),
-        Figure("Live streams", str(service.live_streams.count), "of pages and of the log"),
-        Figure("Revocation streams", str(service.revocation_streams.count), "of verifiers"),
+        Figure(
+            "Commands waiting", str(counts["gatebook_command_queue"]), "to be decided and written"
+        ),
+        Figure("Secrets waiting", str(counts["gatebook_hash_queue"]), "for their hash"),
+        Figure(
+            "Live streams", str(counts["gatebook_live_streams"]), "open, of pages and of the log"
+        ),
+        Figure(
+            "Revocation streams", str(counts["gatebook_revocation_streams"]), "open, of verifiers"
+        ),
         Figure("Requests", str(counts["gatebook_requests_total"]), "answered since the start"),
         Figure("Sessions begun", str(counts["gatebook_logins_total"]), "since the start"),
         Figure("Wrong secrets", str(counts["invalid_credentials"]), "refused since the start"),

@@ -1,9 +1,6 @@
 """Signing keys: which there are, and letting a new one take over."""
 
-from typing import Annotated
-
 from litestar import Response, get, post
-from litestar.params import QueryParameter
 
 from app.clock import now
 from app.http.auth import service_of
@@ -11,19 +8,18 @@ from app.http.form import FormRequest
 from app.signing_keys import KeyItem, items
 from app.web.admin.controller import AdminController
 from app.web.admin.section import READ_KEYS, WRITE_KEYS, admin_page, entering, meta_of
-from app.web.redirect import redirect
-
-Text = Annotated[str, QueryParameter(max_length=64)]
+from app.web.done import done_before, then
 
 
 class KeysPages(AdminController):
     """For whoever may read keys; what is posted takes `keys:write`."""
 
     @get("/admin/keys")
-    async def show_keys(self, request: FormRequest, done: Text = "") -> Response[bytes]:
+    async def show_keys(self, request: FormRequest) -> Response[bytes]:
         """Every key since the log began, newest first."""
         entering(request, READ_KEYS)
-        return admin_page(request, "keys.html", keys=await _keys(request), done=done)
+        keys, done = await _keys(request), done_before(request)
+        return admin_page(request, "keys.html", headers=done.over, keys=keys, done=done.what)
 
     @get("/admin/keys/rotate")
     async def show_rotation(self, request: FormRequest) -> Response[bytes]:
@@ -41,13 +37,13 @@ class KeysPages(AdminController):
     async def rotate(self, request: FormRequest) -> Response[bytes]:
         """A new key takes over, once every verifier can know it."""
         await _rotate(request, at_once=False)
-        return redirect(request, "/admin/keys?done=rotated")
+        return then(request, "/admin/keys", "rotated")
 
     @post("/web/admin/keys/rotate-now")
     async def rotate_at_once(self, request: FormRequest) -> Response[bytes]:
         """A new key signs from now on; what the one before signed is refused."""
         await _rotate(request, at_once=True)
-        return redirect(request, "/admin/keys?done=replaced")
+        return then(request, "/admin/keys", "replaced")
 
 
 async def _rotate(request: FormRequest, *, at_once: bool) -> None:

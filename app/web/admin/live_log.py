@@ -6,11 +6,9 @@ streams of its source.
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.params import QueryParameter
 
 from app.audit import Wanted, check_type
 from app.event_feed import Told
@@ -22,13 +20,12 @@ from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of
 from app.web.admin.section import READ_EVENTS, shared
 from app.web.page import render, visitor_of
+from app.web.query import Text
 from app.web.visiting import standing
 from domain.errors import Fault, InvalidRequest, InvalidToken
 from domain.user_key import is_user_key
 
 _NOTHING_NEW = b":\n\n"
-
-Text = Annotated[str, QueryParameter(max_length=64)]
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -77,9 +74,9 @@ async def _following(
 
 
 async def _spelled(request: FormRequest, told: AsyncIterator[Told]) -> AsyncGenerator[bytes, None]:
-    log_id, known = service_of(request).store.log_id, shared(request)
+    log_id = service_of(request).store.log_id
     async for each in told:
-        pieces = []
+        pieces, known = [], shared(request)  # links are for what may be seen now
         for item in each.items:
             html = render(request, "admin/entry.html", entry=entry_of(item), **known).decode()
             place = log_place(log_id, item.position)

@@ -1,10 +1,9 @@
 """The log as a timeline: newest first, by user, type and time, and as it happens."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from litestar import Response, get
-from litestar.params import QueryParameter
 
 from app.http.auth import service_of
 from app.http.form import FormRequest
@@ -14,11 +13,10 @@ from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of
 from app.web.admin.filter import Filter, filter_of
 from app.web.admin.section import READ_EVENTS, READ_USERS, admin_page, entering, may
+from app.web.query import Text
 from domain.catalogue import EVENTS
 
 _PART: Final = 30
-
-Text = Annotated[str, QueryParameter(max_length=1024)]
 
 
 class LogPages(AdminController):

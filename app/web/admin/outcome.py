@@ -23,7 +23,10 @@ class Outcome(NamedTuple):
 
 
 def outcome_of(
-    views: Sequence[ProjectionItem], pointers: Mapping[str, Pointer], name: str, build: int
+    views: Sequence[ProjectionItem],
+    pointers: Mapping[str, Pointer],
+    name: str = "",
+    build: str = "",
 ) -> Outcome | None:
     """Of the view of this name, whose tables were those of `build` when it began."""
     view = next((each for each in views if each.name == name), None)
@@ -31,7 +34,7 @@ def outcome_of(
         return None
     if view.rebuild is not None:
         return Outcome("building", view, [])
-    if pointers[name].build != build:
+    if str(pointers[name].build) != build:
         return Outcome("swapped", view, [])
     if view.error is not None and view.error.type == DIFFERS:
         return Outcome("differs", view, view.error.detail.partition(": ")[2].split("; "))

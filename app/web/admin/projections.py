@@ -1,44 +1,45 @@
 """Projections: how far each view is, and filling one again beside its live table."""
 
-from typing import Annotated
-from urllib.parse import urlencode
+from typing import Any, Final
 
 from litestar import Response, get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 
 from app.clock import now
-from app.http.auth import service_of
+from app.http.auth import header, service_of
 from app.http.form import FormRequest
 from app.projection_list import item, items
 from app.web.admin.controller import AdminController
-from app.web.admin.outcome import outcome_of
+from app.web.admin.outcome import Outcome, outcome_of
 from app.web.admin.section import READ_PROJECTIONS, WRITE_PROJECTIONS, admin_page, entering
+from app.web.done import done_before, then
+from app.web.page import NO_HEADERS
 from app.web.posted import posted
-from app.web.redirect import redirect
 from projections.live import read_pointers
 
-Text = Annotated[str, QueryParameter(max_length=64)]
-Number = Annotated[int, QueryParameter(ge=0, le=10**15)]
+_SETTLED: Final = ("swapped", "stopped", "gone")
+"""What came of a rebuild when there is nothing left to do about it."""
+
+
+AT: Final = "/admin/projections"
+REBUILT: Final = "rebuilt"
 
 
 class ProjectionsPages(AdminController):
     """For whoever may read projections; what is posted takes `projections:write`."""
 
-    @get("/admin/projections")
-    async def show_projections(
-        self, request: FormRequest, rebuilt: Text = "", build: Number = 0, done: Text = ""
-    ) -> Response[bytes]:
+    @get(AT)
+    async def show_projections(self, request: FormRequest) -> Response[bytes]:
         """All of them; of one that was to be rebuilt also what came of it."""
         entering(request, READ_PROJECTIONS)
-        moment = now()
+        moment, done = now(), done_before(request)
         found, pointers = await service_of(request).reading.read(
             lambda rows: (items(rows, moment), read_pointers(rows))
         )
-        outcome = outcome_of(found, pointers, rebuilt, build)
-        query = urlencode({"rebuilt": rebuilt, "build": build}) if rebuilt else ""
-        return admin_page(
-            request, "projections.html", views=found, outcome=outcome, query=query, done=done
-        )
+        outcome = outcome_of(found, pointers, *done.more) if done.what == REBUILT else None
+        headers = NO_HEADERS if outcome and _may_be_asked_for_again(request, outcome) else done.over
+        told: dict[str, Any] = {"views": found, "outcome": outcome, "done": done.what}
+        return admin_page(request, "projections.html", headers=headers, **told)
 
     @post("/web/admin/projections/{name:str}/rebuild")
     async def rebuild(self, name: FromPath[str], request: FormRequest) -> Response[bytes]:
@@ -50,8 +51,7 @@ class ProjectionsPages(AdminController):
             lambda rows: (item(rows, name, moment), read_pointers(rows)[name].build)
         )
         await service.rebuilding.start(name, accept=accept)
-        query = urlencode({"rebuilt": name, "build": before[1]})
-        return redirect(request, f"/admin/projections?{query}")
+        return then(request, AT, REBUILT, name, str(before[1]))
 
     @post("/web/admin/projections/{name:str}/cancel")
     async def cancel(self, name: FromPath[str], request: FormRequest) -> Response[bytes]:
@@ -60,11 +60,16 @@ class ProjectionsPages(AdminController):
         service, moment = service_of(request), now()
         await service.reading.read(lambda rows: item(rows, name, moment))
         await service.rebuilding.cancel(name)
-        return redirect(request, "/admin/projections?done=cancelled")
+        return then(request, AT, "cancelled")
 
     @post("/web/admin/projections/retry")
     async def retry(self, request: FormRequest) -> Response[bytes]:
         """Let those that stopped at an event try it again."""
         entering(request, WRITE_PROJECTIONS)
         tried = await service_of(request).following.retry()
-        return redirect(request, f"/admin/projections?done={'retried' if tried else 'none'}")
+        return then(request, AT, "retried" if tried else "none")
+
+
+def _may_be_asked_for_again(request: FormRequest, outcome: Outcome) -> bool:
+    """While it goes on, or waits to be accepted; and by another page that asks how far it is."""
+    return outcome.what not in _SETTLED or header(request, b"hx-request") is not None

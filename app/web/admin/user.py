@@ -1,10 +1,10 @@
 """One user: what is known, and all that an administrator can change."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from litestar import Response, get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 
 from app.administration import UserItem
 from app.audit import Wanted
@@ -12,6 +12,7 @@ from app.clock import now
 from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.paging import Part
+from app.web.admin.changed import changed
 from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of
 from app.web.admin.permissions import NAMES, OTHERS, choices, others, wanted
@@ -25,10 +26,11 @@ from app.web.admin.section import (
     meta_of,
     shared,
 )
-from app.web.posted import again, posted
-from app.web.redirect import redirect
+from app.web.done import done_before
+from app.web.page import page
+from app.web.posted import Problem, again, posted
 from domain.commands import Authority
-from domain.errors import Fault, GatebookError, InvalidRequest
+from domain.errors import Fault, GatebookError, InvalidRequest, NotFound
 from domain.stream import Meta
 
 _EVENTS: Final = Part(6, None, "desc")
@@ -36,7 +38,6 @@ _SESSIONS: Final = Part(101, None, "desc")
 _FIELDS: Final = {"/user_secret": "user_secret", "/name": "name", "/permissions": OTHERS}
 _TYPED: Final = "Type the name or the user_key exactly as it stands above."
 
-Text = Annotated[str, QueryParameter(max_length=64)]
 Change = Callable[[str, Authority, Meta], Awaitable[object]]
 
 
@@ -44,12 +45,11 @@ class UserPages(AdminController):
     """For whoever may read users; what is posted takes `users:write`."""
 
     @get("/admin/users/{user_key:str}")
-    async def show_user(
-        self, user_key: FromPath[str], request: FormRequest, done: Text = ""
-    ) -> Response[bytes]:
+    async def show_user(self, user_key: FromPath[str], request: FormRequest) -> Response[bytes]:
         """Who it is, the sessions, and what happened last."""
         entering(request, READ_USERS)
-        return admin_page(request, "user.html", done=done, **await _told(request, user_key))
+        told, done = await _told(request, user_key), done_before(request)
+        return admin_page(request, "user.html", headers=done.over, done=done.what, **told)
 
     @post("/web/admin/users/{user_key:str}/permissions")
     async def set_permissions(
@@ -63,7 +63,7 @@ class UserPages(AdminController):
             await administration.set_permissions(user_key, wanted(form), visitor.authority, meta)
         except GatebookError as error:
             return await _again(request, user_key, _at_others(error))
-        return redirect(request, f"/admin/users/{user_key}?done=permissions")
+        return changed(request, user_key, "permissions")
 
     @post("/web/admin/users/{user_key:str}/secret")
     async def reset_secret(self, user_key: FromPath[str], request: FormRequest) -> Response[bytes]:
@@ -76,7 +76,7 @@ class UserPages(AdminController):
             await administration.reset_secret(user, secret, visitor.authority, meta)
         except GatebookError as error:
             return await _again(request, user_key, error)
-        return redirect(request, f"/admin/users/{user_key}?done=secret")
+        return changed(request, user_key, "secret")
 
     @post("/web/admin/users/{user_key:str}/disable")
     async def disable(self, user_key: FromPath[str], request: FormRequest) -> Response[bytes]:
@@ -119,8 +119,7 @@ class UserPages(AdminController):
             told = {**shared(request), "user": user}
             return again(request, error, "admin/erase.html", _FIELDS, {"name": typed}, **told)
         finished = await service.erasing.is_finished(user_key)
-        done = "erased" if finished else "erasing"
-        return redirect(request, f"/admin/users/{user_key}?done={done}")
+        return changed(request, user_key, "erased" if finished else "erasing")
 
 
 async def shown(request: FormRequest, user_key: str) -> UserItem:
@@ -137,13 +136,17 @@ async def _changed(
         await change(user_key, visitor.authority, meta_of(request, visitor))
     except GatebookError as error:
         return await _again(request, user_key, error)
-    return redirect(request, f"/admin/users/{user_key}?done={done}")
+    return changed(request, user_key, done)
 
 
 async def _again(request: FormRequest, user_key: str, error: GatebookError) -> Response[bytes]:
     if not may(request, READ_USERS):
         raise error
     told = {**shared(request), **await _told(request, user_key), "done": ""}
+    if isinstance(error, NotFound):
+        # Who is there all the same is erased, perhaps since the form was shown.
+        problem = Problem("Erased", error.detail)
+        return page(request, "admin/user.html", status=404, problem=problem, **told)
     return again(request, error, "admin/user.html", _FIELDS, {}, **told)
 
 

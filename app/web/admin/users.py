@@ -1,9 +1,8 @@
 """Users: all of them, the one of a name or key, and a new one."""
 
-from typing import Annotated, Final
+from typing import Final
 
 from litestar import Response, get, post
-from litestar.params import QueryParameter
 
 from app.administration import UserItem
 from app.bootstrap import Service
@@ -11,6 +10,7 @@ from app.clock import now
 from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.paging import Page, Part
+from app.web.admin.changed import changed
 from app.web.admin.controller import AdminController
 from app.web.admin.section import (
     READ_USERS,
@@ -20,14 +20,13 @@ from app.web.admin.section import (
     meta_of,
     shared,
 )
+from app.web.done import NOTHING, done_before
 from app.web.posted import again, posted
-from app.web.redirect import redirect
+from app.web.query import Text
 from domain.errors import GatebookError, NotFound
 
 _PART: Final = 25
 _FIELDS: Final = {"/user_id": "user_id", "/user_secret": "user_secret"}
-
-Text = Annotated[str, QueryParameter(max_length=1024)]
 
 
 class UsersPages(AdminController):
@@ -49,7 +48,8 @@ class UsersPages(AdminController):
     async def show_form(self, request: FormRequest) -> Response[bytes]:
         """The form for a new one."""
         entering(request, WRITE_USERS)
-        return admin_page(request, "new_user.html")
+        done = done_before(request)
+        return admin_page(request, "new_user.html", headers=done.over, done=done)
 
     @post("/web/admin/users")
     async def create_user(self, request: FormRequest) -> Response[bytes]:
@@ -60,9 +60,9 @@ class UsersPages(AdminController):
         try:
             made = await administration.create(name, form["user_secret"], meta_of(request, visitor))
         except GatebookError as error:
-            told = shared(request)
+            told = {**shared(request), "done": NOTHING}
             return again(request, error, "admin/new_user.html", _FIELDS, {"user_id": name}, **told)
-        return redirect(request, f"/admin/users/{made}?done=made")
+        return changed(request, made, "made")
 
 
 def _part(after: str, order: str) -> Part:

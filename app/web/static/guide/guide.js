@@ -4,8 +4,8 @@
 "use strict";
 
 (() => {
-  const { ask, draw, element, cut, named, copyButton, accessToken, timeline } = gatebookGuide;
-  const OPEN_NAME = /^[\w.@+-]{1,128}$/; // what means nothing to a shell, and to no language
+  const { ask, draw, element, cut, named, copyButton, accessToken, timeline, literal } = gatebookGuide;
+  const OVER = new Set(["revoked", "reused", "user_disabled"]); // reasons for which a session is
   const HEAD_MS = 3000; // at most so often for what others do
 
   const guide = document.getElementById("guide");
@@ -24,14 +24,18 @@
   function fillIn(name, value) {
     for (const place of guide.querySelectorAll(`[data-own="${name}"]`)) {
       examples[name] ??= place.textContent;
-      place.textContent = value && OPEN_NAME.test(value) ? value : examples[name];
+      place.textContent = value ? literal(place.closest("[data-tab]").dataset.tab, value) : examples[name];
       place.classList.toggle("filled", place.textContent !== examples[name]);
     }
   }
 
+  // Who is here: whoever the tokens are of, or whose key was put into step 2.
+  const userKey = () => held.user_key || input("authenticate", "user_key").value;
+
   function sync() {
     for (const place of guide.querySelectorAll("[data-needs]")) {
-      const has = Boolean(held[place.dataset.needs]);
+      const { needs } = place.dataset;
+      const has = Boolean(needs === "user_key" ? userKey() : held[needs]);
       place.hidden = has;
       place.closest("form").querySelector("button").setAttribute("aria-disabled", String(!has));
     }
@@ -53,16 +57,26 @@
     sync();
   }
 
+  // Takes note of a refusal of what is held: of one token, or because the session is over.
+  function heed(answer, token) {
+    if (answer.status !== 401 || ![held.access_token, held.refresh_token].includes(token)) return;
+    if (OVER.has(answer.body?.reason)) {
+      letGo("access_token", "refresh_token", "stolen");
+      accessToken.forget();
+      say("authenticate", "Your session was ended, perhaps elsewhere: its tokens are refused from now on. Begin another one here.");
+    } else if (token === held.access_token) {
+      letGo("access_token");
+      accessToken.forget();
+    }
+  }
+
   // What the log has of it
 
   async function newEvents() {
     if (!held.access_token || !accessToken.rest()) return null;
-    const { user_key } = held;
-    const answer = await ask(base, { method: "GET", path: `/me/events?limit=${timeline.SHOWN}`, bearer: held.access_token });
-    if (answer.status === 401) {
-      letGo("access_token");
-      accessToken.forget();
-    }
+    const { user_key, access_token } = held;
+    const answer = await ask(base, { method: "GET", path: `/me/events?limit=${timeline.SHOWN}`, bearer: access_token });
+    heed(answer, access_token);
     return answer.ok && user_key === held.user_key ? timeline.show(base, answer.body.items) : null;
   }
 
@@ -154,6 +168,7 @@
       return mark(form, answer);
     }
     forgetAll();
+    form.elements.user_secret.type = "password"; // one that was made up was to be read until now
     input("authenticate", "user_key").value = answer.body.user_key;
     input("authenticate", "user_secret").value = body.user_secret;
     input("erase", "user_secret").value = body.user_secret;
@@ -171,6 +186,7 @@
         held = {};
       }
       hold({ user_key: body.user_key, ...answer.body });
+      say("authenticate", "");
     }
     return answer;
   }
@@ -187,7 +203,9 @@
   });
 
   onSubmit("refresh", async ({ call, outcome, say }) => {
-    const answer = await call(post("/refresh", { refresh_token: held.refresh_token }));
+    const { refresh_token } = held;
+    const answer = await call(post("/refresh", { refresh_token }));
+    heed(answer, refresh_token);
     if (!answer.ok) return say(`${summary(answer)} There is no other access token.`);
     hold(answer.body);
     say(`You have another access token, good for ${accessToken.goodFor()}.`);
@@ -195,7 +213,9 @@
   });
 
   onSubmit("use", async ({ call, outcome, say }) => {
-    const answer = await call({ method: "GET", path: "/me", bearer: held.access_token });
+    const { access_token } = held;
+    const answer = await call({ method: "GET", path: "/me", bearer: access_token });
+    heed(answer, access_token);
     if (!answer.ok) return say(`${summary(answer)} This token is refused.`);
     hold({ user_id: answer.body.user_id });
     say(`You are ${answer.body.user_id}.`);
@@ -205,7 +225,9 @@
   onSubmit("rotate", async ({ call, outcome, say }) => {
     const stolen = held.refresh_token;
     for (const caption of ["Your program rotates it …", "… and some time later once more"]) {
-      const answer = await call(post("/refresh", { refresh_token: held.refresh_token, rotate: true }), caption);
+      const { refresh_token } = held;
+      const answer = await call(post("/refresh", { refresh_token, rotate: true }), caption);
+      heed(answer, refresh_token);
       if (!answer.ok) return say(`${summary(answer)} It isn't rotated.`);
       hold(answer.body);
     }
@@ -215,9 +237,10 @@
   });
 
   onSubmit("reuse", async ({ call, outcome, say }) => {
-    const refused = await call(post("/refresh", { refresh_token: held.stolen }), "The thief shows the old one");
+    const { stolen, refresh_token } = held;
+    const refused = await call(post("/refresh", { refresh_token: stolen }), "The thief shows the old one");
     if (refused.ok || refused.body?.reason !== "reused") return say(`${summary(refused)} The session goes on.`);
-    await call(post("/refresh", { refresh_token: held.refresh_token }), "You show the newest one: the session is over for you, too");
+    await call(post("/refresh", { refresh_token }), "You show the newest one: the session is over for you, too");
     letGo("stolen", "refresh_token", "access_token");
     accessToken.forget();
     const over = "The reuse was detected: the session is over, for the thief and for you.";
@@ -231,17 +254,19 @@
   });
 
   onSubmit("erase", async ({ form, call, outcome, say }) => {
-    const secret = form.elements.user_secret.value;
-    if (!held.access_token || !accessToken.rest()) {
-      const body = { user_key: held.user_key, user_secret: secret };
-      const begun = await call(post("/authenticate", body), "It takes an access token that is good");
+    const user_secret = form.elements.user_secret.value;
+    const user_key = userKey();
+    const erase = () => call(post("/me/erase", { user_secret }, held.access_token));
+    let answer = held.access_token && accessToken.rest() ? await erase() : null;
+    if (!answer || answer.body?.code === "invalid_token") {
+      const begun = await call(post("/authenticate", { user_key, user_secret }), "It takes an access token that is good");
       if (!begun.ok) {
         say(`${summary(begun)} Nothing is erased.`);
         return mark(form, begun);
       }
-      hold(begun.body);
+      hold({ user_key, ...begun.body });
+      answer = await erase();
     }
-    const answer = await call(post("/me/erase", { user_secret: secret }, held.access_token));
     if (!answer.ok) {
       say(`${summary(answer)} Nothing is erased.`);
       return mark(form, answer);
