@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.http.steps import SECRET
+from tests.pages.looking import LOOKS, Looks, check
 from tests.pages.test_admin_projections import begin_beside, once, spoil
-from tests.pages.test_looks import LOOKS, check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,18 +106,16 @@ def changes(window: Window, user: Somebody) -> Iterator[str]:
     yield "admin-user-refused"
 
 
-@pytest.mark.parametrize(("width", "dark"), LOOKS)
-def test_no_page_of_it_is_in_anybody_s_way(
-    look: Browsing, house: House, width: int, dark: bool
-) -> None:
+@pytest.mark.parametrize("looks", LOOKS)
+def test_no_page_of_it_is_in_anybody_s_way(look: Browsing, house: House, looks: Looks) -> None:
     with house.people.store() as store, store.storage.transaction() as rows:
         rows.execute("DELETE FROM rebuilds")
         rows.commit()
     admin = house.somebody("admin")
-    window = admin.opens(look, "/admin", width=width, dark=dark)
+    window = admin.opens(look, "/admin")
     seen = []
     for name in steps(window, house, admin):
-        check(window, name)
+        check(window, name, looks)
         seen.append(name)
     assert len(seen) > len(EMPTY) + 2 * len(FILLED) + len(OF_A_USER)
     assert SECRET not in window.page.content()

@@ -9,6 +9,7 @@ import pytest
 from app.web.docs_files import files
 from tests.docs.pages import ROOT
 from tests.pages.browsing import NARROW, WIDE, Browsing
+from tests.pages.looking import LOOKS, Looks, check
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -22,7 +23,6 @@ TYPICAL = {
     "docs-found": "/docs/search?q=rotate+keys",
     "docs-nothing-found": "/docs/search?q=xyzzy",
 }
-LOOKS = [(NARROW, False), (NARROW, True), (WIDE, False), (WIDE, True)]
 SECTIONS: dict[str, list[str]] = {}
 """The other pages."""
 for each in (each for each in files(ROOT) if each.path not in TYPICAL.values()):
@@ -42,14 +42,12 @@ def focused(page: Page) -> str:
     return str(page.evaluate("document.activeElement.textContent.trim()"))
 
 
-@pytest.mark.parametrize(("width", "dark"), LOOKS)
-def test_a_typical_page_is_in_nobody_s_way(browse: Browsing, width: int, dark: bool) -> None:
-    window = browse.window(width=width, dark=dark)
+@pytest.mark.parametrize("looks", LOOKS)
+def test_a_typical_page_is_in_nobody_s_way(browse: Browsing, looks: Looks) -> None:
+    window = browse.window()
     for name, path in TYPICAL.items():
         window.go(path)
-        window.shot(f"{name}-{width}-{'dark' if dark else 'light'}")
-        assert window.violations() == [], name
-        assert not window.sticks_out(), name
+        check(window, name, looks)
 
 
 @pytest.mark.parametrize("section", SECTIONS)

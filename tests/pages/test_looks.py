@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.http.steps import SECRET
-from tests.pages.browsing import NARROW, WIDE, Browsing, Window
+from tests.pages.browsing import NARROW, Browsing, Window
 from tests.pages.guiding import Guide
+from tests.pages.looking import LOOKS, Looks, check
 from tests.pages.visits import new_name
 
 if TYPE_CHECKING:
@@ -29,17 +30,6 @@ OF_ONESELF = {
     "secret": "/account/secret",
     "erase": "/account/erase",
 }
-LOOKS = [(NARROW, False), (NARROW, True), (WIDE, False), (WIDE, True)]
-
-
-def check(window: Window, name: str) -> None:
-    """Nothing is in anybody's way; a picture is kept."""
-    shade = window.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-    width = window.page.viewport_size["width"]
-    window.page.locator("#live[data-state=connected]").wait_for()
-    window.shot(f"{name}-{width}-{'dark' if shade else 'light'}")
-    assert window.violations() == [], name
-    assert not window.sticks_out(), name
 
 
 def steps(window: Window) -> Iterator[str]:
@@ -82,13 +72,13 @@ def steps(window: Window) -> Iterator[str]:
     yield "erased"
 
 
-@pytest.mark.parametrize(("width", "dark"), LOOKS)
-def test_no_page_is_in_anybody_s_way(browse: Browsing, width: int, dark: bool) -> None:
+@pytest.mark.parametrize("looks", LOOKS)
+def test_no_page_is_in_anybody_s_way(browse: Browsing, looks: Looks) -> None:
     """Security rule 24, too: a window notices what the policy forbids."""
-    window = browse.window(width=width, dark=dark)
+    window = browse.window()
     seen = []
     for name in steps(window):
-        check(window, name)
+        check(window, name, looks)
         seen.append(name)
     assert len(set(seen)) == len(seen) == len(STRANGERS) + len(OF_ONESELF) + 5
 

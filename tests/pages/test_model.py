@@ -9,7 +9,8 @@ from playwright.sync_api import expect
 
 from app.web.model.addresses import address, log_of
 from app.web.model.graph import model
-from tests.pages.browsing import NARROW, WIDE, Browsing
+from tests.pages.browsing import NARROW, Browsing
+from tests.pages.looking import LOOKS, Looks, check
 from tests.pages.visits import Visit
 from tests.running import running, settings
 
@@ -48,18 +49,14 @@ def tied(name: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_the_page_is_in_nobody_s_way(browse: Browsing, width: int, dark: bool) -> None:
-    window = browse.window(width=width, dark=dark)
+@pytest.mark.parametrize("looks", LOOKS)
+def test_the_page_is_in_nobody_s_way(browse: Browsing, looks: Looks) -> None:
+    window = browse.window()
     page = window.go("/model")
-    page.locator("#live[data-state=connected]").wait_for()
-    window.shot(f"model-{width}-{'dark' if dark else 'light'}")
-    assert window.violations() == []
-    assert not window.sticks_out()
+    check(window, "model", looks)
     page.focus(f"{REGISTERED} a")
     assert lit(page)
-    window.shot(f"model-lit-{width}-{'dark' if dark else 'light'}")
+    check(window, "model-lit", looks)
 
 
 def test_every_part_is_reached_by_keyboard_and_lights_what_it_is_tied_to(browse: Browsing) -> None:
