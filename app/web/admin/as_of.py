@@ -9,9 +9,9 @@ from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.replay import SessionState, StateItem
 from app.turning import Turn
-from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of, shown
 from app.web.admin.section import READ_EVENTS, READ_USERS, admin_page, entering, may
+from app.web.controller import PageController
 
 _MEMBERS: Final = (
     ("user_id", "Name"),
@@ -43,7 +43,7 @@ class SessionLine(NamedTuple):
     became: str
 
 
-class AsOfPages(AdminController):
+class AsOfPages(PageController):
     """For whoever may read users."""
 
     @get("/admin/users/{user_key:str}/as-of")

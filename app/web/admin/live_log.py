@@ -18,9 +18,9 @@ from app.http.auth import caller_of, header, service_of
 from app.http.form import FormRequest
 from app.http.stream import EventStream, message
 from app.log_place import log_place
-from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of
 from app.web.admin.section import READ_EVENTS, shared
+from app.web.controller import PageController
 from app.web.page import render, visitor_of
 from app.web.visiting import standing
 from domain.errors import Fault, InvalidRequest, InvalidToken
@@ -38,7 +38,7 @@ class Piece(msgspec.Struct, frozen=True):
     html: str
 
 
-class LiveLog(AdminController):
+class LiveLog(PageController):
     """For whoever may read events."""
 
     @get("/web/admin/log/live", media_type="text/event-stream")

@@ -10,10 +10,10 @@ from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.log_place import log_place
 from app.paging import Part
-from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of
 from app.web.admin.filter import Filter, filter_of
 from app.web.admin.section import READ_EVENTS, READ_USERS, admin_page, entering, may
+from app.web.controller import PageController
 from domain.catalogue import EVENTS
 
 _PART: Final = 30
@@ -21,7 +21,7 @@ _PART: Final = 30
 Text = Annotated[str, QueryParameter(max_length=1024)]
 
 
-class LogPages(AdminController):
+class LogPages(PageController):
     """For whoever may read events."""
 
     @get("/admin/log")

@@ -10,9 +10,9 @@ from app.clock import now
 from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.projection_list import item, items
-from app.web.admin.controller import AdminController
 from app.web.admin.outcome import outcome_of
 from app.web.admin.section import READ_PROJECTIONS, WRITE_PROJECTIONS, admin_page, entering
+from app.web.controller import PageController
 from app.web.posted import posted
 from app.web.redirect import redirect
 from projections.live import read_pointers
@@ -21,7 +21,7 @@ Text = Annotated[str, QueryParameter(max_length=64)]
 Number = Annotated[int, QueryParameter(ge=0, le=10**15)]
 
 
-class ProjectionsPages(AdminController):
+class ProjectionsPages(PageController):
     """For whoever may read projections; what is posted takes `projections:write`."""
 
     @get("/admin/projections")

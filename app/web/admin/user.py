@@ -12,7 +12,6 @@ from app.clock import now
 from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.paging import Part
-from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of
 from app.web.admin.permissions import (
     NAMES,
@@ -33,6 +32,7 @@ from app.web.admin.section import (
     meta_of,
     shared,
 )
+from app.web.controller import PageController
 from app.web.posted import again, posted
 from app.web.redirect import redirect
 from domain.commands import Authority
@@ -48,7 +48,7 @@ Text = Annotated[str, QueryParameter(max_length=64)]
 Change = Callable[[str, Authority, Meta], Awaitable[object]]
 
 
-class UserPages(AdminController):
+class UserPages(PageController):
     """For whoever may read users; what is posted takes `users:write`."""
 
     @get("/admin/users/{user_key:str}")

@@ -11,7 +11,6 @@ from app.clock import now
 from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.paging import Page, Part
-from app.web.admin.controller import AdminController
 from app.web.admin.section import (
     READ_USERS,
     WRITE_USERS,
@@ -20,6 +19,7 @@ from app.web.admin.section import (
     meta_of,
     shared,
 )
+from app.web.controller import PageController
 from app.web.posted import again, posted
 from app.web.redirect import redirect
 from domain.errors import GatebookError, NotFound
@@ -30,7 +30,7 @@ _FIELDS: Final = {"/user_id": "user_id", "/user_secret": "user_secret"}
 Text = Annotated[str, QueryParameter(max_length=1024)]
 
 
-class UsersPages(AdminController):
+class UsersPages(PageController):
     """For whoever may read users; making one takes more."""
 
     @get("/admin/users")
