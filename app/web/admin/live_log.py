@@ -26,9 +26,11 @@ from app.web.visiting import standing
 from domain.errors import Fault, InvalidRequest, InvalidToken
 from domain.user_key import is_user_key
 
-_NOTHING_NEW = b":\n\n"
-
 Text = Annotated[str, QueryParameter(max_length=64)]
+
+
+_NOTHING_KNOWN = b":\n\n"
+"""The connection holds, and the store doesn't say whether there is anything new."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -36,6 +38,10 @@ class Piece(msgspec.Struct, frozen=True):
 
     position: int
     html: str
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """Nothing new: a page hears that it goes on, which of a comment it wouldn't."""
 
 
 class LiveLog(PageController):
@@ -77,11 +83,13 @@ async def _following(
 
 
 async def _spelled(request: FormRequest, told: AsyncIterator[Told]) -> AsyncGenerator[bytes, None]:
-    log_id, known = service_of(request).store.log_id, shared(request)
+    service, known = service_of(request), shared(request)
     async for each in told:
         pieces = []
         for item in each.items:
             html = render(request, "admin/entry.html", entry=entry_of(item), **known).decode()
-            place = log_place(log_id, item.position)
+            place = log_place(service.store.log_id, item.position)
             pieces.append(message("event", Piece(item.position, html), place))
-        yield b"".join(pieces) or _NOTHING_NEW
+        if not pieces and service.event_feed.sees:
+            pieces = [message("beat", Beat(), each.place)]
+        yield b"".join(pieces) or _NOTHING_KNOWN
