@@ -1,15 +1,15 @@
 """The own account: sessions, the secret, the history, and to be erased."""
 
-from typing import Annotated, Final
+from typing import Final
 
 from litestar import Response, get, post
-from litestar.params import QueryParameter
 
 from app import history
 from app.clock import now
 from app.http.auth import caller_of, service_of
 from app.http.form import FormRequest
 from app.paging import Part
+from app.web.asked import Word
 from app.web.controller import PageController
 from app.web.cookie import dropped
 from app.web.page import page
@@ -25,14 +25,12 @@ _ALL_SESSIONS: Final = Part(101, None, "desc")
 """As many as a user may have live, and the one of its programs."""
 _FIELDS: Final = {"/user_secret": "user_secret", "/new_user_secret": "new_user_secret"}
 
-Text = Annotated[str, QueryParameter(max_length=64)]
-
 
 class AccountPages(PageController):
     """For whoever is logged in."""
 
     @get("/account")
-    async def show_account(self, request: FormRequest, done: Text = "") -> Response[bytes]:
+    async def show_account(self, request: FormRequest, done: Word = "") -> Response[bytes]:
         """Who one is, the sessions, and what happened last."""
         visitor, service = visiting(request), service_of(request)
         key, sessions, last = visitor.user_key, service.session_list, Part(_SHOWN, None, "desc")
@@ -46,7 +44,7 @@ class AccountPages(PageController):
         return page(request, "account.html", sessions=live.items, lines=lines, more=more, done=done)
 
     @get("/account/history")
-    async def show_history(self, request: FormRequest, after: Text = "") -> Response[bytes]:
+    async def show_history(self, request: FormRequest, after: Word = "") -> Response[bytes]:
         """A part of what happened, newest first."""
         visitor, service = visiting(request), service_of(request)
         part, vault = Part(_PART, after or None, "desc"), service.store.vault

@@ -1,26 +1,22 @@
 """Signing keys: which there are, and letting a new one take over."""
 
-from typing import Annotated
-
 from litestar import Response, get, post
-from litestar.params import QueryParameter
 
 from app.clock import now
 from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.signing_keys import KeyItem, items
 from app.web.admin.section import READ_KEYS, WRITE_KEYS, admin_page, entering, meta_of
+from app.web.asked import Word
 from app.web.controller import PageController
 from app.web.redirect import redirect
-
-Text = Annotated[str, QueryParameter(max_length=64)]
 
 
 class KeysPages(PageController):
     """For whoever may read keys; what is posted takes `keys:write`."""
 
     @get("/admin/keys")
-    async def show_keys(self, request: FormRequest, done: Text = "") -> Response[bytes]:
+    async def show_keys(self, request: FormRequest, done: Word = "") -> Response[bytes]:
         """Every key since the log began, newest first."""
         entering(request, READ_KEYS)
         return admin_page(request, "keys.html", keys=await _keys(request), done=done)

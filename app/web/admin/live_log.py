@@ -6,11 +6,9 @@ streams of its source.
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.params import QueryParameter
 
 from app.audit import Wanted, check_type
 from app.event_feed import Told
@@ -20,14 +18,12 @@ from app.http.stream import EventStream, message
 from app.log_place import log_place
 from app.web.admin.entry import entry_of
 from app.web.admin.section import READ_EVENTS, shared
+from app.web.asked import EventType, Word
 from app.web.controller import PageController
 from app.web.page import render, visitor_of
 from app.web.visiting import standing
 from domain.errors import Fault, InvalidRequest, InvalidToken
 from domain.user_key import is_user_key
-
-Text = Annotated[str, QueryParameter(max_length=64)]
-
 
 _NOTHING_KNOWN = b":\n\n"
 """The connection holds, and the store doesn't say whether there is anything new."""
@@ -51,9 +47,9 @@ class LiveLog(PageController):
     async def follow(
         self,
         request: FormRequest,
-        user_key: Text = "",
-        type: Text = "",  # noqa: A002 - the parameter's name
-        after: Text = "",
+        user_key: Word = "",
+        kind: EventType = "",
+        after: Word = "",
     ) -> EventStream:
         """Each `event` once, after the place that the page was made at or the last one heard.
 
@@ -64,7 +60,7 @@ class LiveLog(PageController):
         lasting = standing(request, READ_EVENTS)
         if user_key and not is_user_key(user_key):
             raise InvalidRequest.of(Fault("/user_key", "This is no user_key."))
-        wanted = Wanted(user_key or None, check_type(type) if type else None)
+        wanted = Wanted(user_key or None, check_type(kind) if kind else None)
         resumed = (header(request, b"last-event-id") or b"").decode("latin-1")
         return EventStream(_following(request, wanted, resumed or after or None), lasting)
 

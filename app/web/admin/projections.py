@@ -1,10 +1,9 @@
 """Projections: how far each view is, and filling one again beside its live table."""
 
-from typing import Annotated
 from urllib.parse import urlencode
 
 from litestar import Response, get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 
 from app.clock import now
 from app.http.auth import service_of
@@ -12,13 +11,11 @@ from app.http.form import FormRequest
 from app.projection_list import item, items
 from app.web.admin.outcome import outcome_of
 from app.web.admin.section import READ_PROJECTIONS, WRITE_PROJECTIONS, admin_page, entering
+from app.web.asked import Number, Word
 from app.web.controller import PageController
 from app.web.posted import posted
 from app.web.redirect import redirect
 from projections.live import read_pointers
-
-Text = Annotated[str, QueryParameter(max_length=64)]
-Number = Annotated[int, QueryParameter(ge=0, le=10**15)]
 
 
 class ProjectionsPages(PageController):
@@ -26,7 +23,7 @@ class ProjectionsPages(PageController):
 
     @get("/admin/projections")
     async def show_projections(
-        self, request: FormRequest, rebuilt: Text = "", build: Number = 0, done: Text = ""
+        self, request: FormRequest, rebuilt: Word = "", build: Number = 0, done: Word = ""
     ) -> Response[bytes]:
         """All of them; of one that was to be rebuilt also what came of it."""
         entering(request, READ_PROJECTIONS)

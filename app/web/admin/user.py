@@ -1,10 +1,10 @@
 """One user: what is known, and all that an administrator can change."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from litestar import Response, get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 
 from app.administration import UserItem
 from app.audit import Wanted
@@ -32,6 +32,7 @@ from app.web.admin.section import (
     meta_of,
     shared,
 )
+from app.web.asked import Word
 from app.web.controller import PageController
 from app.web.posted import again, posted
 from app.web.redirect import redirect
@@ -44,7 +45,6 @@ _SESSIONS: Final = Part(101, None, "desc")
 _FIELDS: Final = {"/user_secret": "user_secret", "/name": "name", "/permissions": OTHERS}
 _TYPED: Final = "Type the name or the user_key exactly as it stands above."
 
-Text = Annotated[str, QueryParameter(max_length=64)]
 Change = Callable[[str, Authority, Meta], Awaitable[object]]
 
 
@@ -53,7 +53,7 @@ class UserPages(PageController):
 
     @get("/admin/users/{user_key:str}")
     async def show_user(
-        self, user_key: FromPath[str], request: FormRequest, done: Text = ""
+        self, user_key: FromPath[str], request: FormRequest, done: Word = ""
     ) -> Response[bytes]:
         """Who it is, the sessions, and what happened last."""
         entering(request, READ_USERS)

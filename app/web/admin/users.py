@@ -1,9 +1,8 @@
 """Users: all of them, the one of a name or key, and a new one."""
 
-from typing import Annotated, Final
+from typing import Final
 
 from litestar import Response, get, post
-from litestar.params import QueryParameter
 
 from app.administration import UserItem
 from app.bootstrap import Service
@@ -19,6 +18,7 @@ from app.web.admin.section import (
     meta_of,
     shared,
 )
+from app.web.asked import Text, Word
 from app.web.controller import PageController
 from app.web.posted import again, posted
 from app.web.redirect import redirect
@@ -27,15 +27,13 @@ from domain.errors import GatebookError, NotFound
 _PART: Final = 25
 _FIELDS: Final = {"/user_id": "user_id", "/user_secret": "user_secret"}
 
-Text = Annotated[str, QueryParameter(max_length=1024)]
-
 
 class UsersPages(PageController):
     """For whoever may read users; making one takes more."""
 
     @get("/admin/users")
     async def show_users(
-        self, request: FormRequest, q: Text = "", after: Text = "", order: Text = ""
+        self, request: FormRequest, q: Text = "", after: Word = "", order: Text = ""
     ) -> Response[bytes]:
         """A part of them, newest first unless asked otherwise, or the one that is looked for."""
         entering(request, READ_USERS)
