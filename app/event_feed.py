@@ -70,8 +70,6 @@ class EventFeed:
         self._seen = 0
         """How far the log went when it was last looked at."""
         self._looked = asyncio.Event()
-        self.sees = True
-        """Whether the last look at the head came to something: no sign of life says so."""
 
     @asynccontextmanager
     async def following(
@@ -83,7 +81,6 @@ class EventFeed:
         for the place, `TryLater` while the store is away, and why the first event can't be shown.
         """
         head = await self._head()
-        self.sees = True
         position = head.position if place is None else position_of(place, head)
         first = await self._read(wanted, position) if position < head.position else None
         if first is not None and first.failure is not None and not first.items:
@@ -147,23 +144,18 @@ class EventFeed:
         woken_at, woken_for = self._tick(), 0
         try:
             while self._followers and not self._stopping.is_set():
-                self.sees = await self._saw()
+                try:
+                    self._seen = max(self._seen, (await self._head()).position)
+                except TryLater:
+                    pass  # whoever asks the store next is told
+                except Exception:
+                    _logger.exception("head_not_read")
                 if self._seen > woken_for or self._tick() - woken_at >= BEAT_EVERY:
                     woken_at, woken_for = self._tick(), self._seen
                     self._wake()
                 await self._sleep(LOOK_EVERY)
         finally:
             self._wake()
-
-    async def _saw(self) -> bool:
-        try:
-            self._seen = max(self._seen, (await self._head()).position)
-        except TryLater:
-            return False  # whoever asks the store next is told
-        except Exception:
-            _logger.exception("head_not_read")
-            return False
-        return True
 
     def _wake(self) -> None:
         self._looked.set()

@@ -28,6 +28,11 @@ MANY = 30
 """Logins: more than a part of one's history shows."""
 
 
+UNCOVERED = """() => document.activeElement.getBoundingClientRect().bottom
+  <= document.getElementById("told").getBoundingClientRect().top"""
+"""Whether what has the focus is above what is told."""
+
+
 def with_much_behind(visitor: Somebody) -> Somebody:
     """Who has more history than a page shows."""
     for _ in range(MANY):
@@ -113,9 +118,12 @@ def test_a_service_that_is_gone_is_told_and_nothing_is_lost(
         assert told.get_attribute("aria-live") == "polite"
         before, port = lines(page).count(), str(house.server.port)
         house.server.stop()
-        page.get_by_role("link", name="Older").click()
+        older_link = page.get_by_role("link", name="Older")
+        older_link.evaluate("(link) => { link.focus(); link.scrollIntoView({block: 'end'}) }")
+        page.keyboard.press("Enter")
         told.filter(has_text="The service can't be reached.").wait_for()
         assert "try again" in told.inner_text()
+        assert page.evaluate(UNCOVERED)
         assert lines(page).count() == before
         assert window.violations() == []
         with running(settings(url, PORT=port)):

@@ -25,9 +25,6 @@ from app.web.visiting import standing
 from domain.errors import Fault, InvalidRequest, InvalidToken
 from domain.user_key import is_user_key
 
-_NOTHING_KNOWN = b":\n\n"
-"""The connection holds, and the store doesn't say whether there is anything new."""
-
 
 class Piece(msgspec.Struct, frozen=True):
     """An event, as HTML."""
@@ -79,13 +76,11 @@ async def _following(
 
 
 async def _spelled(request: FormRequest, told: AsyncIterator[Told]) -> AsyncGenerator[bytes, None]:
-    service, known = service_of(request), shared(request)
+    log_id, known = service_of(request).store.log_id, shared(request)
     async for each in told:
         pieces = []
         for item in each.items:
             html = render(request, "admin/entry.html", entry=entry_of(item), **known).decode()
-            place = log_place(service.store.log_id, item.position)
+            place = log_place(log_id, item.position)
             pieces.append(message("event", Piece(item.position, html), place))
-        if not pieces and service.event_feed.sees:
-            pieces = [message("beat", Beat(), each.place)]
-        yield b"".join(pieces) or _NOTHING_KNOWN
+        yield b"".join(pieces) or message("beat", Beat(), each.place)

@@ -12,7 +12,15 @@
 
   // A reader is told once of what is so again and again.
   function tell(text) {
-    if (told.textContent !== text) told.textContent = text;
+    if (told.textContent === text) return;
+    told.textContent = text;
+    if (text) uncover(document.activeElement);
+  }
+
+  // What has the focus is never behind what is told.
+  function uncover(held) {
+    const below = held.getBoundingClientRect().bottom > told.getBoundingClientRect().top;
+    if (held !== document.body && below) held.scrollIntoView({ block: "center" });
   }
 
   function byItself(asked) {
