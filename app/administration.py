@@ -20,6 +20,7 @@ from app.vault import Ring, name_mac
 from domain import permission, user_id
 from domain.commands import (
     Authority,
+    ChangePermissions,
     DisableUser,
     EnableUser,
     EndSessions,
@@ -160,6 +161,18 @@ class Administration:
     ) -> None:
         """Give exactly these permissions; raises `InvalidRequest` as `grant`."""
         await self._change(SetPermissions(user_key, permission.prepare(permissions), by=by), meta)
+
+    async def change_permissions(
+        self,
+        user_key: str,
+        given: Sequence[str],
+        taken: Sequence[str],
+        by: Authority | None,
+        meta: Meta,
+    ) -> None:
+        """Give some and take others, and leave the rest as it is; raises as `grant`."""
+        given, taken = permission.prepare(given), permission.prepare(taken)
+        await self._change(ChangePermissions(user_key, given, taken, by=by), meta)
 
     async def reset_secret(
         self, user: UserItem, secret: str, by: Authority | None, meta: Meta

@@ -41,10 +41,9 @@ def check(user: User, command: commands.AdministrativeCommand, others: Others) -
         raise InsufficientPermission(WRITE)
     if ADMIN in user.permissions and ADMIN not in held:
         raise InsufficientPermission(ADMIN)
-    if isinstance(command, commands.SetPermissions):
-        for permission in prepare(command.permissions):
-            if permission not in user.permissions and not implies(held, permission):
-                raise InsufficientPermission(permission)
+    for permission in prepare(_given(command)):
+        if permission not in user.permissions and not implies(held, permission):
+            raise InsufficientPermission(permission)
     if _unmakes(command):
         check_not_last(user, others)
 
@@ -65,6 +64,17 @@ def _held(by: Authority, asking: User) -> tuple[str, ...]:
     return common(by.permissions, asking.permissions) if asking.status == "active" else ()
 
 
+def _given(command: commands.AdministrativeCommand) -> tuple[str, ...]:
+    """Permissions that the user would have afterwards, and perhaps not before."""
+    match command:
+        case commands.SetPermissions(permissions=permissions):
+            return permissions
+        case commands.ChangePermissions(given=given):
+            return given
+        case _:
+            return ()
+
+
 def _unmakes(command: commands.AdministrativeCommand) -> bool:
     """Whether an administrator would be none afterwards."""
     match command:
@@ -72,5 +82,7 @@ def _unmakes(command: commands.AdministrativeCommand) -> bool:
             return True
         case commands.SetPermissions(permissions=permissions):
             return ADMIN not in permissions
+        case commands.ChangePermissions(taken=taken):
+            return ADMIN in taken
         case _:
             return False

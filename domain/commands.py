@@ -154,6 +154,13 @@ class SetPermissions(AdministrativeCommand, frozen=True):
     permissions: tuple[str, ...]
 
 
+class ChangePermissions(AdministrativeCommand, frozen=True):
+    """Give the user some permissions and take others, whatever else it has by now."""
+
+    given: tuple[str, ...]
+    taken: tuple[str, ...]
+
+
 class ResetSecret(AdministrativeCommand, frozen=True):
     """Give the user a new secret; all sessions end."""
 

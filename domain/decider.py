@@ -49,9 +49,9 @@ def decide(  # noqa: C901, PLR0912 - one case a command
             rehashed = events.UserSecretRehashed(secret_hash)
             return (rehashed,) if _is_there(user) and user.secret_hash == replaced else ()
         case commands.GrantPermissions(_, permissions):
-            return _set_permissions(_found(user), (*permissions, *user.permissions))
+            return _change_permissions(_found(user), given=permissions)
         case commands.WithdrawPermissions(_, permissions):
-            return _set_permissions(_found(user), set(user.permissions) - set(permissions))
+            return _change_permissions(_found(user), taken=permissions)
         case commands.RecordFailedLogins(_, count, first_at, last_at):
             return (events.UserLoginFailed(count, first_at, last_at),) if _is_there(user) else ()
         case _:
@@ -92,6 +92,8 @@ def _administer(user: User, command: commands.AdministrativeCommand, others: Oth
     match command:
         case commands.SetPermissions(_, permissions):
             return _set_permissions(user, permissions)
+        case commands.ChangePermissions(_, given, taken):
+            return _change_permissions(user, given, taken)
         case commands.ResetSecret(_, secret_hash):
             changed = events.UserSecretChanged(secret_hash)
             return (changed, *session_rules.end_all(user, "secret_changed"))
@@ -109,7 +111,14 @@ def _administer(user: User, command: commands.AdministrativeCommand, others: Oth
             raise TypeError(msg)
 
 
-def _set_permissions(user: User, permissions: set[str] | tuple[str, ...]) -> Events:
+def _change_permissions(
+    user: User, given: tuple[str, ...] = (), taken: tuple[str, ...] = ()
+) -> Events:
+    either = (*given, *user.permissions)
+    return _set_permissions(user, tuple(each for each in either if each not in taken))
+
+
+def _set_permissions(user: User, permissions: tuple[str, ...]) -> Events:
     wanted = prepare(permissions)
     return () if wanted == user.permissions else (events.UserPermissionsSet(wanted),)
 

@@ -9,12 +9,12 @@ from app.clock import now
 from app.http.auth import caller_of, service_of
 from app.http.form import FormRequest
 from app.paging import Part
+from app.web.asked import Word
 from app.web.controller import PageController
 from app.web.cookie import dropped
 from app.web.done import done_before, then
 from app.web.page import page
 from app.web.posted import again, posted
-from app.web.query import Text
 from app.web.redirect import redirect
 from app.web.visiting import visiting
 from app.web.wording import told_of
@@ -46,7 +46,7 @@ class AccountPages(PageController):
         return page(request, "account.html", headers=done.over, done=done.what, **told)
 
     @get("/account/history")
-    async def show_history(self, request: FormRequest, after: Text = "") -> Response[bytes]:
+    async def show_history(self, request: FormRequest, after: Word = "") -> Response[bytes]:
         """A part of what happened, newest first."""
         visitor, service = visiting(request), service_of(request)
         part, vault = Part(_PART, after or None, "desc"), service.store.vault

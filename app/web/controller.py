@@ -13,10 +13,15 @@ from app.web import refusal
 from app.web.arriving import arrive
 
 
-class PageController(Controller):
-    """Pages of one noun, and what their forms post to; none of the JSON API."""
+class PeopleController(Controller):
+    """What pages use, none of the JSON API: what is refused there is a page."""
 
     include_in_schema = False
+    exception_handlers = {HTTPException: refusal.answer, Exception: refusal.answer}  # noqa: RUF012 - Litestar's own attribute
+
+
+class PageController(PeopleController):
+    """Pages of one noun, and what their forms post to."""
+
     request_class = FormRequest
     before_request = staticmethod(arrive)
-    exception_handlers = {HTTPException: refusal.answer, Exception: refusal.answer}  # noqa: RUF012 - Litestar's own attribute

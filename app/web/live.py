@@ -9,15 +9,13 @@ from typing import Final
 
 import msgspec
 from litestar import get
-from litestar.exceptions import HTTPException
 
 from app.bootstrap import Service
 from app.http.auth import caller_of, service_of
-from app.http.controller import Controller
 from app.http.problems import AnyRequest
 from app.http.stream import EventStream, message
 from app.timestamps import rfc3339
-from app.web import refusal
+from app.web.controller import PeopleController
 
 _NOTHING_KNOWN: Final = b":\n\n"
 """The service is there, and its store doesn't say."""
@@ -31,12 +29,10 @@ class Beat(msgspec.Struct, frozen=True):
     time: str
 
 
-class LiveController(Controller):
+class LiveController(PeopleController):
     """The service's signs of life."""
 
     path = "/web/live"
-    include_in_schema = False
-    exception_handlers = {HTTPException: refusal.answer, Exception: refusal.answer}  # noqa: RUF012 - Litestar's own attribute
 
     @get(media_type="text/event-stream")
     async def show_life(self, request: AnyRequest) -> EventStream:

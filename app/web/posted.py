@@ -20,6 +20,7 @@ from domain.errors import GatebookError, InvalidRequest
 _TAKEN: Final = "This name is taken. Choose another, or log in if it is yours."
 _AT_THE_FORM: Final = (
     errors.InvalidCredentials,
+    errors.InsufficientPermission,
     errors.TooManyAttempts,
     errors.TryLater,
     errors.LastAdministrator,

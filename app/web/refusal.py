@@ -5,6 +5,7 @@ Programs get a problem as always. Knows no form and no use case.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -14,12 +15,13 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from app.http import oauth_error
+from app.http.auth import header
 from app.http.explanation import EXPLANATIONS
 from app.http.problem import headers_of, status_of
 from app.http.problems import AnyRequest, allow_of, refusal_of
 from app.web.accepting import prefers_html
 from app.web.arriving import find_visitor
-from app.web.page import page
+from app.web.page import NO_HEADERS, page
 from app.web.redirect import LogInFirst, to_login
 from domain import errors
 from domain.errors import GatebookError
@@ -33,10 +35,16 @@ _REMEDIES: Final = {
     "method_not_allowed": "This address is one that forms are sent to. Go on from the start page.",
 }
 """Where whoever looks at a page does something else than a program."""
+_WHOLE_PLACE: Final = {
+    "hx-retarget": "#content",
+    "hx-reselect": "#content > *",
+    "hx-reswap": "innerHTML show:window:top",
+}
+"""Where it takes the place of all that was there: a part of it would be nothing."""
 
 
 def answer(request: AnyRequest, error: Exception) -> Response[bytes]:
-    """The page that a raised exception becomes."""
+    """The page that a raised exception becomes, whole also where a part of one was asked for."""
     if isinstance(error, LogInFirst):
         return to_login(request)
     refusal = refusal_of(request, error)
@@ -44,12 +52,16 @@ def answer(request: AnyRequest, error: Exception) -> Response[bytes]:
         request,
         "refusal.html",
         status=status_of(type(refusal)),
-        headers={**allow_of(error), **headers_of(refusal)},
+        headers={**allow_of(error), **headers_of(refusal), **_place_of(request)},
         refusal=refusal,
         detail=detail_of(refusal),
         remedy=_REMEDIES.get(refusal.code) or EXPLANATIONS[refusal.code].remedy,
         request_id=request.scope["request_id"],  # type: ignore[typeddict-item]
     )
+
+
+def _place_of(request: AnyRequest) -> Mapping[str, str]:
+    return NO_HEADERS if header(request, b"hx-request") is None else _WHOLE_PLACE
 
 
 def detail_of(refusal: GatebookError) -> str:

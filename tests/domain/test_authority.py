@@ -51,10 +51,11 @@ ORDINARY: Told = (REGISTERED, permitted("billing:read"), *login(1))
 ADMINISTRATOR: Told = (REGISTERED, permitted("admin"), *login(1))
 DISABLE, ENABLE = commands.DisableUser(ADA), commands.EnableUser(ADA)
 STRIP = commands.SetPermissions(ADA, ())
+TAKE = commands.ChangePermissions(ADA, (), ("admin", "billing:read"))
 RESET = commands.ResetSecret(ADA, Clear("$argon2id$new"))
 END_ALL = commands.EndSessions(ADA, "admin")
 ERASE = commands.EraseUser(ADA)
-COMMANDS: tuple[AdministrativeCommand, ...] = (STRIP, RESET, DISABLE, ENABLE, ERASE, END_ALL)
+COMMANDS: tuple[AdministrativeCommand, ...] = (STRIP, TAKE, RESET, DISABLE, ENABLE, ERASE, END_ALL)
 EACH = pytest.mark.parametrize("command", COMMANDS, ids=lambda each: type(each).__name__)
 """Each changes something of a user to whom `prepared` happened."""
 
@@ -229,6 +230,18 @@ def test_a_caller_gives_what_it_holds() -> None:
     given(*ORDINARY).when(asked(give(*held), *held), others=holding(*held)).then(permitted(*held))
 
 
+def test_a_caller_changes_by_what_it_holds_alone() -> None:
+    held = ("keys:read", "users:write")
+    wish = commands.ChangePermissions(ADA, ("billing:read", "keys:read"), ("x",))
+    given(*ORDINARY).when(asked(wish, *held), others=holding(*held)).then(
+        permitted("billing:read", "keys:read")
+    )
+    wish = commands.ChangePermissions(ADA, ("keys:read", "keys:write"), ("billing:read",))
+    given(*ORDINARY).when(asked(wish, *held), others=holding(*held)).refused(
+        InsufficientPermission, permission="keys:write"
+    )
+
+
 def test_the_first_permission_that_the_caller_doesnt_hold_is_named() -> None:
     held = ("keys:read", "users:write")
     wish = asked(give("users:write", "users:read", "keys:write", "keys:read"), *held)
@@ -323,8 +336,8 @@ def test_who_may_not_isnt_told_what_is_malformed() -> None:
 
 UNMAKING = pytest.mark.parametrize(
     "command",
-    [DISABLE, ERASE, STRIP, give("users:read", "users:write")],
-    ids=["disable", "erase", "strip", "give"],
+    [DISABLE, ERASE, STRIP, TAKE, give("users:read", "users:write")],
+    ids=["disable", "erase", "strip", "take", "give"],
 )
 
 

@@ -335,6 +335,7 @@ IDEMPOTENT = (
     commands.EnableUser,
     commands.EraseUser,
     commands.SetPermissions,
+    commands.ChangePermissions,
     commands.GrantPermissions,
     commands.WithdrawPermissions,
 )

@@ -21,6 +21,10 @@ def grant(*permissions: str) -> commands.GrantPermissions:
     return commands.GrantPermissions(ADA, permissions)
 
 
+def change(given: tuple[str, ...], taken: tuple[str, ...]) -> commands.ChangePermissions:
+    return commands.ChangePermissions(ADA, given, taken)
+
+
 def withdraw(*permissions: str) -> commands.WithdrawPermissions:
     return commands.WithdrawPermissions(ADA, permissions)
 
@@ -58,19 +62,42 @@ def test_withdrawing_what_isnt_held_changes_nothing() -> None:
     given(*HELD).when(withdraw("admin", "NOT A PERMISSION")).nothing()
 
 
+def test_a_change_gives_and_takes_and_leaves_the_rest() -> None:
+    given(*HELD).when(change(("admin",), ("users:read",))).then(
+        UserPermissionsSet(("admin", "billing:read"))
+    )
+    given(*HELD).when(change(("a",), ("a", "users:read"))).then(
+        UserPermissionsSet(("billing:read",))
+    )
+
+
+def test_a_change_to_what_is_so_already_changes_nothing() -> None:
+    given(*HELD).when(change(("users:read",), ("admin",))).nothing()
+    given(*HELD).when(change((), ())).nothing()
+
+
 def test_a_disabled_users_permissions_can_change() -> None:
     given(*HELD, DISABLED).when(withdraw("users:read")).then(UserPermissionsSet(("billing:read",)))
 
 
 @pytest.mark.parametrize("told", [(), (*HELD, ERASED)])
-@pytest.mark.parametrize("command", [replace("a"), replace(), grant("a"), withdraw("a")])
+@pytest.mark.parametrize(
+    "command", [replace("a"), replace(), change(("a",), ()), grant("a"), withdraw("a")]
+)
 def test_nobody_who_isnt_there_has_permissions(
     told: tuple[Event, ...], command: commands.Command
 ) -> None:
     given(*told).when(command).refused(NotFound)
 
 
-@pytest.mark.parametrize("command", [replace("a", "B", "c", ""), grant("a", "B", "c", "")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        replace("a", "B", "c", ""),
+        change(("a", "B", "c", ""), ()),
+        grant("a", "B", "c", ""),
+    ],
+)
 def test_each_wrong_permission_is_named_by_its_place_in_the_request(
     command: commands.Command,
 ) -> None:

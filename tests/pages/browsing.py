@@ -31,7 +31,7 @@ WAIT_MS: Final = 30_000
 """Only ever spent when a test fails."""
 
 _STATUS: Final = re.compile(r"the server responded with a status of (\d{3})")
-_LOST: Final = re.compile(r"net::ERR_")
+_LOST: Final = re.compile(r"net::ERR_|^htmx:(?:afterRequest|sendError|timeout)\b")
 _TELL: Final = """
 document.addEventListener("securitypolicyviolation", (report) => {
   console.error(`CSP: ${report.violatedDirective} ${report.blockedURI}`);

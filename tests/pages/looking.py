@@ -1,4 +1,4 @@
-"""Looking at a page as everybody sees it: wide and narrow, light and dark, and as a machine does."""
+"""Looking at a page as everybody sees it, wide and narrow, light and dark, and as axe does."""
 
 from __future__ import annotations
 

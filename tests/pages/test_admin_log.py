@@ -38,9 +38,19 @@ def tail(visitor: Somebody, query: str = "", **headers: str) -> Iterator[Iterato
     with visitor.visit.client.stream("GET", f"{TAIL}{query}", headers=headers) as answer:
         assert answer.status_code == 200, answer.read()
         assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
-        lines = answer.iter_lines()
-        assert next(lines) == ":"
-        yield (json.loads(line[6:]) for line in lines if line.startswith("data: "))
+        yield told_in(answer.iter_lines())
+
+
+def told_in(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """The events, without the signs of life between them; at least one comes first."""
+    assert next(lines).startswith("id: ")
+    assert next(lines) == "event: beat"
+    kind = ""
+    for line in lines:
+        if line.startswith("event: "):
+            kind = line
+        elif line.startswith("data: ") and kind == "event: event":
+            yield json.loads(line[6:])
 
 
 def test_the_log_is_told_newest_first_with_what_each_event_means(any_house: House) -> None:

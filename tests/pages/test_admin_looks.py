@@ -119,19 +119,3 @@ def test_no_page_of_it_is_in_anybody_s_way(look: Browsing, house: House, looks: 
         seen.append(name)
     assert len(seen) > len(EMPTY) + 2 * len(FILLED) + len(OF_A_USER)
     assert SECRET not in window.page.content()
-
-
-def test_what_needs_a_stream_is_still_there_without_one(look: Browsing, house: House) -> None:
-    """A source has four streams: whoever has more pages open reads the log all the same."""
-    admin = house.somebody("admin")
-    windows = [admin.opens(look, "/admin/log") for _ in range(2)]
-    for window in windows:
-        window.page.get_by_text("New events appear here as they happen.").wait_for()
-        window.page.locator("#live[data-state=connected]").wait_for()
-    last = look.window()
-    last.expected = {"429"}
-    cookie = {"name": "gatebook", "value": admin.visit.token, "url": house.origin}
-    last.page.context.add_cookies([cookie])  # type: ignore[list-item]
-    page = last.go("/admin/log")
-    page.get_by_text("Too many pages of yours are open").wait_for()
-    assert page.locator(".event").count()

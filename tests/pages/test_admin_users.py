@@ -89,9 +89,61 @@ def test_permissions_are_set_to_what_is_ticked_and_written(any_house: House) -> 
     refused = admin.send(here, 400, others="Not One")
     assert "A permission is a letter a to z" in refused
     assert 'id="others-error"' in refused
-    assert admin.send(here, others="") == at
+    shown = "a:own b.own events:read users:read"
+    assert admin.send(here, shown=shown) == at
     assert "checked" not in admin.page(at)
     assert 'name="may-keys-read"' in admin.page(at)
+
+
+def test_what_others_changed_since_a_form_was_made_stays(look: Browsing, house: House) -> None:
+    """Given and taken away meanwhile: neither is undone, and what was ticked counts."""
+    admin = house.somebody("users:read", "users:write")
+    user = house.somebody("events:read", "keys:read", "an.own")
+    window = admin.opens(look, f"/admin/users/{user.user_key}", javascript=False)
+    page = window.page
+    house.people.grant(user.user_key, "projections:read", "another.own")
+    house.takes(user.user_key, "events:read")
+    page.get_by_label("users:read").check()
+    page.get_by_label("keys:read").uncheck()
+    window.press("Set the permissions")
+    page.get_by_text("The permissions were set.").wait_for()
+    boxes = page.locator("#permissions input:checked")
+    names = [box.get_attribute("name") for box in boxes.all()]
+    assert names == ["may-users-read", "may-projections-read"]
+    assert page.get_by_label("Others").input_value() == "an.own another.own"
+
+
+def test_a_refused_form_of_permissions_keeps_what_was_filled_in(
+    look: Browsing, house: House
+) -> None:
+    """Also where the permission to give was taken from whoever gives, since the form was made."""
+    helper = house.somebody("users:read", "users:write", "keys:read", "one.own")
+    user = house.somebody("users:read")
+    window = helper.opens(look, f"/admin/users/{user.user_key}", javascript=False)
+    page, keys = window.page, window.page.get_by_label("keys:read")
+    keys.check()
+    page.get_by_label("users:read").uncheck()
+    page.get_by_label("Others").fill("Not One")
+    window.expected = {"400", "403"}
+
+    def is_as_filled_in(others: str) -> None:
+        assert keys.is_checked()
+        assert not page.get_by_label("users:read").is_checked()
+        assert page.get_by_label("Others").input_value() == others
+
+    window.press("Set the permissions")
+    page.get_by_text("A permission is a letter a to z").first.wait_for()
+    is_as_filled_in("Not One")
+    page.get_by_label("Others").fill("one.own")
+    house.takes(helper.user_key, "keys:read")
+    window.press("Set the permissions")
+    page.get_by_text("This needs the permission keys:read.").wait_for()
+    is_as_filled_in("one.own")
+    keys.uncheck()
+    window.press("Set the permissions")
+    page.get_by_text("The permissions were set.").wait_for()
+    assert page.locator("#permissions input:checked").count() == 0
+    assert page.get_by_label("Others").input_value() == "one.own"
 
 
 def test_a_user_is_disabled_and_enabled_again(any_house: House) -> None:
@@ -178,7 +230,7 @@ def test_the_last_administrator_stays(house: House) -> None:
     at = f"/web/admin/users/{admin.user_key}"
     changes: list[tuple[str, dict[str, str]]] = [
         (f"{at}/disable", {}),
-        (f"{at}/permissions", {"may-users-read": "yes"}),
+        (f"{at}/permissions", {"shown": "admin", "may-users-read": "yes"}),
         (f"{at}/erase", {"name": admin.user_key}),
     ]
     for path, fields in changes:

@@ -1,17 +1,18 @@
 """A user as of any of its events, and what that one changed: the slider."""
 
-from typing import Annotated, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from litestar import Response, get
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 
 from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.replay import SessionState, StateItem
 from app.turning import Turn
-from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of, shown
 from app.web.admin.section import READ_EVENTS, READ_USERS, admin_page, entering, may
+from app.web.asked import Number
+from app.web.controller import PageController
 from app.web.page import moment
 
 _MEMBERS: Final = (
@@ -25,8 +26,6 @@ _MEMBERS: Final = (
 """What `GET /users/{user_key}?position=N` tells as well."""
 _OF_EVENTS: Final = ("secret_version", "Secret version")
 _LATEST: Final = 0
-
-Version = Annotated[int, QueryParameter(ge=0, le=10**15)]
 
 
 class Member(NamedTuple):
@@ -45,7 +44,7 @@ class SessionLine(NamedTuple):
     became: str
 
 
-class AsOfPages(AdminController):
+class AsOfPages(PageController):
     """For whoever may read users, and told no more than the API tells them.
 
     When it was, and what became of sessions and of the secret, is for whoever may read events.
@@ -53,7 +52,7 @@ class AsOfPages(AdminController):
 
     @get("/admin/users/{user_key:str}/as-of")
     async def show_turn(
-        self, user_key: FromPath[str], request: FormRequest, version: Version = _LATEST
+        self, user_key: FromPath[str], request: FormRequest, version: Number = _LATEST
     ) -> Response[bytes]:
         """The user before and after the event of this version, the last one if none is given."""
         entering(request, READ_USERS)

@@ -6,12 +6,12 @@ from app.clock import now
 from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.signing_keys import KeyItem, items
-from app.web.admin.controller import AdminController
 from app.web.admin.section import READ_KEYS, WRITE_KEYS, admin_page, entering, meta_of
+from app.web.controller import PageController
 from app.web.done import done_before, then
 
 
-class KeysPages(AdminController):
+class KeysPages(PageController):
     """For whoever may read keys; what is posted takes `keys:write`."""
 
     @get("/admin/keys")

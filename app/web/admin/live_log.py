@@ -16,16 +16,14 @@ from app.http.auth import caller_of, header, service_of
 from app.http.form import FormRequest
 from app.http.stream import EventStream, message
 from app.log_place import log_place
-from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of
 from app.web.admin.section import READ_EVENTS, shared
+from app.web.asked import EventType, Word
+from app.web.controller import PageController
 from app.web.page import render, visitor_of
-from app.web.query import Text
 from app.web.visiting import standing
 from domain.errors import Fault, InvalidRequest, InvalidToken
 from domain.user_key import is_user_key
-
-_NOTHING_NEW = b":\n\n"
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -35,16 +33,20 @@ class Piece(msgspec.Struct, frozen=True):
     html: str
 
 
-class LiveLog(AdminController):
+class Beat(msgspec.Struct, frozen=True):
+    """Nothing new: a page hears that it goes on, which of a comment it wouldn't."""
+
+
+class LiveLog(PageController):
     """For whoever may read events."""
 
     @get("/web/admin/log/live", media_type="text/event-stream")
     async def follow(
         self,
         request: FormRequest,
-        user_key: Text = "",
-        type: Text = "",  # noqa: A002 - the parameter's name
-        after: Text = "",
+        user_key: Word = "",
+        kind: EventType = "",
+        after: Word = "",
     ) -> EventStream:
         """Each `event` once, after the place that the page was made at or the last one heard.
 
@@ -55,7 +57,7 @@ class LiveLog(AdminController):
         lasting = standing(request, READ_EVENTS)
         if user_key and not is_user_key(user_key):
             raise InvalidRequest.of(Fault("/user_key", "This is no user_key."))
-        wanted = Wanted(user_key or None, check_type(type) if type else None)
+        wanted = Wanted(user_key or None, check_type(kind) if kind else None)
         resumed = (header(request, b"last-event-id") or b"").decode("latin-1")
         return EventStream(_following(request, wanted, resumed or after or None), lasting)
 
@@ -81,4 +83,4 @@ async def _spelled(request: FormRequest, told: AsyncIterator[Told]) -> AsyncGene
             html = render(request, "admin/entry.html", entry=entry_of(item), **known).decode()
             place = log_place(log_id, item.position)
             pieces.append(message("event", Piece(item.position, html), place))
-        yield b"".join(pieces) or _NOTHING_NEW
+        yield b"".join(pieces) or message("beat", Beat(), each.place)

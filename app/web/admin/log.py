@@ -9,17 +9,17 @@ from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.log_place import log_place
 from app.paging import Part
-from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of
 from app.web.admin.filter import Filter, filter_of
 from app.web.admin.section import READ_EVENTS, READ_USERS, admin_page, entering, may
-from app.web.query import Text
+from app.web.asked import EventType, Text, Word
+from app.web.controller import PageController
 from domain.catalogue import EVENTS
 
 _PART: Final = 30
 
 
-class LogPages(AdminController):
+class LogPages(PageController):
     """For whoever may read events."""
 
     @get("/admin/log")
@@ -27,17 +27,17 @@ class LogPages(AdminController):
         self,
         request: FormRequest,
         user: Text = "",
-        type: Text = "",  # noqa: A002 - the parameter's name
+        kind: EventType = "",
         since: Text = "",
         until: Text = "",
-        after: Text = "",
+        after: Word = "",
     ) -> Response[bytes]:
         """A part of the wanted events; with what can't be wanted, none."""
         entering(request, READ_EVENTS)
         service = service_of(request)
         head = await service.lookup.head()
         chosen = await filter_of(
-            service, (user, type, since, until), names=may(request, READ_USERS)
+            service, (user, kind, since, until), names=may(request, READ_USERS)
         )
         told = _told(chosen, log_place(head.log_id, head.position), after)
         if chosen.errors:

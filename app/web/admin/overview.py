@@ -8,14 +8,14 @@ from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.projection_list import item
 from app.web.admin.chart import charts
-from app.web.admin.controller import AdminController
 from app.web.admin.section import READ_EVENTS, SECTIONS, admin_page, entering, may
+from app.web.controller import PageController
 from app.web.visiting import visiting
 
 DAYS = 30
 
 
-class OverviewPages(AdminController):
+class OverviewPages(PageController):
     """For whoever may see any of it."""
 
     @get("/admin")

@@ -9,9 +9,9 @@ from app.clock import now
 from app.http.auth import header, service_of
 from app.http.form import FormRequest
 from app.projection_list import item, items
-from app.web.admin.controller import AdminController
 from app.web.admin.outcome import Outcome, outcome_of
 from app.web.admin.section import READ_PROJECTIONS, WRITE_PROJECTIONS, admin_page, entering
+from app.web.controller import PageController
 from app.web.done import done_before, then
 from app.web.page import NO_HEADERS
 from app.web.posted import posted
@@ -20,12 +20,11 @@ from projections.live import read_pointers
 _SETTLED: Final = ("swapped", "stopped", "gone")
 """What came of a rebuild when there is nothing left to do about it."""
 
-
 AT: Final = "/admin/projections"
 REBUILT: Final = "rebuilt"
 
 
-class ProjectionsPages(AdminController):
+class ProjectionsPages(PageController):
     """For whoever may read projections; what is posted takes `projections:write`."""
 
     @get(AT)

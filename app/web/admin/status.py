@@ -7,14 +7,14 @@ from app.clock import now
 from app.examination import Finding, of_checks, of_files, of_rows, of_settings
 from app.http.auth import service_of
 from app.http.form import FormRequest
-from app.web.admin.controller import AdminController
 from app.web.admin.figures import figures
 from app.web.admin.section import admin_page, entering
+from app.web.controller import PageController
 from domain.errors import GatebookError
 from domain.permission import ADMIN
 
 
-class StatusPages(AdminController):
+class StatusPages(PageController):
     """For administrators: it names files, hosts and releases."""
 
     @get("/admin/status")

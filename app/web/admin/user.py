@@ -13,9 +13,16 @@ from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.paging import Part
 from app.web.admin.changed import changed
-from app.web.admin.controller import AdminController
 from app.web.admin.entry import entry_of
-from app.web.admin.permissions import NAMES, OTHERS, choices, others, wanted
+from app.web.admin.permissions import (
+    NAMES,
+    OTHERS,
+    SHOWN,
+    Filled,
+    as_sent,
+    difference,
+    of_holder,
+)
 from app.web.admin.section import (
     READ_EVENTS,
     READ_USERS,
@@ -26,6 +33,7 @@ from app.web.admin.section import (
     meta_of,
     shared,
 )
+from app.web.controller import PageController
 from app.web.done import done_before
 from app.web.page import page
 from app.web.posted import Problem, again, posted
@@ -41,7 +49,7 @@ _TYPED: Final = "Type the name or the user_key exactly as it stands above."
 Change = Callable[[str, Authority, Meta], Awaitable[object]]
 
 
-class UserPages(AdminController):
+class UserPages(PageController):
     """For whoever may read users; what is posted takes `users:write`."""
 
     @get("/admin/users/{user_key:str}")
@@ -55,14 +63,17 @@ class UserPages(AdminController):
     async def set_permissions(
         self, user_key: FromPath[str], request: FormRequest
     ) -> Response[bytes]:
-        """Exactly those that are ticked or written."""
+        """Give and take what the form changed; what others changed meanwhile stays."""
         visitor = entering(request, WRITE_USERS)
-        form = await posted(request, *NAMES, OTHERS)
-        administration, meta = service_of(request).administration, meta_of(request, visitor)
+        form = await posted(request, *NAMES, OTHERS, SHOWN)
+        change, meta = (
+            service_of(request).administration.change_permissions,
+            meta_of(request, visitor),
+        )
         try:
-            await administration.set_permissions(user_key, wanted(form), visitor.authority, meta)
+            await change(user_key, *difference(form), visitor.authority, meta)
         except GatebookError as error:
-            return await _again(request, user_key, _at_others(error))
+            return await _again(request, user_key, _at_others(error), as_sent(form))
         return changed(request, user_key, "permissions")
 
     @post("/web/admin/users/{user_key:str}/secret")
@@ -139,10 +150,12 @@ async def _changed(
     return changed(request, user_key, done)
 
 
-async def _again(request: FormRequest, user_key: str, error: GatebookError) -> Response[bytes]:
+async def _again(
+    request: FormRequest, user_key: str, error: GatebookError, filled: Filled | None = None
+) -> Response[bytes]:
     if not may(request, READ_USERS):
         raise error
-    told = {**shared(request), **await _told(request, user_key), "done": ""}
+    told = {**shared(request), **await _told(request, user_key, filled), "done": ""}
     if isinstance(error, NotFound):
         # Who is there all the same is erased, perhaps since the form was shown.
         problem = Problem("Erased", error.detail)
@@ -150,7 +163,9 @@ async def _again(request: FormRequest, user_key: str, error: GatebookError) -> R
     return again(request, error, "admin/user.html", _FIELDS, {}, **told)
 
 
-async def _told(request: FormRequest, user_key: str) -> dict[str, Any]:
+async def _told(
+    request: FormRequest, user_key: str, filled: Filled | None = None
+) -> dict[str, Any]:
     """What the page of a user tells; what happened only to whoever may read events."""
     service = service_of(request)
     user, sessions = await service.reading.read(
@@ -163,13 +178,11 @@ async def _told(request: FormRequest, user_key: str) -> dict[str, Any]:
     if may(request, READ_EVENTS):
         found = await service.event_pages.page(Wanted(user_key), _EVENTS)
         entries = [entry_of(each) for each in found.items]
-    held = user.permissions
     return {
         "user": user,
         "sessions": sessions,
         "entries": entries,
-        "choices": choices(held),
-        "others": others(held),
+        "filled": filled or of_holder(user.permissions),
     }
 
 

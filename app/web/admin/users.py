@@ -11,7 +11,6 @@ from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.paging import Page, Part
 from app.web.admin.changed import changed
-from app.web.admin.controller import AdminController
 from app.web.admin.section import (
     READ_USERS,
     WRITE_USERS,
@@ -20,21 +19,22 @@ from app.web.admin.section import (
     meta_of,
     shared,
 )
+from app.web.asked import Text, Word
+from app.web.controller import PageController
 from app.web.done import NOTHING, done_before
 from app.web.posted import again, posted
-from app.web.query import Text
 from domain.errors import GatebookError, NotFound
 
 _PART: Final = 25
 _FIELDS: Final = {"/user_id": "user_id", "/user_secret": "user_secret"}
 
 
-class UsersPages(AdminController):
+class UsersPages(PageController):
     """For whoever may read users; making one takes more."""
 
     @get("/admin/users")
     async def show_users(
-        self, request: FormRequest, q: Text = "", after: Text = "", order: Text = ""
+        self, request: FormRequest, q: Text = "", after: Word = "", order: Text = ""
     ) -> Response[bytes]:
         """A part of them, newest first unless asked otherwise, or the one that is looked for."""
         entering(request, READ_USERS)

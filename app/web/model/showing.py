@@ -3,16 +3,13 @@
 from typing import Final
 
 from litestar import Response, get
-from litestar.exceptions import HTTPException
 from markupsafe import Markup
 
 from app.http.auth import service_of
-from app.http.controller import Controller
 from app.http.form import FormRequest
 from app.http.problems import AnyRequest
 from app.tally import Tallied
-from app.web import refusal
-from app.web.controller import PageController
+from app.web.controller import PageController, PeopleController
 from app.web.model.addresses import MODEL, address, log_of
 from app.web.model.graph import model
 from app.web.model.inlined import inlined, spelled, standing
@@ -42,12 +39,10 @@ class ModelController(PageController):
         )
 
 
-class NumbersController(Controller):
+class NumbersController(PeopleController):
     """The same numbers again."""
 
     path = NUMBERS
-    include_in_schema = False
-    exception_handlers = {HTTPException: refusal.answer, Exception: refusal.answer}  # noqa: RUF012 - Litestar's own attribute
 
     @get()
     async def show_numbers(self, request: AnyRequest) -> Tallied:

@@ -20,33 +20,39 @@
   const log = document.getElementById("log");
   const state = document.getElementById("tail-state");
   const button = document.getElementById("tail-button");
-  if (!tail || !log || !state || !button) return;
+  const anew = document.getElementById("tail-anew");
+  if (!tail || !log || !state || !button || !anew) return;
   tail.hidden = false;
 
   const MOST = 300; // events that a page holds before it drops the oldest
-  const AGAIN_MS = 5000; // after an answer that was no stream
   const WORDS = {
     loading: "waiting for the stream",
-    live: "New events appear here as they happen.",
+    connected: "New events appear here as they happen.",
     paused: "Paused. What happens meanwhile is shown when you go on.",
-    lost: "The stream broke off; it is asked for again.",
-    busy: "Too many pages of yours are open for another stream: close one. It is asked for again.",
-    over: "No more: you are logged out, or may not see the log any more. Load the page again.",
+    reconnecting: "Nothing is heard of the log just now; the stream is asked for again.",
+    busy: "Too many windows are open from here for another stream: close one. It is asked for again.",
+    over: "No more: you are logged out, or may not see the log any more.",
+    changed: "The log was replaced by another, as after a restore. What is shown here is of the one before.",
   };
-  let source = null;
+  const ENDS = { 401: "over", 403: "over", 409: "changed" };
   let place = "";
-  let paused = false;
-  let again = 0;
 
   function show(name) {
+    if (tail.dataset.state === name) return;
     tail.dataset.state = name;
     state.textContent = WORDS[name];
-    button.textContent = paused ? "Go on" : "Pause";
-    button.hidden = name === "over";
+    const ended = Object.values(ENDS).includes(name);
+    button.textContent = name === "paused" ? "Go on" : "Pause";
+    button.hidden = ended;
+    anew.hidden = !ended;
+  }
+
+  function reach(message) {
+    place = message.lastEventId || place;
   }
 
   function hear(message) {
-    place = message.lastEventId || place;
+    reach(message);
     const piece = JSON.parse(message.data);
     if (document.getElementById(`event-${piece.position}`)) return;
     const made = new DOMParser().parseFromString(piece.html, "text/html").querySelector("li");
@@ -70,57 +76,20 @@
     htmx.process(older);
   }
 
-  async function fail() {
-    if (!source || source.readyState !== EventSource.CLOSED) {
-      show("lost");
-      return;
-    }
-    close();
-    // An EventSource doesn't tell why: a question without a body does.
-    const answer = await fetch(address(), { method: "HEAD" }).catch(() => null);
-    if (answer && (answer.status === 401 || answer.status === 403)) {
-      show("over");
-      return;
-    }
-    show(answer && answer.status === 429 ? "busy" : "lost");
-    again = setTimeout(open, AGAIN_MS);
-  }
-
   function address() {
     const found = new URL(tail.dataset.stream, location.href);
     if (place) found.searchParams.set("after", place);
     return found;
   }
 
-  function open() {
-    close();
-    if (paused || document.hidden) return;
-    source = new EventSource(address());
-    source.addEventListener("open", () => show("live"));
-    source.addEventListener("event", hear);
-    source.addEventListener("error", fail);
-  }
-
-  function close() {
-    clearTimeout(again);
-    if (source) source.close();
-    source = null;
-  }
-
+  const stream = gatebookStream({ address, heard: { beat: reach, event: hear }, ends: ENDS, show });
   button.addEventListener("click", () => {
-    paused = !paused;
-    show(paused ? "paused" : "loading");
-    if (paused) close();
-    else open();
+    if (tail.dataset.state === "paused") {
+      stream.start();
+      return;
+    }
+    stream.stop();
+    show("paused");
   });
-  document.addEventListener("visibilitychange", () => {
-    if (tail.dataset.state === "over") return;
-    if (document.hidden) close();
-    else open();
-  });
-  window.addEventListener("pagehide", close);
-  window.addEventListener("pageshow", (shown) => {
-    if (shown.persisted) open();
-  });
-  open();
+  stream.start();
 })();
