@@ -199,6 +199,21 @@ def test_wrk_is_given_the_bodies_as_they_are() -> None:
     assert "requests[i] = wrk.format(" in lua
 
 
+def test_wrk_is_told_which_text_comes_back_changed() -> None:
+    body = compact(refresh_token="gbr_1", rotate=True)
+    lua = wrk.script(Target(1, "/refresh", (body,), 4, "refresh_token"))
+    assert '"refresh_token":"([^"]+)"' in lua
+    assert """string.format('{"refresh_token":"%s","rotate":true}', found)""" in lua
+
+
+def test_a_steady_run_that_wrote_and_one_that_wrote_too_little_do_not_count() -> None:
+    steady, recorded, rotating = bench_refresh.WAYS
+    bench_refresh.check(steady, [(0, 100)])
+    for way, events in ((steady, 1), (recorded, 99), (rotating, 99)):
+        with pytest.raises(LoadError, match=f"{events} events were written for 100 requests"):
+            bench_refresh.check(way, [(events, 100)])
+
+
 class Answers(BaseHTTPRequestHandler):
     """Answers each body with what it asks for, and keeps it."""
 
@@ -301,9 +316,10 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
     assert "no place to listen" in "".join(failed.value.__notes__)
 
 
-def test_refresh_is_measured_from_end_to_end(tmp_path: Path) -> None:
-    found = bench_refresh.on_sqlite(client.GENERATOR, TINY, connections=4)
-    assert found.target == 0.45
+@pytest.mark.parametrize("way", bench_refresh.WAYS, ids=lambda way: way.name)
+def test_refresh_is_measured_from_end_to_end(tmp_path: Path, way: bench_refresh.Way) -> None:
+    found = bench_refresh.on_sqlite(client.GENERATOR, TINY, way, connections=4)
+    assert found.target == way.targets[0]
     assert "4 connections" in found.conditions
     assert len(found.rate_ratio.values) == 2
     assert min(*found.bare.rate.values, *found.measured.rate.values) > 0

@@ -33,7 +33,7 @@ class User(NamedTuple):
         return compact(user_key=self.user_key, user_secret=self.user_secret)
 
 
-def compact(**members: str) -> bytes:
+def compact(**members: object) -> bytes:
     """A JSON object without a space too many."""
     return json.dumps(members, separators=(",", ":")).encode()
 

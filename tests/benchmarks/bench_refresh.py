@@ -1,18 +1,20 @@
 """What `/refresh` costs beside an empty handler: the floor is what the framework costs by itself.
 
-One service process with its default settings, on SQLite and on PostgreSQL, against
+Three ways of it: steady, which writes nothing; with each use recorded, which writes an event; and
+rotating, which writes one too. One service process, on SQLite and on PostgreSQL, against
 `tests.benchmarks.empty` with bodies of the same sizes; each connection's requests go round the
-tokens of as many sessions as there are connections, one a user. A steady `/refresh` writes
-nothing, and a run in which one did doesn't count. Secrets are hashed as cheaply as can be, since
-hashing is no part of it.
+tokens of as many sessions as there are connections, one a user. A run in which another number of
+events was written doesn't count. Secrets are hashed as cheaply as can be, since hashing is no part
+of it.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.benchmarks import asking
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
@@ -22,108 +24,177 @@ from tests.benchmarks.processor import Meter
 from tests.postgres import PostgresServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from tests.benchmarks.asking import User
     from tests.benchmarks.load import Generator
     from tests.benchmarks.processes import Served
 
 SIZE: Final = Size(turns=9, seconds=4, warm_up=2)
-QUICK: Final = Size(turns=4, seconds=2, warm_up=1)
+QUICK: Final = Size(turns=3, seconds=1, warm_up=1)
 CONNECTIONS: Final = 64
-TARGET_SQLITE: Final = 0.45
-TARGET_POSTGRESQL: Final = 0.40
-
 _CHEAP: Final = {"GATEBOOK_HASH_MEMORY_KIB": "8", "GATEBOOK_HASH_TIME": "1"}
 
 
+class Way(NamedTuple):
+    """A way of refreshing; `targets` are of what is bare, on SQLite and on PostgreSQL."""
+
+    name: str
+    given: Mapping[str, str]
+    rotates: bool
+    writes: bool
+    targets: tuple[float, float]
+
+
+WAYS: Final = (
+    Way("/refresh", {}, rotates=False, writes=False, targets=(0.60, 0.50)),
+    Way(
+        "/refresh, each use recorded,",
+        {"GATEBOOK_REFRESH_AUDIT": "every"},
+        rotates=False,
+        writes=True,
+        targets=(0.45, 0.38),
+    ),
+    Way("/refresh, rotating,", {}, rotates=True, writes=True, targets=(0.40, 0.35)),
+)
+
+
+class Store(NamedTuple):
+    """Where the service's is; `pid` is the process that all of a database's are children of."""
+
+    name: str
+    url: str
+    pid: int | None
+    kind: int
+
+
+class Sides(NamedTuple):
+    """Both servers, and what is asked of them."""
+
+    bare: Served
+    service: Served
+    users: list[User]
+    way: Way
+    connections: int
+
+    def bodies(self) -> tuple[bytes, ...]:
+        """Requests, each with the token of another session; of new ones where they are used up."""
+        more: dict[str, object] = {"rotate": True} if self.way.rotates else {}
+        tokens = asking.authenticate(self.service.port, self.users)
+        return tuple(asking.compact(refresh_token=each, **more) for each in tokens)
+
+
 def run(generator: Generator, *, quick: bool) -> Iterator[Comparison]:
-    """Measure on each store."""
+    """Measure each way on each store."""
     size = QUICK if quick else SIZE
-    yield on_sqlite(generator, size)
-    yield on_postgresql(generator, size)
+    for way in WAYS:
+        yield on_sqlite(generator, size, way)
+        yield on_postgresql(generator, size, way)
 
 
-def on_sqlite(generator: Generator, size: Size, connections: int = CONNECTIONS) -> Comparison:
+def on_sqlite(
+    generator: Generator, size: Size, way: Way, connections: int = CONNECTIONS
+) -> Comparison:
     """Measure on a new SQLite database."""
     with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory:
-        url = f"sqlite:///{directory}/gatebook.db"
-        name = "/refresh on SQLite"
-        return _measure(generator, size, connections, name, url, None, TARGET_SQLITE)
+        store = Store("SQLite", f"sqlite:///{directory}/gatebook.db", None, 0)
+        return _measure(generator, size, way, connections, store)
 
 
-def on_postgresql(generator: Generator, size: Size, connections: int = CONNECTIONS) -> Comparison:
+def on_postgresql(
+    generator: Generator, size: Size, way: Way, connections: int = CONNECTIONS
+) -> Comparison:
     """Measure on a PostgreSQL server of its own, on this machine."""
     with PostgresServer() as server:
         [(version,)] = server.psql("SHOW server_version")
-        name = f"/refresh on PostgreSQL {version}"
-        url = server.create_database()
-        return _measure(generator, size, connections, name, url, server.pid, TARGET_POSTGRESQL)
+        store = Store(f"PostgreSQL {version}", server.create_database(), server.pid, 1)
+        return _measure(generator, size, way, connections, store)
 
 
 def _measure(
-    generator: Generator,
-    size: Size,
-    connections: int,
-    name: str,
-    url: str,
-    database: int | None,
-    target: float,
+    generator: Generator, size: Size, way: Way, connections: int, store: Store
 ) -> Comparison:
-    given = settings(url, _CHEAP)
-    with (
-        tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory,
-        serving(SERVICE, given, Path(directory, "service.log")) as service,
-    ):
-        users = asking.register(service.port, connections)
-        tokens = asking.authenticate(service.port, users)
-        bodies = tuple(asking.compact(refresh_token=token) for token in tokens)
-        answer = asking.ask(service.port, "/refresh", bodies[0])
-        token_size = len(json.loads(answer)["access_token"])
-        arguments = (*EMPTY, str(token_size))
-        with serving(arguments, given, Path(directory, "empty.log")) as empty:
-            floor = asking.ask(empty.port, "/refresh", bodies[0])
-            if len(floor) != len(answer):
-                raise LoadError(f"bodies differ in size: {len(floor)} and {len(answer)} bytes")
-            written: list[int] = []
+    with _sides(way, connections, store) as sides:
+        bodies = sides.bodies()
+        sizes = _same_sizes(sides, sides.bodies()[0])
+        written: list[tuple[int, int]] = []
 
-            def bare(seconds: float) -> Turn:
-                return _turn(generator, empty, bodies, connections, seconds, None)
+        def bare(seconds: float) -> Turn:
+            return _turn(generator, sides, sides.bare, bodies, seconds, None)[0]
 
-            def measured(seconds: float) -> Turn:
-                turn = _turn(generator, service, bodies, connections, seconds, database)
-                written.append(asking.events_written(service.port))
-                return turn
+        def measured(seconds: float) -> Turn:
+            asked = sides.bodies() if way.rotates else bodies
+            before = asking.events_written(sides.service.port)
+            turn, requests = _turn(generator, sides, sides.service, asked, seconds, store.pid)
+            written.append((asking.events_written(sides.service.port) - before, requests))
+            return turn
 
-            turns = alternate(size, bare, measured)
-    # The first use of a token from this network is recorded, in warming up; no other is.
-    if written[-1] != written[0]:
-        raise LoadError(f"{written[-1] - written[0]} events were written: this was not steady")
+        turns = alternate(size, bare, measured)
+    check(way, written[1:])
     return compare(
-        name,
-        conditions=f"{connections} connections, one service process, requests of {len(bodies[0])} "
-        f"and answers of {len(answer)} bytes, load from {generator.name}",
+        f"{way.name} on {store.name}",
+        conditions=f"{connections} connections, one service process, requests of {sizes[0]} and "
+        f"answers of {sizes[1]} bytes, load from {generator.name}",
         unit="request",
         size=size,
         names=("empty handler", "service"),
         turns=turns,
-        target=target,
+        target=way.targets[store.kind],
     )
+
+
+@contextmanager
+def _sides(way: Way, connections: int, store: Store) -> Iterator[Sides]:
+    given = settings(store.url, {**_CHEAP, **way.given})
+    with (
+        tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory,
+        serving(SERVICE, given, Path(directory, "service.log")) as service,
+    ):
+        users = asking.register(service.port, connections + 1)
+        sides = Sides(service, service, users, way, connections)
+        answer = json.loads(asking.ask(service.port, "/refresh", sides.bodies()[0]))
+        sizes = [str(len(token)) for token in answer.values()]
+        with serving((*EMPTY, *sizes), given, Path(directory, "empty.log")) as bare:
+            yield sides._replace(bare=bare)
+
+
+def _same_sizes(sides: Sides, body: bytes) -> tuple[int, int]:
+    """Of a request and of an answer, in bytes; raises `LoadError` when they differ."""
+    answers = [asking.ask(each.port, "/refresh", body) for each in (sides.service, sides.bare)]
+    service, bare = map(len, answers)
+    if service != bare:
+        raise LoadError(f"bodies differ in size: {bare} and {service} bytes")
+    return len(body), bare
 
 
 def _turn(
     generator: Generator,
+    sides: Sides,
     server: Served,
     bodies: tuple[bytes, ...],
-    connections: int,
     seconds: float,
     database: int | None,
-) -> Turn:
-    """Load a server; `database` is the process that all of the database's are children of."""
+) -> tuple[Turn, int]:
+    """Load a server; what it was, and how many requests."""
     own = Meter(server.pid)
     databases = None if database is None else Meter(database)
-    tally = generator.generate(Target(server.port, "/refresh", bodies, connections), seconds)
-    return Turn(
+    renewed = "refresh_token" if sides.way.rotates else None
+    target = Target(server.port, "/refresh", bodies, sides.connections, renewed)
+    tally = generator.generate(target, seconds)
+    turn = Turn(
         tally.requests / tally.seconds,
         own.used() / tally.requests * 1e6,
         None if databases is None else databases.used() / tally.requests * 1e6,
     )
+    return turn, tally.requests
+
+
+def check(way: Way, written: list[tuple[int, int]]) -> None:
+    """Raise `LoadError` unless each turn wrote what it had to.
+
+    The first use of a token from a network is recorded, in warming up, or with its rotation; what
+    is under way when the load ends is written, and counted nowhere.
+    """
+    for events, requests in written:
+        if way.writes != (events >= requests) or (events and not way.writes):
+            raise LoadError(f"{events} events were written for {requests} requests")

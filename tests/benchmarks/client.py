@@ -7,9 +7,10 @@ than wrk's. Knows nothing of the service.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
-from itertools import cycle
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import uvloop
@@ -17,8 +18,6 @@ import uvloop
 from tests.benchmarks.load import Generator, LoadError, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.benchmarks.load import Target
 
 _PATIENCE_S: Final = 30.0
@@ -30,10 +29,26 @@ _OK: Final = re.compile(rb"HTTP/1\.1 2[0-9][0-9] ")
 class Run:
     """What the connections of one run share."""
 
-    def __init__(self, requests: Iterator[bytes], ended: asyncio.Future[None]) -> None:
-        self.requests = requests
+    def __init__(self, target: Target, ended: asyncio.Future[None]) -> None:
+        self._target = target
+        self._waiting = deque(target.bodies)
         self.answered = 0
         self.ended = ended
+
+    def next(self) -> bytes:
+        """The next request."""
+        body = self._waiting.popleft()
+        if self._target.renewed is None:
+            self._waiting.append(body)
+        return _request(self._target, body)
+
+    def answer(self, content: bytes) -> None:
+        """Take the body of an answer into account."""
+        self.answered += 1
+        if (renewed := self._target.renewed) is not None:
+            form = json.loads(self._target.bodies[0])
+            form[renewed] = json.loads(content)[renewed]
+            self._waiting.append(json.dumps(form, separators=(",", ":")).encode())
 
     def fail(self, why: str) -> None:
         """End the run; it doesn't count."""
@@ -70,8 +85,8 @@ class Connection(asyncio.Protocol):
         if len(self._buffer) > size:
             self._run.fail(f"more came than one answer: {self._buffer[size:]!r}")
             return
-        self._buffer = b""
-        self._run.answered += 1
+        content, self._buffer = self._buffer.partition(_END)[2], b""
+        self._run.answer(content)
         self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -85,7 +100,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         if self._transport is not None:
-            self._transport.write(next(self._run.requests))
+            self._transport.write(self._run.next())
 
 
 def answer_size(received: bytes) -> int | None:
@@ -113,7 +128,7 @@ GENERATOR: Final = Generator("a client in Python", run)
 
 async def _load(target: Target, seconds: float) -> Tally:
     loop = asyncio.get_running_loop()
-    run = Run(cycle([_request(target, body) for body in target.bodies]), loop.create_future())
+    run = Run(target, loop.create_future())
     connections: list[Connection] = []
 
     def connect() -> Connection:

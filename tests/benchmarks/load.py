@@ -1,7 +1,8 @@
 """Load on one path of a server: what is asked, what came of it, and who can ask.
 
 A load generator sends the bodies in turn, over connections that stay open, each with one request
-at a time. Knows nothing of the service.
+at a time. Where what is sent is used up by that, each answer says what is sent in its place. Knows
+nothing of the service.
 """
 
 from __future__ import annotations
@@ -17,12 +18,17 @@ class LoadError(Exception):
 
 
 class Target(NamedTuple):
-    """JSON bodies to be posted to a path of a server on this machine."""
+    """JSON bodies to be posted to a path of a server on this machine.
+
+    `renewed` is a member whose text comes back changed: it is sent as the answer has it from then
+    on. As wrk asks for one request that it never sends, there is one body more than connections.
+    """
 
     port: int
     path: str
     bodies: tuple[bytes, ...]
     connections: int
+    renewed: str | None = None
 
 
 class Tally(msgspec.Struct, frozen=True):

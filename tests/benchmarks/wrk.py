@@ -5,6 +5,7 @@ Knows nothing of the service.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -17,14 +18,16 @@ from tests.benchmarks.load import Generator, LoadError, Tally
 if TYPE_CHECKING:
     from tests.benchmarks.load import Target
 
-# Requests are made once, for all of the run. wrk counts answers of 400 and more by itself; a
-# function that looked at each answer would cost as much as sending it.
-_SCRIPT: Final = """\
+# Requests are made once, for all of the run, unless they are used up. wrk counts answers of 400 and
+# more by itself; a function that looked at each answer would cost as much as sending it.
+_BODIES: Final = """\
 local bodies = {{
 {bodies}
 }}
-local requests, turn = {{}}, 0
 wrk.headers["Content-Type"] = "application/json"
+"""
+_ALWAYS: Final = """\
+local requests, turn = {}, 0
 
 function init(arguments)
   for i, body in ipairs(bodies) do
@@ -36,6 +39,8 @@ function request()
   turn = turn % #requests + 1
   return requests[turn]
 end
+"""
+_DONE: Final = """\
 
 function done(summary, latency, each)
   local failed = summary.errors
@@ -43,6 +48,32 @@ function done(summary, latency, each)
     "tally: requests=%d microseconds=%d status=%d connect=%d read=%d write=%d timeout=%d\\n",
     summary.requests, summary.duration, failed.status, failed.connect, failed.read, failed.write,
     failed.timeout))
+end
+"""
+_RENEWING: Final = """\
+local waiting, first, last = {{}}, 1, 0
+local member = '"{member}":"([^"]+)"'
+
+function init(arguments)
+  for i, body in ipairs(bodies) do
+    waiting[i] = body
+  end
+  last = #bodies
+end
+
+function request()
+  local body = waiting[first] or bodies[1]
+  waiting[first] = nil
+  first = first + 1
+  return wrk.format("POST", wrk.path, wrk.headers, body)
+end
+
+function response(status, headers, body)
+  local found = string.match(body, member)
+  if found then
+    last = last + 1
+    waiting[last] = string.format('{body}', found)
+  end
 end
 """
 _TALLY: Final = re.compile(r"^tally: (.+)$", re.MULTILINE)
@@ -91,7 +122,14 @@ def run(program: str, target: Target, seconds: float) -> Tally:
 def script(target: Target) -> str:
     """Write the Lua that posts the bodies in turn and tells what came of it."""
     quoted = (f"  [==[{body.decode()}]==]," for body in target.bodies)
-    return _SCRIPT.format(bodies="\n".join(quoted))
+    bodies = _BODIES.format(bodies="\n".join(quoted))
+    return bodies + (_renewing(target) if target.renewed else _ALWAYS) + _DONE
+
+
+def _renewing(target: Target) -> str:
+    form = json.loads(target.bodies[0])
+    form[target.renewed] = "%s"
+    return _RENEWING.format(member=target.renewed, body=json.dumps(form, separators=(",", ":")))
 
 
 def parse(output: str) -> Tally:
