@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -37,7 +38,8 @@ class Dispatcher:
 
     def __init__(self, commit: Commit) -> None:
         self._commit = commit
-        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Waiting | None]] = SimpleQueue()
+        self._gathered: list[Waiting | None] = []
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining = False
@@ -52,7 +54,8 @@ class Dispatcher:
     async def stop(self) -> None:
         """Refuse new commands, store those that wait, end the thread."""
         self._draining = True
-        self._queue.put(None)
+        self._gathered.append(None)
+        self._hand_over()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
 
@@ -70,7 +73,9 @@ class Dispatcher:
         wish = Wish(command, meta, rows)
         future: Future = loop.create_future()
         self.waiting += 1
-        self._queue.put((wish, future))
+        if not self._gathered:
+            loop.call_soon(self._hand_over)
+        self._gathered.append((wish, future))
         timer = loop.call_later(ANSWER_WITHIN, _give_up, future)
         try:
             return await future
@@ -78,18 +83,22 @@ class Dispatcher:
             wish.cancelled = True
             timer.cancel()
 
+    def _hand_over(self) -> None:
+        """Once a turn of the loop: who came in the same turn is stored together."""
+        self._queue.put(self._gathered)
+        self._gathered = []
+
     def _work(self) -> None:
         open_ = True
         while open_:
-            taken: list[Waiting | None] = [self._queue.get()]
-            try:
+            taken = self._queue.get()
+            with suppress(Empty):
                 while len(taken) < MAX_BATCH:
-                    taken.append(self._queue.get_nowait())
-            except Empty:
-                pass
+                    taken += self._queue.get_nowait()
             waiting = [each for each in taken if each is not None]
             open_ = len(waiting) == len(taken)
-            self._serve(waiting)
+            for first in range(0, len(waiting), MAX_BATCH):
+                self._serve(waiting[first : first + MAX_BATCH])
 
     def _serve(self, waiting: list[Waiting]) -> None:
         """On the writer's thread: commit what somebody still waits for."""

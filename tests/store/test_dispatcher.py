@@ -112,6 +112,36 @@ def test_commands_that_wait_together_are_stored_together(store: Store, gate: Gat
     assert len(streams(store)) == MAX_BATCH + 7
 
 
+def test_who_asks_in_the_same_turn_of_the_loop_is_stored_together(store: Store, gate: Gate) -> None:
+    """Though the writer has nothing else to do, and would take the first alone."""
+
+    never = threading.Event()
+
+    async def ask(dispatcher: Dispatcher, wish: Wish) -> None:
+        never.wait(0.01)  # as a handler works, meanwhile the writer's thread does
+        await dispatcher.dispatch(wish.command, wish.meta)
+
+    async def scenario() -> None:
+        gate.open()
+        async with running(gate) as dispatcher:
+            await asyncio.gather(*(ask(dispatcher, register(f"u{n}")) for n in range(9)))
+
+    asyncio.run(scenario())
+    assert [len(each) for each in gate.batches] == [9]
+
+
+def test_who_asks_as_it_stops_is_stored(store: Store, gate: Gate) -> None:
+    async def scenario() -> None:
+        gate.open()
+        async with running(gate) as dispatcher:
+            last = send(dispatcher, register("last"))
+            await asyncio.sleep(0)
+        assert len(await last) == 1
+
+    asyncio.run(scenario())
+    assert streams(store) == {user_key("last")}
+
+
 def test_beyond_the_bound_is_overloaded_at_once(
     store: Store, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,10 +66,8 @@ class UserPages(PageController):
         """Give and take what the form changed; what others changed meanwhile stays."""
         visitor = entering(request, WRITE_USERS)
         form = await posted(request, *NAMES, OTHERS, SHOWN)
-        change, meta = (
-            service_of(request).administration.change_permissions,
-            meta_of(request, visitor),
-        )
+        change = service_of(request).administration.change_permissions
+        meta = meta_of(request, visitor)
         try:
             await change(user_key, *difference(form), visitor.authority, meta)
         except GatebookError as error:
