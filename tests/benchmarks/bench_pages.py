@@ -40,8 +40,11 @@ MOST_MS: Final = 20.0
 """What a page may cost."""
 NO_PAGES: Final = {"/schema/{path:str}"}
 """Where the framework looks like a page, and there is none: the service answers 404 below it."""
-FOR_STRANGERS: Final = {"/login"}
-"""Who is logged in is sent on from here."""
+COOKIES: Final[Mapping[str, str]] = {
+    "/login": "",
+    "/registered": "gatebook-done=/registered~registered~{user_key}",
+}
+"""Where it isn't that of somebody who is logged in, who is sent on from there."""
 
 _STREAM: Final = "text/event-stream"
 _CHEAP: Final = {"GATEBOOK_HASH_MEMORY_KIB": "8", "GATEBOOK_HASH_TIME": "1"}
@@ -154,7 +157,7 @@ def measure(turns: int, asked: int) -> list[PageCost]:
                     path, summary([*_costs(connection, service.pid, path, held, turns, asked)])
                 )
                 for route, paths in pages().items()
-                for held in ["" if route in FOR_STRANGERS else cookie]
+                for held in [COOKIES.get(route, cookie).format(user_key=user_key)]
                 for path in [each.format(user_key=user_key) for each in paths]
             ]
 

@@ -114,7 +114,6 @@ def test_commands_that_wait_together_are_stored_together(store: Store, gate: Gat
 
 def test_who_asks_in_the_same_turn_of_the_loop_is_stored_together(store: Store, gate: Gate) -> None:
     """Though the writer has nothing else to do, and would take the first alone."""
-
     never = threading.Event()
 
     async def ask(dispatcher: Dispatcher, wish: Wish) -> None:
