@@ -421,7 +421,7 @@ def test_a_page_that_nobody_knows_how_to_ask_for_is_an_error() -> None:
     def show() -> str:
         return ""
 
-    app = Litestar([show], openapi_config=None)
+    app = Litestar([show], openapi_config=None, logging_config=None)
     known = {"/people/{name:str}": ["/people/ada", "/people/grace"]}
     assert dict(bench_pages.asked_for(app.routes, known)) == {**known, "/plain": ["/plain"]}
     with pytest.raises(LookupError, match=r"/people/\{name:str\}: say in `arguments`"):
