@@ -201,7 +201,8 @@ def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
 
 def _command(words: tuple[str, ...], command: click.Command) -> str:
     first, *rest = _help(command)
-    context = click.Context(command, info_name=" ".join(words))
+    # As `gatebook` makes it: a command keeps the help option that it was asked for first.
+    context = click.Context(command, info_name=" ".join(words), **cli.context_settings)
     usage = " ".join([" ".join(words), *command.collect_usage_pieces(context)])
     more = "".join(f"\n{each}\n" for each in rest)
     options = "".join(
