@@ -50,6 +50,7 @@ def test_a_typical_page_is_in_nobody_s_way(browse: Browsing, looks: Looks) -> No
         check(window, name, looks)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("section", SECTIONS)
 def test_no_text_is_in_anybody_s_way(browse: Browsing, section: str) -> None:
     """Head, side and foot are the same everywhere, and are looked at on the typical pages."""

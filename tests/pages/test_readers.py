@@ -24,6 +24,8 @@ from tests.postgres import PostgresServer
 from tests.prove.described import OPERATIONS, Operation
 from tests.running import running, settings
 
+pytestmark = pytest.mark.long
+
 NEW_SECRET = "another walnut orbit"
 ELSEWHERE = {"serve", "demo", "restore", "audit import"}
 """Commands that run a service, or fill an empty store: they read what the others do."""

@@ -71,7 +71,7 @@ describe('renewing', () => {
 
 test('a service that is overloaded is waited for', async () => {
   // One hash at a time, of about a second: who would wait longer than two is told to come again.
-  const busy = await serve({ HASH_MEMORY_KIB: '19456', HASH_TIME: '70', HASH_THREADS: '1' });
+  const busy = await serve({ HASH_MEMORY_KIB: '19456', HASH_TIME: '50', HASH_THREADS: '1' });
   try {
     const user_key = await busy.register();
     const told: (string | null)[] = [];
