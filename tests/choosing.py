@@ -1,7 +1,7 @@
-"""Which tests `./run test` has: all but the `long` ones, most of them on one of the two stores.
+"""Which tests `./run test` has: all but the `long` ones, each of them on one of the two stores.
 
-What is stored is tried on each store. Of the others each has its store by its name, so that both
-are tried throughout; `./run test --long` tries each on both.
+Which one a test has is told by its name, so that both are tried throughout, and stores of earlier
+releases are opened on each; `./run test --long` tries all on both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     _ByKind = defaultdict[str, set[pytest.Item]]
 
 KINDS: Final = ("postgresql", "sqlite")
-ON_EACH: Final = ("tests/store/", "tests/stores/")
+ON_EACH: Final = ("tests/stores/",)
 """Where every test is tried on each store."""
 
 

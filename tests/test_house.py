@@ -156,7 +156,7 @@ def chosen(*names: str, long: bool = False) -> set[str]:
 
 
 def test_the_short_form_leaves_out_what_is_long_and_one_of_two_stores() -> None:
-    here, deep = "tests/http/test_a.py::test_one", "tests/store/test_b.py::test_two"
+    here, deep = "tests/http/test_a.py::test_one", "tests/stores/test_b.py::test_two"
     assert chosen(here, long=True) == set()
     assert len(chosen(here)) == 1
     assert len(chosen(deep)) == len(KINDS)

@@ -25,8 +25,9 @@ TRIED_ELSEWHERE = {
     ON_POSTGRES: {"ini"},
 }
 """Kinds of fences that another test tries, by page."""
+FIRST = {DOCS.parent, DOCS / "tutorial"}
 TRIED = [
-    pytest.param(page, marks=[pytest.mark.long] * (page.parent == DOCS / "how-to"), id=name(page))
+    pytest.param(page, marks=[] if page.parent in FIRST else [pytest.mark.long], id=name(page))
     for page in sorted(SHOWN - {ON_POSTGRES} - FOLLOWED)
 ]
 """The short form follows the pages for beginners."""
@@ -69,6 +70,7 @@ def postgres_of_our_own() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.mark.long
 def test_what_the_page_of_postgresql_shows_is_so(
     postgres_of_our_own: PostgresServer, tmp_path: Path, port: int
 ) -> None:

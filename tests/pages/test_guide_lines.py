@@ -67,7 +67,13 @@ def done(language: str, folder: Path, step: str, lines: str, **secrets: str) -> 
     return ended.stdout
 
 
-@pytest.mark.parametrize("secret", [SECRET, HARD_SECRET], ids=["plain", "hard"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param(SECRET, id="plain", marks=pytest.mark.long),
+        pytest.param(HARD_SECRET, id="hard"),
+    ],
+)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_step_s_lines_do_what_the_step_does(
     stranger: Visit, tmp_path: Path, language: str, secret: str

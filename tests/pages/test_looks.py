@@ -83,7 +83,9 @@ def test_no_page_is_in_anybody_s_way(browse: Browsing, looks: Looks) -> None:
     assert len(set(seen)) == len(seen) == len(STRANGERS) + len(OF_ONESELF) + 5
 
 
-@pytest.mark.parametrize("letter", ["W", "Ｗ", "界"])
+@pytest.mark.parametrize(
+    "letter", ["Ｗ", *(pytest.param(each, marks=pytest.mark.long) for each in ("W", "界"))]
+)
 def test_the_longest_name_makes_no_page_scroll_sideways(
     look: Browsing, house: House, letter: str
 ) -> None:
