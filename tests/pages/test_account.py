@@ -92,6 +92,7 @@ def test_a_session_ended_in_one_window_is_over_in_the_other(browse: Browsing, ad
     assert mine.get_by_role("heading", level=1).inner_text() == ada.name
 
 
+@pytest.mark.long
 def test_what_is_pressed_after_the_session_ended_leads_to_the_login(
     browse: Browsing, ada: Visit
 ) -> None:
@@ -117,6 +118,7 @@ def test_the_session_of_this_browser_ends_here(
     assert page.context.cookies() == []
 
 
+@pytest.mark.long
 def test_a_changed_secret_ends_the_others_and_counts_from_now_on(
     browse: Browsing, ada: Visit
 ) -> None:
@@ -153,6 +155,7 @@ def test_who_is_erased_is_gone(browse: Browsing, ada: Visit) -> None:
     assert ada.log_in().status_code == 401
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no scripts"])
 def test_the_history_goes_back_to_the_beginning(
     browse: Browsing, ada: Visit, javascript: bool

@@ -182,6 +182,7 @@ def test_the_slider_goes_through_a_life_by_mouse_and_by_keyboard(
     assert page.evaluate("window.still")
 
 
+@pytest.mark.long
 def test_without_scripts_there_are_links_and_a_button(look: Browsing, house: House) -> None:
     admin = house.somebody("admin")
     user = a_life(house, admin)

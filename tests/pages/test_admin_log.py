@@ -242,6 +242,7 @@ def test_an_event_appears_without_the_page_being_loaded_again(look: Browsing, ho
     page.locator("#log .event").filter(has_text=other.user_key).first.wait_for()
 
 
+@pytest.mark.long
 def test_an_event_ends_the_emptiness_of_a_page(look: Browsing, house: House) -> None:
     admin, person = house.somebody("admin"), house.people.registered()
     page = admin.opens(look, f"/admin/log?user={person.user_key}&type=user.logged_in").page
@@ -252,6 +253,7 @@ def test_an_event_ends_the_emptiness_of_a_page(look: Browsing, house: House) -> 
     assert page.get_by_text("No such event").count() == 0
 
 
+@pytest.mark.long
 def test_a_page_whose_permission_was_taken_away_says_so(look: Browsing, house: House) -> None:
     admin = house.somebody("admin")
     window = admin.opens(look, "/admin/log")
@@ -276,6 +278,7 @@ def test_a_page_whose_session_was_ended_says_so(look: Browsing, house: House) ->
     window.page.get_by_text("you are logged out").wait_for()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no scripts"])
 def test_the_log_is_filtered_and_read_to_its_beginning(
     look: Browsing, house: House, javascript: bool
@@ -306,6 +309,7 @@ def test_the_log_is_filtered_and_read_to_its_beginning(
     assert page.locator("#event-1").get_by_text("log, version 1").is_visible()
 
 
+@pytest.mark.long
 def test_what_a_page_lets_go_while_much_happens_is_found_below(
     look: Browsing, house: House
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from tests.pages.browsing import Browsing
 from tests.pages.conftest import housed
 from tests.postgres import PostgresServer
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.pages.house import House
+
+pytestmark = pytest.mark.long
 
 LIVE: Final = "New events appear here as they happen."
 

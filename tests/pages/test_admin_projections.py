@@ -203,6 +203,7 @@ def test_a_rebuild_in_a_browser(look: Browsing, unbuilt: House, javascript: bool
     assert page.url.endswith(AT)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no scripts"])
 def test_its_progress_is_shown_as_it_goes(look: Browsing, unbuilt: House, javascript: bool) -> None:
     """One that goes on very slowly."""
@@ -227,6 +228,7 @@ def test_its_progress_is_shown_as_it_goes(look: Browsing, unbuilt: House, javasc
     assert bar.count() == 0
 
 
+@pytest.mark.long
 def test_what_differs_is_accepted_in_a_browser(look: Browsing, unbuilt: House) -> None:
     admin, victim = unbuilt.somebody("admin"), spoil(unbuilt)
     window = admin.opens(look, AT)

@@ -95,6 +95,7 @@ def test_permissions_are_set_to_what_is_ticked_and_written(any_house: House) -> 
     assert 'name="may-keys-read"' in admin.page(at)
 
 
+@pytest.mark.long
 def test_what_others_changed_since_a_form_was_made_stays(look: Browsing, house: House) -> None:
     """Given and taken away meanwhile: neither is undone, and what was ticked counts."""
     admin = house.somebody("users:read", "users:write")
@@ -308,6 +309,7 @@ def test_a_user_s_life_in_a_browser(look: Browsing, house: House, javascript: bo
     assert page.get_by_text(name).count() == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no scripts"])
 def test_older_users_come_when_asked_for(look: Browsing, house: House, javascript: bool) -> None:
     admin = house.somebody("users:read")

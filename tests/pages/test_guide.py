@@ -63,6 +63,7 @@ def test_a_leak_is_detected_and_the_log_says_so(guide: Guide) -> None:
     assert guide.press("use").locator(".exchange").get_attribute("data-status") == "200"
 
 
+@pytest.mark.long
 def test_without_the_secret_at_hand_one_is_told_how_to_go_on(guide: Guide) -> None:
     guide.window.expected = {"401"}
     guide.until("rotate")
@@ -93,6 +94,7 @@ def test_who_tried_it_is_erased(guide: Guide, stranger: Visit) -> None:
     guide.register()  # the name is free
 
 
+@pytest.mark.long
 def test_an_erasure_gets_the_token_that_it_takes(guide: Guide, stranger: Visit) -> None:
     """As after a reload: nothing but the key is known."""
     key = register(stranger.client, new_name())
@@ -131,6 +133,7 @@ def test_an_erasure_takes_a_key_and_a_secret_and_no_step_before(
     assert stranger.client.post("/authenticate", json=again).status_code == 401
 
 
+@pytest.mark.long
 def test_an_erasure_goes_on_when_the_session_has_just_ended(guide: Guide, stranger: Visit) -> None:
     """Its token is refused before the page heard of it."""
     guide.page.route("**/web/live", lambda route: route.abort())
@@ -166,6 +169,7 @@ def test_a_session_that_ends_elsewhere_is_over_here(guide: Guide, stranger: Visi
     assert page.locator("#token-own").is_visible()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["refresh", "use", "rotate"])
 def test_whatever_is_pressed_notices_it_too(guide: Guide, stranger: Visit, step: str) -> None:
     """As where the light is out, by which the page hears that something happened."""
@@ -235,6 +239,7 @@ def test_the_whole_guide_by_keyboard_alone(guide: Guide) -> None:
     page.get_by_text("You are erased, and this page has forgotten you.").wait_for()
 
 
+@pytest.mark.long
 def test_a_step_that_lacks_something_says_what(guide: Guide) -> None:
     for step in ("refresh", "use", "rotate", "reuse", "erase"):
         button = guide.page.locator(f"#try-{step} button").first
@@ -247,6 +252,7 @@ def test_a_step_that_lacks_something_says_what(guide: Guide) -> None:
         assert guide.page.locator(f"#outcome-{step} .exchange").count() == 0
 
 
+@pytest.mark.long
 def test_what_is_done_elsewhere_appears_by_itself(guide: Guide, stranger: Visit) -> None:
     """As by the lines for curl, tried in a terminal beside the page."""
     key = guide.register()
@@ -257,6 +263,7 @@ def test_what_is_done_elsewhere_appears_by_itself(guide: Guide, stranger: Visit)
     assert guide.events == [*ALL[:3], *SESSION]
 
 
+@pytest.mark.long
 def test_made_up_names_are_as_good(guide: Guide) -> None:
     page = guide.page
     guide.window.press("Make both up for me")

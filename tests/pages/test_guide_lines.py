@@ -115,6 +115,7 @@ def test_the_page_shows_these_lines_with_what_is_an_example(stranger: Visit) -> 
     assert len(found) == len(SNIPPETS) * len(LANGUAGES)
 
 
+@pytest.mark.long
 def test_what_may_be_read_is_filled_in_and_secrets_never_are(guide: Guide) -> None:
     page = guide.page
     guide.window.expected = {"401"}
@@ -128,6 +129,7 @@ def test_what_may_be_read_is_filled_in_and_secrets_never_are(guide: Guide) -> No
     assert not any(SECRET in each or _TOKENS.search(each) for each in found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_name_of_quotes_and_signs_is_a_literal_of_each_language(
     guide: Guide, stranger: Visit, tmp_path: Path, language: str
@@ -144,6 +146,7 @@ def test_a_name_of_quotes_and_signs_is_a_literal_of_each_language(
     assert answer.json() == {"user_key": found[0]}
 
 
+@pytest.mark.long
 def test_what_is_not_a_name_stays_an_example(guide: Guide) -> None:
     guide.page.fill("#register-user_id", "grace")
     guide.page.fill("#register-user_id", "")
@@ -153,6 +156,7 @@ def test_what_is_not_a_name_stays_an_example(guide: Guide) -> None:
         assert found == filled(text, known)
 
 
+@pytest.mark.long
 def test_lines_are_copied(guide: Guide) -> None:
     page = guide.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -6,6 +6,8 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from app.web.guide import CLAIMS, HEADER
 from tests.http.steps import authenticate, register
 from tests.pages.guiding import BUTTONS, HELD, Guide, serving
@@ -54,6 +56,7 @@ def test_what_is_shown_of_the_token_is_what_is_in_it(guide: Guide) -> None:
     assert page.locator("#token-text").inner_text() != token
 
 
+@pytest.mark.long
 def test_the_time_runs_down_and_is_seldom_announced(browse: Browsing) -> None:
     window = browse.window()
     window.page.clock.install()
@@ -77,6 +80,7 @@ def test_the_time_runs_down_and_is_seldom_announced(browse: Browsing) -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_token_of_a_few_seconds_is_over_and_refreshed(chromium: Browser, tmp_path: Path) -> None:
     with serving(chromium, tmp_path, ACCESS_TOKEN_TTL="2") as browsing:
         guide = Guide(browsing.window())
@@ -111,6 +115,7 @@ def test_a_token_is_kept_nowhere_and_a_reload_forgets_it(guide: Guide) -> None:
     assert not page.locator("#token-own").is_visible()
 
 
+@pytest.mark.long
 def test_the_page_says_that_a_reload_forgets_it(guide: Guide) -> None:
     guide.until("authenticate")
     told = guide.page.locator("#token-own").inner_text()

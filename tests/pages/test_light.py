@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from app.streams import RETRY_AFTER
 from tests.pages.browsing import Browsing
 from tests.running import running, settings
@@ -80,6 +82,7 @@ def test_a_service_that_stands_still_is_not_connected(chromium: Browser, tmp_pat
         assert browsing.close() == []
 
 
+@pytest.mark.long
 def test_a_page_that_is_seen_again_has_to_hear_first(chromium: Browser, tmp_path: Path) -> None:
     """Whatever became of the service while nobody looked."""
     with running(settings(f"sqlite:///{tmp_path}/gatebook.db")) as server:
@@ -99,6 +102,7 @@ def test_a_page_that_is_seen_again_has_to_hear_first(chromium: Browser, tmp_path
         assert browsing.close() == []
 
 
+@pytest.mark.long
 def test_a_page_that_has_no_stream_says_so(browse: Browsing) -> None:
     """A source has four of them: a fifth says why it is not connected, and asks when it may."""
     windows = [browse.window() for _ in range(5)]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.pages.house import House, Somebody
     from tests.running import Server
 
+pytestmark = pytest.mark.long
+
 MANY = 30
 """Logins: more than a part of one's history shows."""
 
