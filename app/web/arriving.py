@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from app.http.auth import caller_of, header, note_user, service_of
 from app.http.problems import AnyRequest
 from app.sessions import Bearer
+from app.settings import is_loopback
 from app.web.cookie import token_of
 from domain.errors import InvalidRequest, InvalidToken
 
@@ -71,6 +72,9 @@ def check_origin(request: AnyRequest) -> None:
 def _own(request: AnyRequest) -> set[str]:
     issuer = urlsplit(service_of(request).settings.issuer)
     host = (header(request, b"host") or b"").decode("latin-1")
-    named = f"{issuer.scheme}://{issuer.netloc}"
-    # On a loopback address, where there may be another port or name than the issuer's.
-    return {named, f"http://{host}"} if issuer.scheme == "http" else {named}
+    own = {f"{issuer.scheme}://{issuer.netloc}"}
+    # On a loopback address there may be another port or name than the issuer's.
+    with suppress(ValueError):
+        if issuer.scheme == "http" and is_loopback(urlsplit(f"//{host}").hostname or ""):
+            own.add(f"http://{host}")
+    return own

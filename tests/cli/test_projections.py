@@ -130,7 +130,7 @@ def test_views_are_compared_with_a_fresh_fold(
 def test_a_projection_that_stopped_is_told_and_tries_again(
     gatebook: Gatebook, store: Store
 ) -> None:
-    """An event that this release can't read."""
+    """Security rule 28: an event that this release can't read."""
     with store.storage.transaction() as rows:
         unseal(rows, store.storage.kind)
         sql = "UPDATE events SET schema = ? WHERE topic = 'user.logged_in'"

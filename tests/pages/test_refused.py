@@ -35,6 +35,8 @@ ELSEWHERE = [
     {"origin": "null"},
     {"origin": ""},
     {"origin": "http://127.0.0.1:1"},
+    {"origin": "http://evil.example:1", "host": "evil.example:1"},
+    {"origin": "http://[", "host": "["},
     {"sec-fetch-site": "cross-site"},
     {"sec-fetch-site": "same-site"},
     {"sec-fetch-site": "none"},
