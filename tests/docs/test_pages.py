@@ -24,6 +24,8 @@ FOR_WHOM = re.compile(r"\bFor (?:every|some|who|an? )")
 COMMAND = re.compile(r"(?:`|\./run |/|gatebook )gatebook ([a-z]+(?: [a-z-]+)?)\b")
 """In code, in a checkout, in a container, and installed."""
 OUTSIDE = ("http://", "https://")
+SCREEN = 800
+"""Pixels of a page that are seen at once, for a picture that leaves room for more."""
 RULE = re.compile(r"^\*\*(\d+)\.\*\* ", re.MULTILINE)
 TOLD = re.compile(r"[Ss]ecurity rules? (\d+(?:(?:, | and | to )\d+)*)")
 
@@ -129,6 +131,17 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
         assert path.exists(), named.path
         if named.function:
             assert f"def {named.function}(" in read(path), named
+
+
+def test_the_first_screen_of_the_readme_shows_the_model_and_a_real_session() -> None:
+    before, first, *_ = read(ROOT / "README.md").split("\n## ")
+    picture, _, session = f"{before}{first}".partition("](docs/model.svg)")
+    assert "![" in picture
+    assert "```sh" in session
+    assert "audit log" in session
+    assert "user.registered" in session
+    width, height = map(int, re.findall(r'(?:width|height)="(\d+)"', read(PICTURE))[:2])
+    assert max(width, height) <= SCREEN
 
 
 def test_every_page_is_on_the_map() -> None:

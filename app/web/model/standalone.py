@@ -7,6 +7,9 @@ from typing import Final
 from app.web.model.drawing import INSET, TELLS, TITLE, ground, labels, outline, text, titled
 from app.web.model.layout import WIDTH, Box, layout
 
+SHOWN: Final = 720
+"""Pixels, where nobody says how wide it is to be: a page that begins with it shows more than it."""
+
 _MODES: Final = {"inline": "written with the event", "follow": "written soon after"}
 _STYLE: Final = """
 .model{--back:#fff;--ink:#16201b;--soft:#52605a;--line:#cbd6d1;--box:#fff;--log:#f1f5f3;
@@ -40,8 +43,8 @@ def standalone() -> str:
     """The SVG."""
     found = layout()
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="model" width="{WIDTH}" '
-        f'height="{found.height}" viewBox="0 0 {WIDTH} {found.height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="model" width="{SHOWN}" '
+        f'height="{found.height * SHOWN // WIDTH}" viewBox="0 0 {WIDTH} {found.height}" role="img" '
         f'aria-labelledby="title tells">\n<title id="title">{TITLE}</title>\n'
         f'<desc id="tells">{TELLS}</desc>\n<style>{_STYLE}</style>\n'
         f'<rect class="back" x=".5" y=".5" width="{WIDTH - 1}" height="{found.height - 1}" '
