@@ -31,6 +31,8 @@ _TONES: Final[Mapping[str, Tone]] = {
     "user.erased": "bad",
     "signing_key.withdrawn": "bad",
 }
+_GIST: Final = ("user_id", "permissions", "by", "why", "count", "generation", "kid")
+"""Members that say what one event is about, beside what all of its type mean."""
 _ACTORS: Final = {
     ANONYMOUS: "somebody who wasn't logged in",
     CLI: "an operator, at the command line",
@@ -39,7 +41,10 @@ _ACTORS: Final = {
 
 
 class Entry(NamedTuple):
-    """An event; `actor_key` is that of a user who did it, `says` what such an event means."""
+    """An event; `actor_key` is that of a user who did it, `says` what such an event means.
+
+    `gist` are the members that tell it from others of its type.
+    """
 
     item: EventItem
     says: str
@@ -47,6 +52,7 @@ class Entry(NamedTuple):
     anchor: str
     actor: str
     actor_key: str | None
+    gist: list[tuple[str, str]]
     members: list[tuple[str, str]]
 
 
@@ -59,6 +65,7 @@ def entry_of(item: EventItem) -> Entry:
         item.type.replace(".", ""),
         _ACTORS.get(item.actor, ""),
         user_key_of(item.actor),
+        [(name, shown(item.data[name])) for name in _GIST if item.data.get(name) is not None],
         [(name, shown(value)) for name, value in item.data.items()],
     )
 
