@@ -65,7 +65,7 @@ def test_the_log_is_told_newest_first_with_what_each_event_means(any_house: Hous
     assert "from 127.0.0.1 · python-httpx" in text
     for member in ("session_id", "request_id", "stream"):
         assert member in text
-    assert '<code>by</code> <strong class="mono">secret</strong>' in text
+    assert '<code>by</code> <strong class="mono">page</strong>' in text
     held = '<code>permissions</code> <strong class="mono">events:read, users:read</strong>'
     assert held in text
     assert "`from`" not in text
