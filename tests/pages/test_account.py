@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,6 +72,24 @@ def test_all_of_it_goes_by_keyboard_alone(browse: Browsing) -> None:
         seen.append(page.evaluate("document.activeElement.textContent.trim()"))
         assert len(seen) < 30, seen
     assert "Change the secret" in seen
+
+
+def test_a_name_with_a_space_is_refused_with_what_to_do(stranger: Visit) -> None:
+    for path in ("/", "/register"):
+        assert "no spaces" in stranger.get(path).text
+    fields = {"user_id": "ada lovelace", "user_secret": SECRET}
+    answer = stranger.send("/web/register", fields)
+    assert answer.status_code == 400
+    assert "no spaces: put a dot, a hyphen or an underscore there." in answer.text
+
+
+def test_whoever_forgot_the_secret_is_told_what_to_do(ada: Visit) -> None:
+    answer = ada.log_in(secret=f"not {SECRET}")
+    assert answer.status_code == 401
+    assert "an administrator can give you a new one" in answer.text
+    [way] = re.findall(r'href="(/docs/[^"]*)"', answer.text.partition("Secret forgotten?")[2])
+    path, _, place = way.partition("#")
+    assert f'id="{place}"' in ada.get(path).text
 
 
 def test_the_key_logs_in_as_the_name_does(browse: Browsing, stranger: Visit) -> None:
