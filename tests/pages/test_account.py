@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
     from tests.pages.browsing import Browsing, Window
+    from tests.pages.house import House
     from tests.pages.visits import Visit
 
 
@@ -214,6 +215,15 @@ def test_the_key_is_still_there_after_a_reload(browse: Browsing, javascript: boo
     window.press("Log in")
     page.wait_for_url("**/account")
     assert page.get_by_role("heading", level=1).inner_text() == name
+
+
+def test_what_permissions_are_held_now_is_a_sentence(house: House) -> None:
+    somebody = house.somebody("users:read", "keys:read")
+    told = re.sub(r"<[^>]*>", "", somebody.page("/account"))
+    assert "The permissions were set. Held now: keys:read, users:read. By the operator." in told
+    house.takes(somebody.user_key, "users:read", "keys:read")
+    told = re.sub(r"<[^>]*>", "", somebody.page("/account/history"))
+    assert "The permissions were set. None are left. By the operator." in told
 
 
 def test_who_has_not_just_registered_is_shown_no_key(stranger: Visit) -> None:
