@@ -122,13 +122,14 @@ class InvalidToken(GatebookError):
 
 
 class InsufficientPermission(GatebookError):
-    """The caller lacks the named permission."""
+    """The caller lacks the named permission, and the others, any of which would do."""
 
     code = "insufficient_permission"
     title = "Insufficient permission"
 
-    def __init__(self, permission: str) -> None:
-        super().__init__(f"This needs the permission {permission}.")
+    def __init__(self, permission: str, *others: str) -> None:
+        some = f"one of the permissions {', '.join((permission, *others))}"
+        super().__init__(f"This needs {some if others else f'the permission {permission}'}.")
         self.permission = permission
 
 

@@ -44,7 +44,11 @@ def _prepare_unicode(text: str) -> str:
     try:
         return str(_profile().enforce(text))
     except UnicodeEncodeError as error:
-        _refuse(f"This is not acceptable in a user_id ({error.reason.partition('/')[2]}).")
+        if any(map(str.isspace, text)):
+            _refuse("A user_id has no spaces: put a dot, a hyphen or an underscore there.")
+        kind = error.reason.partition("/")[2]
+        use = "Use letters, digits, and signs as . - _ @."
+        _refuse(f"This is not acceptable in a user_id ({kind}). {use}")
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,10 @@ from domain.permission import implies
 
 ADMINISTRATIVE: Final = ("users:read", "events:read", "projections:read", "keys:read")
 """With any of them there is something to see in the administration."""
+_FORMS: Final = "/web"
+"""Below it forms are sent to."""
+_FORMS_OF_ONESELF: Final = ("/secret", "/erase", "/sessions/")
+"""What follows of those that `/account` and the pages below it have."""
 
 
 class Link(NamedTuple):
@@ -38,6 +42,14 @@ def links(paths: Collection[str], visitor: Bearer | None) -> list[Link]:
             wanted.append(_ADMIN)
         wanted.append(_OF_ONESELF)
     return [link for link in wanted if link.path in paths]
+
+
+def place_of(path: str) -> str:
+    """Where a page stands that answers at `path`: that of a form, where the form was."""
+    below = path.removeprefix(_FORMS)
+    if below == path or not below.startswith("/"):
+        return path
+    return f"{_OF_ONESELF.path}{below}" if below.startswith(_FORMS_OF_ONESELF) else below
 
 
 def is_here(link: Link, path: str) -> bool:

@@ -25,7 +25,7 @@ from app.sessions import Bearer
 from app.version import VERSION
 from app.web.asset import asset_path
 from app.web.cookie import dropped
-from app.web.navigation import is_here, links
+from app.web.navigation import is_here, links, place_of
 from app.web.program import program
 
 POLICY: Final = (
@@ -97,7 +97,7 @@ def page(
 
 def render(request: AnyRequest, template: str, **told: object) -> bytes:
     """The same as text, without an answer around it."""
-    base, visitor, path = base_of(request), visitor_of(request), request.scope["path"]
+    base, visitor, path = base_of(request), visitor_of(request), place_of(request.scope["path"])
 
     def url(path: str) -> str:
         return f"{base}{path}"

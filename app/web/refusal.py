@@ -31,6 +31,8 @@ PAGES: Final = frozenset({"", "registered", "login", "account", "admin", "model"
 _REMEDIES: Final = {
     "invalid_request": "Go back, load the page again, and send the form once more. If you came by "
     "a link, it may be an old one.",
+    "insufficient_permission": "Ask an administrator for it. Once it is given it counts at once: "
+    "load this page again.",
     "not_found": "Check the address, or go on from the start page.",
     "method_not_allowed": "This address is one that forms are sent to. Go on from the start page.",
 }

@@ -83,7 +83,7 @@ def _more(item: EventItem) -> str:
         case "user.permissions_set":
             held = data["permissions"]
             names = ", ".join(map(str, held)) if isinstance(held, list | tuple) else ""
-            return names or "None are left."
+            return f"Held now: {names}." if names else "None are left."
     return ""
 
 

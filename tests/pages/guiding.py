@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, Route
 
 BUTTONS: Final = {
     "register": "Register",
@@ -33,6 +33,15 @@ HELD: Final = (
     " JSON.stringify({...sessionStorage}), JSON.stringify(history.state)].join()"
 )
 """What a page keeps where another one can find it."""
+
+UNAVAILABLE: Final = {
+    "type": "/errors/unavailable",
+    "title": "Temporarily unavailable",
+    "status": 503,
+    "detail": "The store can't be written right now.",
+    "code": "unavailable",
+}
+"""What a service says that didn't see its store answer in time."""
 
 
 class Guide:
@@ -57,6 +66,19 @@ class Guide:
         """The same, however the step was begun."""
         self.page.locator(f"#try-{step}:not([data-busy])").wait_for()
         return self.page.locator(f"#outcome-{step}")
+
+    def lose(self, path: str, *instead: int) -> None:
+        """What is asked next at this path is done, and its answer lost; or another one given."""
+        self.window.may_be_cut_off = True
+
+        def lost(route: Route) -> None:
+            route.fetch()
+            if instead:
+                route.fulfill(status=instead[0], json=UNAVAILABLE)
+            else:
+                route.abort()
+
+        self.page.route(f"**{path}", lost, times=1)
 
     def register(self) -> str:
         """The key that comes of it."""

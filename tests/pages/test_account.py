@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
     from tests.pages.browsing import Browsing, Window
+    from tests.pages.house import House
     from tests.pages.visits import Visit
 
 
@@ -71,6 +73,24 @@ def test_all_of_it_goes_by_keyboard_alone(browse: Browsing) -> None:
         seen.append(page.evaluate("document.activeElement.textContent.trim()"))
         assert len(seen) < 30, seen
     assert "Change the secret" in seen
+
+
+def test_a_name_with_a_space_is_refused_with_what_to_do(stranger: Visit) -> None:
+    for path in ("/", "/register"):
+        assert "no spaces" in stranger.get(path).text
+    fields = {"user_id": "ada lovelace", "user_secret": SECRET}
+    answer = stranger.send("/web/register", fields)
+    assert answer.status_code == 400
+    assert "no spaces: put a dot, a hyphen or an underscore there." in answer.text
+
+
+def test_whoever_forgot_the_secret_is_told_what_to_do(ada: Visit) -> None:
+    answer = ada.log_in(secret=f"not {SECRET}")
+    assert answer.status_code == 401
+    assert "an administrator can give you a new one" in answer.text
+    [way] = re.findall(r'href="(/docs/[^"]*)"', answer.text.partition("Secret forgotten?")[2])
+    path, _, place = way.partition("#")
+    assert f'id="{place}"' in ada.get(path).text
 
 
 def test_the_key_logs_in_as_the_name_does(browse: Browsing, stranger: Visit) -> None:
@@ -195,6 +215,15 @@ def test_the_key_is_still_there_after_a_reload(browse: Browsing, javascript: boo
     window.press("Log in")
     page.wait_for_url("**/account")
     assert page.get_by_role("heading", level=1).inner_text() == name
+
+
+def test_what_permissions_are_held_now_is_a_sentence(house: House) -> None:
+    somebody = house.somebody("users:read", "keys:read")
+    told = re.sub(r"<[^>]*>", "", somebody.page("/account"))
+    assert "The permissions were set. Held now: keys:read, users:read. By the operator." in told
+    house.takes(somebody.user_key, "users:read", "keys:read")
+    told = re.sub(r"<[^>]*>", "", somebody.page("/account/history"))
+    assert "The permissions were set. None are left. By the operator." in told
 
 
 def test_who_has_not_just_registered_is_shown_no_key(stranger: Visit) -> None:

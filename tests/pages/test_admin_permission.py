@@ -109,7 +109,21 @@ def test_each_permission_alone_shows_its_pages(any_house: House) -> None:
 def test_who_may_nothing_sees_nothing_of_it(any_house: House) -> None:
     visitor = any_house.somebody()
     assert 'href="/admin"' not in visitor.page("/account")
-    assert "Insufficient permission" in visitor.page("/admin", 403)
+    told = visitor.page("/admin", 403)
+    assert "Insufficient permission" in told
+    assert "one of the permissions users:read, events:read, projections:read, keys:read." in told
+
+
+def test_what_is_given_counts_at_once_and_the_refusal_says_so(any_house: House) -> None:
+    """No page has an access token that was to be refreshed."""
+    visitor = any_house.somebody()
+    for path in ("/admin", "/admin/users"):
+        told = visitor.page(path, 403)
+        assert "Once it is given it counts at once: load this page again." in told
+        assert "access token" not in told
+    any_house.people.grant(visitor.user_key, "users:read")
+    for path in ("/admin", "/admin/users"):
+        visitor.page(path)
 
 
 def test_who_may_read_alone_is_offered_no_change(any_house: House) -> None:

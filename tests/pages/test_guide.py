@@ -47,6 +47,20 @@ def test_the_whole_guide_by_mouse(guide: Guide) -> None:
     assert link.get_attribute("href") == "/docs/reference/events#refresh_tokenused"
 
 
+def test_a_registration_whose_answer_is_lost_goes_on_with_its_key(
+    guide: Guide, stranger: Visit
+) -> None:
+    guide.lose("/register")
+    key = guide.register()
+    who = {"user_id": guide.name, "user_secret": SECRET}
+    assert stranger.client.post("/userkey", json=who).json() == {"user_key": key}
+    assert "No answer said so, but it was done" in guide.said("register")
+    told = guide.page.locator("#outcome-register").inner_text()
+    assert "What was asked may have been done all the same." in told
+    guide.press("authenticate")
+    assert guide.events == ALL[:3]
+
+
 def test_a_leak_is_detected_and_the_log_says_so(guide: Guide) -> None:
     page = guide.page
     guide.window.expected = {"401"}

@@ -84,6 +84,105 @@ def test_a_service_that_is_gone_is_told_of(chromium: Browser, tmp_path: Path) ->
         assert browsing.close() == []
 
 
+LOST = pytest.mark.parametrize("instead", [[], [503]], ids=["no answer", "503"])
+
+
+@LOST
+def test_a_name_that_is_taken_since_the_answer_was_lost_is_ones_own(
+    guide: Guide, stranger: Visit, instead: list[int]
+) -> None:
+    guide.window.expected = {"409", "503"}
+    guide.lose("/register", *instead)
+    guide.lose("/userkey")
+    assert guide.register() == ""
+    said = guide.said("register")
+    assert "You are registered, or you are not: nothing says it yet." in said
+    assert "You are not registered" not in said
+    key = guide.register()
+    who = {"user_id": guide.name, "user_secret": SECRET}
+    assert stranger.client.post("/userkey", json=who).json() == {"user_key": key}
+    assert "it was done" in guide.said("register")
+    assert guide.page.locator("[aria-invalid]").count() == 0
+
+
+def test_a_registration_that_never_arrived_is_repeated(guide: Guide) -> None:
+    guide.window.expected = {"401"}
+    guide.window.may_be_cut_off = True
+    guide.page.route("**/register", lambda route: route.abort(), times=1)
+    assert guide.register() == ""
+    assert "So far you are not registered. Press Register again" in guide.said("register")
+    assert guide.register() != ""
+    assert guide.said("register").startswith("You are registered.")
+
+
+def test_somebody_elses_name_is_taken_also_when_an_answer_was_lost(
+    guide: Guide, stranger: Visit
+) -> None:
+    register(stranger.client, guide.name, f"not {SECRET}")
+    guide.window.expected = {"401", "409"}
+    guide.lose("/register")
+    guide.register()
+    assert "So far you are not registered." in guide.said("register")
+    guide.register()
+    assert "You are not registered." in guide.said("register")
+    assert "This name is taken" in guide.page.locator("#register-user_id-error").inner_text()
+
+
+@LOST
+def test_an_erasure_whose_answer_is_lost_was_done_or_was_not(
+    guide: Guide, stranger: Visit, instead: list[int]
+) -> None:
+    guide.window.expected = {"401", "503"}
+    key = guide.register()
+    guide.press("authenticate")
+    guide.lose("/me/erase", *instead)
+    guide.press("erase")
+    said = guide.said("erase")
+    assert "You are erased, or you are not." in said
+    assert "Nothing is erased" not in said
+    gone = {"user_key": key, "user_secret": SECRET}
+    assert stranger.client.post("/authenticate", json=gone).status_code == 401
+    guide.press("erase")
+    assert "You are erased, most likely" in guide.said("erase")
+
+
+def test_an_erasure_that_never_arrived_is_repeated(guide: Guide) -> None:
+    guide.register()
+    guide.press("authenticate")
+    guide.window.expected = {"401"}
+    guide.window.may_be_cut_off = True
+    guide.page.route("**/me/erase", lambda route: route.abort(), times=1)
+    guide.press("erase")
+    assert "You are erased, or you are not." in guide.said("erase")
+    guide.page.fill("#erase-user_secret", f"not {SECRET}")
+    guide.press("erase")
+    assert "Nothing is erased." in guide.said("erase")
+    guide.page.fill("#erase-user_secret", SECRET)
+    guide.press("erase")
+    assert guide.said("erase") == "You are erased, and this page has forgotten you."
+
+
+@LOST
+def test_a_rotation_whose_answer_is_lost_may_be_done(guide: Guide, instead: list[int]) -> None:
+    guide.window.expected = {"503"}
+    guide.until("use")
+    guide.lose("/refresh", *instead)
+    guide.press("rotate")
+    assert "It may be rotated all the same" in guide.said("rotate")
+    guide.press("rotate")
+    assert "Your refresh token was replaced twice." in guide.said("rotate")
+
+
+@LOST
+def test_a_reuse_whose_answer_is_lost_leaves_it_open(guide: Guide, instead: list[int]) -> None:
+    guide.window.expected = {"401", "503"}
+    guide.until("rotate")
+    guide.page.route("**/web/live", lambda route: route.abort())
+    guide.lose("/refresh", *instead)
+    guide.press("reuse")
+    assert "Whether the session goes on isn't known" in guide.said("reuse")
+
+
 def test_closed_registration_says_so_and_the_rest_goes_on(
     chromium: Browser, tmp_path: Path
 ) -> None:

@@ -8,9 +8,11 @@ from app.http.auth import service_of
 from app.http.form import FormRequest
 from app.projection_list import item
 from app.web.admin.chart import charts
-from app.web.admin.section import READ_EVENTS, SECTIONS, admin_page, entering, may
+from app.web.admin.section import READ_EVENTS, SECTIONS, admin_page, may
 from app.web.controller import PageController
+from app.web.navigation import ADMINISTRATIVE
 from app.web.visiting import visiting
+from domain.errors import InsufficientPermission
 
 DAYS = 30
 
@@ -23,7 +25,7 @@ class OverviewPages(PageController):
         """The chart for those who may read events, and the sections."""
         visiting(request)
         if not any(may(request, each.permission) for each in SECTIONS):
-            entering(request, SECTIONS[0].permission)
+            raise InsufficientPermission(*ADMINISTRATIVE)
         if not may(request, READ_EVENTS):
             return admin_page(request, "overview.html", sections=SECTIONS, charts=[])
         moment = now()

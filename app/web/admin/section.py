@@ -13,6 +13,7 @@ from litestar import Response
 from app.http.auth import caller_of
 from app.http.problems import AnyRequest
 from app.sessions import Bearer
+from app.web.navigation import place_of
 from app.web.page import NO_HEADERS, base_of, page
 from app.web.visiting import visiting
 from domain.permission import ADMIN, implies
@@ -80,7 +81,8 @@ def admin_page(
 
 def shared(request: AnyRequest) -> dict[str, object]:
     """What every page of the administration is told."""
-    base, path, held = base_of(request), request.scope["path"], visiting(request).permissions
+    base, path = base_of(request), place_of(request.scope["path"])
+    held = visiting(request).permissions
     tabs = [("Overview", f"{base}/admin", path == "/admin")]
     tabs += [
         (each.name, f"{base}{each.path}", path == each.path or path.startswith(f"{each.path}/"))

@@ -55,6 +55,11 @@ globalThis.gatebookGuide ??= {};
 
   const named = (answer) => (answer.status ? `${answer.status} ${answer.reason}`.trim() : "No answer");
 
+  // Whether what was asked may have been done all the same: 503 says no more than no answer.
+  function maybeDone({ asked, status }) {
+    return asked.method !== "GET" && asked.path !== "/userkey" && [0, 503].includes(status);
+  }
+
   function json(body) {
     return JSON.stringify(body, veiled, 2);
   }
@@ -79,9 +84,10 @@ globalThis.gatebookGuide ??= {};
   function refusal(base, answer) {
     const box = element("div", "notice bad");
     const problem = answer.body;
+    const maybe = maybeDone(answer) ? [element("p", "", "What was asked may have been done all the same.")] : [];
     if (!problem?.code) {
       box.append(element("p", "", element("strong", "", "The service didn't answer.")));
-      box.append(element("p", "", "It may be restarting: the light at the foot of the page says so. Try it again."));
+      box.append(element("p", "", "It may be restarting: the light at the foot of the page says so. Try it again."), ...maybe);
       return box;
     }
     const link = element("a", "", `What ${problem.code} means`);
@@ -89,7 +95,7 @@ globalThis.gatebookGuide ??= {};
     box.append(element("p", "", element("strong", "", problem.title)), element("p", "", problem.detail));
     const wait = answer.headers.get("retry-after");
     if (wait) box.append(element("p", "", `Try again in ${wait} seconds.`));
-    box.append(element("p", "", link));
+    box.append(...maybe, element("p", "", link));
     return box;
   }
 
@@ -114,5 +120,5 @@ globalThis.gatebookGuide ??= {};
     return box;
   }
 
-  Object.assign(gatebookGuide, { element, ask, draw, cut, named });
+  Object.assign(gatebookGuide, { element, ask, draw, cut, named, maybeDone });
 })();

@@ -4,7 +4,7 @@
 "use strict";
 
 (() => {
-  const { ask, draw, element, cut, named, copyButton, accessToken, timeline, literal } = gatebookGuide;
+  const { ask, draw, element, cut, named, maybeDone, copyButton, accessToken, timeline, literal } = gatebookGuide;
   const OVER = new Set(["revoked", "reused", "user_disabled"]); // reasons for which a session is
   const HEAD_MS = 3000; // at most so often for what others do
 
@@ -14,6 +14,8 @@
   const input = (form, name) => find(`${form}-${name}`);
   const examples = {};
   let held = {};
+  // Of what may have been done though no answer said so: what was sent, and whose erasure it was.
+  const unsure = { register: null, erase: null };
 
   // What the page shows of what is held
 
@@ -161,19 +163,33 @@
   const post = (path, body, bearer) => ({ path, body, bearer });
 
   onSubmit("register", async ({ form, call, outcome, say }) => {
-    const body = { user_id: form.elements.user_id.value, user_secret: form.elements.user_secret.value };
+    let body = { user_id: form.elements.user_id.value, user_secret: form.elements.user_secret.value };
     const answer = await call(post("/register", body));
-    if (!answer.ok) {
+    let user_key = answer.body?.user_key;
+    if (maybeDone(answer)) unsure.register = body;
+    if (!answer.ok && unsure.register?.user_id === body.user_id) {
+      body = unsure.register;
+      const found = await call(post("/userkey", body), "It may be done already: whoever is registered has a key");
+      user_key = found.body?.user_key;
+      const isNot = found.status === 401;
+      if (!user_key && (maybeDone(answer) || !isNot)) {
+        const far = isNot ? "So far you are not registered." : "You are registered, or you are not: nothing says it yet.";
+        return say(`${summary(answer)} ${far} Press Register again, with the same name and secret.`);
+      }
+    }
+    if (!user_key) {
       say(`${summary(answer)} You are not registered.`);
       return mark(form, answer);
     }
+    unsure.register = null;
     forgetAll();
     form.elements.user_secret.type = "password"; // one that was made up was to be read until now
-    input("authenticate", "user_key").value = answer.body.user_key;
+    input("authenticate", "user_key").value = user_key;
     input("authenticate", "user_secret").value = body.user_secret;
     input("erase", "user_secret").value = body.user_secret;
-    hold({ user_key: answer.body.user_key, user_id: body.user_id });
-    say("You are registered. Your key and your secret stand in step 2 now.");
+    hold({ user_key, user_id: body.user_id });
+    const late = answer.ok ? "" : "No answer said so, but it was done, with the secret that was sent then. ";
+    say(`${late}You are registered. Your key and your secret stand in step 2 now.`);
     await tellOfTheLog(outcome);
   });
 
@@ -228,7 +244,10 @@
       const { refresh_token } = held;
       const answer = await call(post("/refresh", { refresh_token, rotate: true }), caption);
       heed(answer, refresh_token);
-      if (!answer.ok) return say(`${summary(answer)} It isn't rotated.`);
+      if (!answer.ok) {
+        const then = maybeDone(answer) ? "It may be rotated all the same: try it again at once." : "It isn't rotated.";
+        return say(`${summary(answer)} ${then}`);
+      }
       hold(answer.body);
     }
     hold({ stolen });
@@ -239,7 +258,10 @@
   onSubmit("reuse", async ({ call, outcome, say }) => {
     const { stolen, refresh_token } = held;
     const refused = await call(post("/refresh", { refresh_token: stolen }), "The thief shows the old one");
-    if (refused.ok || refused.body?.reason !== "reused") return say(`${summary(refused)} The session goes on.`);
+    if (refused.ok || refused.body?.reason !== "reused") {
+      const then = maybeDone(refused) ? "Whether the session goes on isn't known: try it again." : "The session goes on.";
+      return say(`${summary(refused)} ${then}`);
+    }
     await call(post("/refresh", { refresh_token }), "You show the newest one: the session is over for you, too");
     letGo("stolen", "refresh_token", "access_token");
     accessToken.forget();
@@ -253,6 +275,17 @@
     if (again.ok) await tellOfTheLog(outcome);
   });
 
+  // What became of an erasure that wasn't answered well.
+  function notErased(answer, user_key) {
+    const { path } = answer.asked;
+    if (path === "/me/erase") unsure.erase = maybeDone(answer) ? user_key : null;
+    if (unsure.erase !== user_key) return "Nothing is erased.";
+    if (path === "/authenticate" && answer.status === 401) {
+      return "You are erased, most likely: an erasure was asked for, its answer is lost, and key and secret are refused now. If the secret is the right one, reload the page, and it has forgotten you.";
+    }
+    return "You are erased, or you are not. Try it again: if key and secret are refused then, it was done.";
+  }
+
   onSubmit("erase", async ({ form, call, outcome, say }) => {
     const user_secret = form.elements.user_secret.value;
     const user_key = userKey();
@@ -261,18 +294,19 @@
     if (!answer || answer.body?.code === "invalid_token") {
       const begun = await call(post("/authenticate", { user_key, user_secret }), "It takes an access token that is good");
       if (!begun.ok) {
-        say(`${summary(begun)} Nothing is erased.`);
+        say(`${summary(begun)} ${notErased(begun, user_key)}`);
         return mark(form, begun);
       }
       hold({ user_key, ...begun.body });
       answer = await erase();
     }
     if (!answer.ok) {
-      say(`${summary(answer)} Nothing is erased.`);
+      say(`${summary(answer)} ${notErased(answer, user_key)}`);
       return mark(form, answer);
     }
     for (const each of guide.querySelectorAll(".outcome")) if (each !== outcome) each.replaceChildren();
     for (const each of guide.querySelectorAll(".said")) each.textContent = "";
+    unsure.erase = null;
     forgetAll();
     timeline.forget("You are erased. The events are still there; nobody can read who it was.");
     emptyForms();
