@@ -22,14 +22,13 @@ from app import audit
 from app.cli import COMMANDS, cli
 from app.metrics import Metrics
 from app.settings import SETTINGS
-from app.web.model.graph import model
-from app.web.model.readers import LOG, READERS
+from app.web.model.graph import MEMORY, model
+from app.web.model.readers import KEY_RING, LOG, PLACES, READERS
 from app.web.model.standalone import standalone
 from domain import decider, log, session_rules, signing_keys
 from domain.catalogue import EVENTS
 from domain.events import Event
 from domain.sealed import Personal
-from projections.registry import PROJECTIONS
 from tests.docs.http_reference import http_page
 from tests.docs.javascript_reference import javascript_page
 from tests.docs.pages import DOCS, anchor
@@ -45,6 +44,7 @@ _SEALED_BY: Final = {
 _MODES: Final = {
     "inline": "Written in the transaction of the event.",
     "follow": "Written soon after the event.",
+    MEMORY: "Held in memory by each process, and read from the log anew after a change.",
 }
 _STREAMS: Final = {"signing_key": "`signing_keys`", "log": "`log`"}
 
@@ -115,7 +115,8 @@ Some events are not written by this release; it reads them all the same.
 
 def _event(cls: type[Event], *, written: bool) -> str:
     stream = _STREAMS.get(cls.name.partition(".")[0], "the user's, named by the user_key")
-    views = dict.fromkeys(f"`{each.name}`" for each in PROJECTIONS if cls in each.wants)
+    edges = [each.target for each in model().edges if each.source == f"event:{cls.name}"]
+    views = [f"`{each.partition(':')[2]}`" for each in edges]
     hints = get_type_hints(cls)
     members = "".join(
         f"| `{field.encode_name}` | {_kind(cls, field, hints[field.name])} |\n"
@@ -277,8 +278,9 @@ For whoever wants to know what leads to what.
 
 A command is a wish. What decides it answers with events, which are facts, or refuses; the events
 are the log, and nothing else is kept but what follows from them. A projection keeps a view: tables
-that say what is so now. `/model` on a running service draws all of this, with how many there are of
-each event. The events themselves have [a page of their own](events.md).
+that say what is so now. That of the signing keys alone is no table: each process holds it in
+memory. `/model` on a running service draws all of this, with how many there are of each event. The
+events themselves have [a page of their own](events.md).
 
 ## Commands
 
@@ -286,7 +288,9 @@ What each can lead to is read from the rules. It may be nothing, where it is so 
 {commands}
 ## Views
 
-Who reads them was found by asking a service for everything that it offers.
+Who reads them was found by asking a service for everything that it offers, and who reads
+`{KEY_RING}` by letting another key take over. {" and ".join(f"`{each}`" for each in PLACES)} read
+none: they tell which log this is, and how far each view has come.
 {views}
 ## The log itself
 

@@ -10,6 +10,8 @@ import pytest
 from tests.pages.browsing import NARROW, WIDE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.pages.browsing import Window
 
 Looks = Literal["one", "each"]
@@ -25,10 +27,27 @@ def check(window: Window, name: str, looks: Looks) -> None:
     """Nothing is in anybody's way; a picture of each look is kept."""
     window.page.locator("#live[data-state=connected]").wait_for()
     one = (WAYS[crc32(name.encode()) % len(WAYS)],)
-    for width, dark in WAYS if looks == "each" else one:
+    for way in turned(window, WAYS if looks == "each" else one):
+        window.shot(f"{name}-{way}")
+        assert window.violations() == [], (name, way)
+        assert not window.sticks_out(), (name, way)
+
+
+def check_text(window: Window, name: str, beside: str) -> None:
+    """The same in all ways, but axe doesn't look again at what stands `beside` the text."""
+    window.page.locator("#live[data-state=connected]").wait_for()
+    for way in turned(window):
+        window.shot(f"{name}-{way}")
+        assert not window.sticks_out(), (name, way)
+    window.page.eval_on_selector_all(beside, "all => all.forEach((each) => each.remove())")
+    for way in turned(window):
+        assert window.violations() == [], (name, way)
+
+
+def turned(window: Window, ways: tuple[tuple[int, bool], ...] = WAYS) -> Iterator[str]:
+    """Show the page in one way after another; how it is shown, in a word."""
+    for width, dark in ways:
+        shade: Literal["dark", "light"] = "dark" if dark else "light"
         window.page.set_viewport_size({"width": width, "height": 800})
-        window.page.emulate_media(color_scheme="dark" if dark else "light")
-        shade = "dark" if dark else "light"
-        window.shot(f"{name}-{width}-{shade}")
-        assert window.violations() == [], (name, width, shade)
-        assert not window.sticks_out(), (name, width, shade)
+        window.page.emulate_media(color_scheme=shade)
+        yield f"{width}-{shade}"

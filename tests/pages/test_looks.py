@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.http.problem import BY_CODE
 from tests.http.steps import SECRET
 from tests.pages.browsing import NARROW, Browsing, Window
 from tests.pages.guiding import Guide
-from tests.pages.looking import LOOKS, Looks, check
+from tests.pages.looking import LOOKS, Looks, check, check_text
 from tests.pages.visits import new_name
 
 if TYPE_CHECKING:
@@ -81,6 +82,15 @@ def test_no_page_is_in_anybody_s_way(browse: Browsing, looks: Looks) -> None:
         check(window, name, looks)
         seen.append(name)
     assert len(set(seen)) == len(seen) == len(STRANGERS) + len(OF_ONESELF) + 5
+
+
+@pytest.mark.long
+def test_no_problem_s_page_is_in_anybody_s_way(browse: Browsing) -> None:
+    """Head and foot are the same as on other pages."""
+    window = browse.window()
+    for code in BY_CODE:
+        window.go(f"/errors/{code}")
+        check_text(window, f"problem-{code}", ".top, .foot")
 
 
 @pytest.mark.parametrize(

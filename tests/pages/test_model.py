@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from app.web.model.addresses import address, log_of
-from app.web.model.graph import model
+from app.web.model.graph import MEMORY, model
 from tests.pages.browsing import NARROW, Browsing
 from tests.pages.looking import LOOKS, Looks, check
 from tests.pages.visits import Visit
@@ -151,6 +151,10 @@ def test_without_javascript_it_is_all_there(browse: Browsing, visit: Visit) -> N
     row = page.get_by_role("row").filter(has_text="refresh_token.reuse_detected")
     assert "PresentRetired" in row.inner_text()
     assert "the log alone" in row.inner_text()
+    ring = page.get_by_role("row").filter(has_text="signing_key.activated").last
+    assert "key_ring" in ring.inner_text()
+    held = page.get_by_role("row").filter(has_text="in memory")
+    assert "GET …/jwks.json" in held.inner_text()
     assert visit.name
 
 
@@ -158,7 +162,8 @@ def test_the_numbers_are_those_of_the_log(visit: Visit) -> None:
     told = visit.get("/web/model").json()
     assert told["position"] == told["head"] == sum(told["counts"].values())
     assert told["counts"]["log.opened"] == 1
-    assert {each["name"] for each in told["views"]} == {node.label for node in FOUND.views}
+    kept = {node.label for node in FOUND.views if node.note != MEMORY}
+    assert {each["name"] for each in told["views"]} == kept
     assert set(told) == {"log_id", "position", "head", "counts", "views"}
     assert {name for each in told["views"] for name in each} == {"name", "state", "lag"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from app.tally import Tallied, ViewStanding
 from app.web.model.addresses import API, COMMAND_LINE, LOG, MODEL, address
 from app.web.model.drawing import INSET
-from app.web.model.graph import Node, model
-from app.web.model.inlined import inlined, spelled
-from app.web.model.layout import WIDTH, Box, layout, spread
+from app.web.model.graph import MEMORY, Node, model
+from app.web.model.inlined import IN_MEMORY, inlined, spelled
+from app.web.model.layout import WIDTH, Box, Curve, layout, spread
 from app.web.model.standalone import standalone
 from tests.docs.pages import DOCS, anchors
 
@@ -25,6 +25,8 @@ NUMBERS = Tallied(
     "log", 9, 9, {"user.registered": 1234567}, (ViewStanding("token_lookup", "live", 12),)
 )
 FOUND = model()
+CLEAR = 4
+"""Between a tie and a box that it passes, at least."""
 NODES = [*FOUND.commands, *FOUND.events, *FOUND.views, *FOUND.readers]
 
 
@@ -94,7 +96,8 @@ def test_numbers_stand_where_they_belong() -> None:
     assert counts["user.registered"] == spelled(1234567) == "1\u202f234\u202f567"
     assert counts["user.erased"] == "0"
     views = {each.get("data-view"): each.text for each in texts if each.get("data-view")}
-    assert views.keys() == {node.label for node in FOUND.views}
+    assert views.keys() == {node.label for node in FOUND.views if node.note != MEMORY}
+    assert [each.text for each in texts].count(IN_MEMORY) == len(FOUND.views) - len(views) == 1
     assert views["token_lookup"] == "12 behind"
 
 
@@ -113,6 +116,25 @@ def test_no_box_is_upon_another_or_outside() -> None:
     for box in found.boxes:
         assert 0 < box.x < box.x + box.width < WIDTH
         assert 0 < box.y < box.y + box.height < found.height
+
+
+def point(curve: Curve, at: float) -> tuple[float, float]:
+    """Of a curve as it is drawn; 0 is where it begins, 1 where it ends."""
+    (x, y), (to_x, to_y) = curve.begin, curve.end
+    over, along = 3 * at * (1 - at) / 2, at * at * (3 - 2 * at)
+    return x + (to_x - x) * (at**3 + over), y + (to_y - y) * along
+
+
+def test_no_tie_is_hidden_by_a_box() -> None:
+    passed = 0
+    for curve, box in product(layout().curves, layout().boxes):
+        if curve.begin[0] < box.x and box.x + box.width < curve.end[0]:
+            passed += 1
+            for x, y in (point(curve, step / 50) for step in range(51)):
+                across = box.x <= x <= box.x + box.width
+                down = box.y - CLEAR <= y <= box.y + box.height + CLEAR
+                assert not (across and down), (curve.edge, box.node.key)
+    assert passed
 
 
 def test_every_label_fits_its_box() -> None:

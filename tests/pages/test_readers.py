@@ -13,7 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import cli
-from app.web.model.readers import ADMINISTRATION, BEARER, COOKIE, LOG, READERS, Reader
+from app.web.model.readers import (
+    ADMINISTRATION,
+    BEARER,
+    COOKIE,
+    KEY_RING,
+    LOG,
+    PLACES,
+    READERS,
+    Reader,
+)
 from projections.live import newest
 from projections.registry import PROJECTIONS
 from tests.docs.generate import commands
@@ -65,8 +74,8 @@ def form_of(operation: Operation, person: Person) -> dict[str, str]:
     return {name: known[name] for name in operation.form if name in known}
 
 
-def do(operation: Operation, person: Person, other: Person) -> int:
-    """The status of its answer; of a stream that doesn't end the beginning is read."""
+def do(operation: Operation, person: Person, other: Person) -> tuple[int, str]:
+    """The status of its answer, and its text; of a stream that doesn't end the beginning."""
     path = operation.path.format(
         user_key=other.user_key,
         session_id=person.session_id,
@@ -82,10 +91,10 @@ def do(operation: Operation, person: Person, other: Person) -> int:
     sent = {"data": form} if form else sent
     with client.stream(operation.method, path, headers=headers, **sent) as answer:
         if answer.headers.get("content-type", "").startswith("text/event-stream"):
-            next(answer.iter_bytes())
+            text = next(answer.iter_bytes()).decode()
         else:
-            answer.read()
-    return answer.status_code
+            text = answer.read().decode()
+    return answer.status_code, text
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +127,17 @@ def of_requests(people: People, database: PostgresServer) -> Iterator[tuple[str,
     for operation in OPERATIONS:
         person, other = people.new("admin"), people.new()
         with asked(database) as reads:
-            status = do(operation, person, other)
+            status, text = do(operation, person, other)
         expected = {404} if "{name}" in operation.path else {200, 201, 202, 204}
         assert status in expected, operation
+        reads.update([KEY_RING] if has_key(text, people.client) else [])
         yield str(operation), reads
+
+
+def has_key(text: str, client: httpx.Client) -> bool:
+    """Whether an answer was signed with a key, or names one that is published."""
+    keys = client.get("/.well-known/jwks.json").json()["keys"]
+    return "eyJ" in text or any(each["kid"] in text for each in keys)
 
 
 def of_pages(people: People, database: PostgresServer) -> Iterator[tuple[str, Counter[str]]]:
@@ -131,6 +147,7 @@ def of_pages(people: People, database: PostgresServer) -> Iterator[tuple[str, Co
         with asked(database) as reads:
             looked = people.client.get(path, headers={"Cookie": f"gatebook={person.refresh}"})
         assert looked.status_code == 200, page
+        reads.update([KEY_RING] if has_key(looked.text, people.client) else [])
         yield page, reads
 
 
@@ -173,7 +190,9 @@ def asks(reader: Reader, found: dict[str, Counter[str]]) -> set[str]:
     """Every request or command that it stands for."""
     named = {BEARER, COOKIE} & set(reader.asks)
     for each in reader.asks:
-        named |= {what for what in found if what == each or what.startswith(f"{each} ")}
+        meant = {what for what in found if what == each or what.startswith(f"{each} ")}
+        assert meant or each in named, f"{each}: there is no such request or command"
+        named |= meant
     return named
 
 
@@ -181,7 +200,8 @@ def asks(reader: Reader, found: dict[str, Counter[str]]) -> set[str]:
 def test_a_reader_reads_what_the_model_says(reader: Reader, found: dict[str, Counter[str]]) -> None:
     """Commands that change something read the log too, to decide: that isn't shown."""
     read = set().union(*(own(found, each) for each in asks(reader, found)))
-    assert read - {LOG} == set(reader.reads) - {LOG}
+    elsewhere = {LOG, KEY_RING}
+    assert read - elsewhere == set(reader.reads) - elsewhere
     assert {LOG} & set(reader.reads) <= read
 
 
@@ -197,8 +217,23 @@ def test_nobody_reads_a_view_whom_the_model_doesnt_name(
         assert set(found[what]) & views <= (beside if secured else set()), what
 
 
+def test_nobody_answers_with_a_key_whom_the_model_doesnt_name(
+    found: dict[str, Counter[str]],
+) -> None:
+    """It is in an event, too, for whoever reads those."""
+    shown = {what for what, reads in found.items() if KEY_RING in reads}
+    of_keys = {each: asks(each, found) for each in READERS if {LOG, KEY_RING} & set(each.reads)}
+    assert shown <= set().union(*of_keys.values())
+    assert {"POST /authenticate", "GET /keys", "GET /readyz", "GET /admin/keys"} <= shown
+
+
+def test_what_tells_where_all_stands_reads_nothing_of_it(found: dict[str, Counter[str]]) -> None:
+    assert not set().union(*(own(found, each) for each in PLACES))
+
+
 def test_a_command_that_shows_what_is_in_events_is_named(found: dict[str, Counter[str]]) -> None:
-    named = set().union(*(asks(reader, found) for reader in READERS if LOG in reader.reads))
+    of_events = {LOG, KEY_RING}
+    named = set().union(*(asks(each, found) for each in READERS if of_events & set(each.reads)))
     only_reads = {f"gatebook {words}" for words, command in COMMANDS.items() if shows(command)}
     assert {what for what in only_reads if LOG in found[what]} <= named
 

@@ -1,7 +1,8 @@
 """The model as a graph: what there is, in columns, and what leads to what.
 
 Made from the code alone: commands and events from `domain`, which leads to which from the rules,
-views from the registry, readers from `app.web.model.readers`. Knows no picture.
+views from the registry and from what a process folds for itself, readers from
+`app.web.model.readers`. Knows no picture.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from collections import Counter
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from app.web.model.leading import every_command, leads_to
-from app.web.model.readers import LOG, READERS
+from app.tokens import key_ring
+from app.web.model.leading import every_command, folded, leads_to
+from app.web.model.readers import KEY_RING, LOG, READERS
+from domain import signing_keys
 from domain.catalogue import EVENTS
 from domain.commands import Command
 from projections.live import newest
@@ -21,11 +24,14 @@ from projections.registry import PROJECTIONS
 Kind = Literal["command", "event", "view", "reader"]
 FAMILIES: Final = ("user", "refresh_token", "signing_key", "log")
 """Of events: the noun that their names begin with."""
+MEMORY: Final = "memory"
+"""The note of a view that no table keeps."""
 
 
 class Node(NamedTuple):
     """Something in a column; `says` is what the source says of it, `family` an event's noun.
 
+    The `note` of a view says how it is kept: a projection's mode, or in memory.
     Readers of the same things are one node, whose label has a line for each.
     """
 
@@ -98,10 +104,11 @@ def model() -> Model:
         )
         for each in newest(PROJECTIONS)
     )
+    ring = Node(f"view:{KEY_RING}", "view", KEY_RING, first_sentence(key_ring), "", MEMORY)
     readers = tuple(
         Node(_group(reads), "reader", "\n".join(labels), "") for reads, labels in alike().items()
     )
-    return Model(commands, events, views, readers, (*_led(leading), *_wanted(), *_read()))
+    return Model(commands, events, (*views, ring), readers, (*_led(leading), *_wanted(), *_read()))
 
 
 def _led(leading: dict[type[Command], tuple[str, ...]]) -> tuple[Edge, ...]:
@@ -113,11 +120,13 @@ def _led(leading: dict[type[Command], tuple[str, ...]]) -> tuple[Edge, ...]:
 
 
 def _wanted() -> tuple[Edge, ...]:
+    kept = {each.name: each.wants for each in newest(PROJECTIONS)}
+    kept[KEY_RING] = frozenset(folded(signing_keys.evolve))
     return tuple(
-        Edge(f"event:{name}", f"view:{each.name}", name.partition(".")[0])
-        for each in newest(PROJECTIONS)
+        Edge(f"event:{name}", f"view:{view}", name.partition(".")[0])
+        for view, wants in kept.items()
         for name, cls in EVENTS.items()
-        if cls in each.wants
+        if cls in wants
     )
 
 

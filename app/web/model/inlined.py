@@ -7,12 +7,17 @@ attributes. Knows no request.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 from xml.sax.saxutils import quoteattr
 
 from app.tally import Tallied, ViewStanding
 from app.web.model.addresses import address, log_of
 from app.web.model.drawing import INSET, TELLS, TITLE, ground, labels, n, outline, text, titled
+from app.web.model.graph import MEMORY
 from app.web.model.layout import WIDTH, Box, layout
+
+IN_MEMORY: Final = "held in memory"
+"""How far a view is that has no table: read anew once it is out of date."""
 
 Url = Callable[[str], str]
 
@@ -57,8 +62,9 @@ def _box(box: Box, tallied: Tallied, url: Url) -> str:
     drawn = f"{titled(box)}{outline(box)}{''.join(labels(box))}"
     if node.kind == "view":
         states = {each.name: standing(each) for each in tallied.views}
-        state = f' data-view="{node.label}"'
-        drawn += text("soft small", box.x + INSET, box.y + 35, states.get(node.label, ""), state)
+        said = IN_MEMORY if node.note == MEMORY else states.get(node.label, "")
+        state = "" if node.note == MEMORY else f' data-view="{node.label}"'
+        drawn += text("soft small", box.x + INSET, box.y + 35, said, state)
     linked = _link(url(address(node.kind, node.label)), drawn)
     if node.kind == "event":
         linked += _count(box, tallied, url)

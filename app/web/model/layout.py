@@ -21,15 +21,15 @@ LINE: Final = 20
 """From one line in a box to the next."""
 PITCH: Final = 30
 """From one event to the next."""
-GAPS: Final = {"command": 6, "event": 6, "view": 40, "reader": 14}
+GAPS: Final = {"command": 6, "event": 6, "view": 32, "reader": 14}
 """What is left free between two boxes of a column, at least."""
 TOP: Final = 134
 """Of the first box."""
 FAMILY_GAP: Final = 12
 """Between two families of events."""
-LOG_LEAVES: Final = 56
+LOG_LEAVES: Final = 40
 """How far above the frame's foot the log is read from."""
-LOG_PULLS: Final = 80
+LOG_PULLS: Final = 20
 """How far above it whoever reads the log would stand."""
 MARGIN: Final = 22
 """Between the log's frame and its events."""

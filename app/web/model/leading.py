@@ -44,6 +44,15 @@ def leads_to(command: type[Command]) -> tuple[type[Event], ...]:
     return tuple(dict.fromkeys(_made(rules, command, frozenset())))
 
 
+def folded(rule: Callable[..., object]) -> tuple[type[Event], ...]:
+    """The events that a rule of what follows has cases for, in its order."""
+    module = inspect.getmodule(rule)
+    tree = ast.parse(inspect.getsource(rule))
+    patterns = [each.cls for each in ast.walk(tree) if isinstance(each, ast.MatchClass)]
+    found = [_named(each, module) for each in patterns if module is not None]
+    return tuple(each for each in found if isinstance(each, type) and issubclass(each, Event))
+
+
 def _made(
     rule: Callable[..., object], command: type[Command], above: frozenset[Callable[..., object]]
 ) -> Iterator[type[Event]]:

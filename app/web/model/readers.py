@@ -1,7 +1,8 @@
 """Who reads each view, and who reads the log as it is.
 
 Said here, and held by a test that asks a running service for everything that it offers, runs every
-command, and finds in the database's own log what it was asked for.
+command, and finds in the database's own log what it was asked for; and, of what is held in memory,
+by one that changes it and sees whose answers change.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Final, NamedTuple
 
 LOG: Final = "log"
 """What is read by whoever reads events themselves."""
+KEY_RING: Final = "key_ring"
+"""What a process holds in memory of the signing keys, folded from their events."""
 BEARER: Final = "Authorization: Bearer"
 """Stands for every request with an access token, whatever else it reads."""
 COOKIE: Final = "Cookie: gatebook"
@@ -45,15 +48,15 @@ class Reader(NamedTuple):
 
 
 READERS: Final[tuple[Reader, ...]] = (
-    Reader("POST /authenticate", (_USERS,), ("POST /authenticate",)),
+    Reader("POST /authenticate", (_USERS, KEY_RING), ("POST /authenticate",)),
     Reader("POST /userkey", (_USERS,), ("POST /userkey",)),
-    Reader("any access token", (_USERS, _SESSIONS), (BEARER,)),
+    Reader("any access token", (_USERS, _SESSIONS, KEY_RING), (BEARER,)),
     Reader("any page's cookie", (_USERS, _SESSIONS), (COOKIE,)),
-    Reader("POST /refresh", (_USERS, _SESSIONS), ("POST /refresh",)),
+    Reader("POST /refresh", (_USERS, _SESSIONS, KEY_RING), ("POST /refresh",)),
     Reader("POST /revoke", (_USERS, _SESSIONS), ("POST /revoke",)),
     Reader(
         "POST /oauth/…",
-        (_USERS, _SESSIONS),
+        (_USERS, _SESSIONS, KEY_RING),
         ("POST /oauth/token", "POST /oauth/introspect", "POST /oauth/revoke"),
     ),
     Reader(
@@ -62,7 +65,7 @@ READERS: Final[tuple[Reader, ...]] = (
         ("GET /users", "GET /users/{user_key}", "GET /users/{user_key}/sessions"),
     ),
     Reader("/account", (_USERS, _SESSIONS, LOG), ("GET /account",)),
-    Reader("/admin", (_USERS, _SESSIONS, _DAYS, LOG), ADMINISTRATION),
+    Reader("/admin", (_USERS, _SESSIONS, _DAYS, KEY_RING, LOG), ADMINISTRATION),
     Reader("gatebook users", (_USERS, _SESSIONS), ("gatebook users",)),
     Reader("gatebook sessions", (_USERS, _SESSIONS), ("gatebook sessions",)),
     Reader("GET /sessions", (_SESSIONS,), ("GET /sessions",)),
@@ -84,5 +87,12 @@ READERS: Final[tuple[Reader, ...]] = (
     Reader("GET /me/events", (LOG,), ("GET /me/events",)),
     Reader("gatebook audit log", (LOG,), ("gatebook audit log",)),
     Reader("gatebook audit export", (LOG,), ("gatebook audit export", "gatebook backup")),
-    Reader("gatebook keys list", (LOG,), ("gatebook keys list",)),
+    Reader("GET …/jwks.json", (KEY_RING,), ("GET /.well-known/jwks.json",)),
+    Reader("GET /keys", (KEY_RING,), ("GET /keys", "POST /keys/rotate")),
+    Reader("GET /readyz", (KEY_RING,), ("GET /readyz",)),
+    Reader("GET /metrics", (KEY_RING,), ("GET /metrics",)),
+    Reader("gatebook keys", (KEY_RING,), ("gatebook keys list", "gatebook keys rotate")),
 )
+
+PLACES: Final = ("GET /version", "GET /projections")
+"""What tells of the log, and of how far views are, and reads neither."""

@@ -11,11 +11,13 @@ from app.http.problems import AnyRequest
 from app.tally import Tallied
 from app.web.controller import PageController, PeopleController
 from app.web.model.addresses import MODEL, address, log_of
-from app.web.model.graph import model
+from app.web.model.graph import MEMORY, model
 from app.web.model.inlined import inlined, spelled, standing
 from app.web.page import base_of, page
 
 NUMBERS: Final = "/web/model"
+WRITTEN: Final = {"inline": "with the event", "follow": "soon after", MEMORY: "after a change"}
+"""How a view is, by its note."""
 
 
 class ModelController(PageController):
@@ -32,6 +34,7 @@ class ModelController(PageController):
             picture=Markup(drawn),  # noqa: S704 - made of names in the source, and numbers
             model=model(),
             tallied=tallied,
+            written=WRITTEN,
             states={each.name: standing(each) for each in tallied.views},
             tell={"address": address, "log_of": log_of, "spelled": spelled},
             about=MODEL,

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from app.web.model.drawing import INSET, TELLS, TITLE, ground, labels, outline, text, titled
+from app.web.model.graph import MEMORY
 from app.web.model.layout import WIDTH, Box, layout
 
 SHOWN: Final = 720
 """Pixels, where nobody says how wide it is to be: a page that begins with it shows more than it."""
 
-_MODES: Final = {"inline": "written with the event", "follow": "written soon after"}
+_MODES: Final = {
+    "inline": "written with the event",
+    "follow": "written soon after",
+    MEMORY: "held in memory",
+}
 _STYLE: Final = """
 .model{--back:#fff;--ink:#16201b;--soft:#52605a;--line:#cbd6d1;--box:#fff;--log:#f1f5f3;
 --user:#2f5fd0;--refresh_token:#0b7d69;--signing_key:#9a5b00;--of_log:#7a4fb5;--plain:#6b7a73;
