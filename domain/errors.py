@@ -122,12 +122,13 @@ class InvalidToken(GatebookError):
 
 
 class InsufficientPermission(GatebookError):
-    """The caller lacks the named permission, and the others, any of which would do."""
+    """The caller lacks the named permission."""
 
     code = "insufficient_permission"
     title = "Insufficient permission"
 
     def __init__(self, permission: str, *others: str) -> None:
+        """Any of the others would do as well."""
         some = f"one of the permissions {', '.join((permission, *others))}"
         super().__init__(f"This needs {some if others else f'the permission {permission}'}.")
         self.permission = permission
