@@ -117,6 +117,8 @@ def _measure(
     with _sides(way, connections, store) as sides:
         bodies = sides.bodies()
         sizes = _same_sizes(sides, sides.bodies()[0])
+        for body in () if way.rotates else bodies:
+            asking.ask(sides.service.port, "/refresh", body)
         written: list[tuple[int, int]] = []
 
         def bare(seconds: float) -> Turn:
@@ -192,8 +194,8 @@ def _turn(
 def check(way: Way, written: list[tuple[int, int]]) -> None:
     """Raise `LoadError` unless each turn wrote what it had to.
 
-    The first use of a token from a network is recorded, in warming up, or with its rotation; what
-    is under way when the load ends is written, and counted nowhere.
+    The first use of a token is recorded, too, before or with its rotation; what is under way when
+    the load ends is written, and counted nowhere.
     """
     for events, requests in written:
         if way.writes != (events >= requests) or (events and not way.writes):
