@@ -86,6 +86,18 @@ class Window:
         """Press the button of this name in the page's main part."""
         self.page.locator("main").get_by_role("button", name=name, exact=True).click()
 
+    def enter(self, name: str, secret: str) -> str:
+        """Register somebody, and log in; the key."""
+        page = self.go("/register")
+        page.fill("#user_id", name)
+        page.fill("#user_secret", secret)
+        self.press("Register")
+        user_key = page.locator("#user-key").inner_text()
+        page.fill("#user_secret", secret)
+        self.press("Log in")
+        page.wait_for_url("**/account")
+        return user_key
+
     def beside(self) -> Window:
         """Another window of the same browser."""
         other = Window(self.page.context.new_page(), self.origin)

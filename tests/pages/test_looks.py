@@ -103,14 +103,7 @@ def test_the_longest_name_makes_no_page_scroll_sideways(
     admin = house.somebody("admin")
     name = (letter * 120 + new_name().partition("@")[0])[-128:]
     window = look.window(width=NARROW)
-    page = window.go("/register")
-    page.fill("#user_id", name)
-    page.fill("#user_secret", SECRET)
-    window.press("Register")
-    key = page.locator("#user-key").inner_text()
-    page.fill("#user_secret", SECRET)
-    window.press("Log in")
-    page.wait_for_url("**/account")
+    key, page = window.enter(name, SECRET), window.page
     seen = []
 
     def shown(where: str) -> None:

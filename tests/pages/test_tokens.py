@@ -16,7 +16,7 @@ from tests.pages.visits import new_name
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-    from tests.pages.browsing import Browsing, Window
+    from tests.pages.browsing import Browsing
     from tests.pages.house import House
 
 NO_PAGES: Final = {"/web/admin/log/live", "/docs/model.svg"}
@@ -54,26 +54,13 @@ def held(page: Page) -> str:
     return str(page.evaluate(f"{HELD} + {DOCUMENT}"))
 
 
-def enter(window: Window) -> str:
-    """Register, and log in; the key."""
-    page, name = window.go("/register"), new_name()
-    page.fill("#user_id", name)
-    page.fill("#user_secret", SECRET)
-    window.press("Register")
-    user_key = page.locator("#user-key").inner_text()
-    page.fill("#user_secret", SECRET)
-    window.press("Log in")
-    page.wait_for_url("**/account")
-    return user_key
-
-
 @pytest.mark.parametrize("permissions", [(), ("admin",)], ids=["somebody", "administrator"])
 def test_no_page_holds_a_token_where_a_script_can_read_it(
     look: Browsing, house: House, permissions: tuple[str, ...]
 ) -> None:
     """Security rule 24: of every page that there is, also of those that refuse."""
     window = look.window()
-    user_key, page = enter(window), window.page
+    user_key, page = window.enter(new_name(), SECRET), window.page
     if permissions:
         house.people.grant(user_key, *permissions)
     else:
