@@ -19,7 +19,7 @@ from tests.oauth_clients import on_node
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+    from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
 """Debian's."""
@@ -46,16 +46,54 @@ def lack_browser() -> None:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium() -> Iterator[Chromium]:
     """A browser that runs."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - seconds, where it is needed
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
         )
-        yield browser
+        yield Chromium(browser)
         browser.close()
+
+
+class Chromium:
+    """A browser, and pages of it that nobody looks at: to make another takes most of a second."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._free: dict[bool, list[Page]] = {True: [], False: []}
+
+    def page(self, *, javascript: bool) -> Page:
+        """An empty page, alone in a context that knows nothing yet."""
+        if self._free[javascript]:
+            return self._free[javascript].pop()
+        context = self._browser.new_context(java_script_enabled=javascript)
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.add_init_script(_TELL)
+        return page
+
+    def take_back(self, page: Page, origins: set[str], *, javascript: bool) -> None:
+        """Have a page forget what was at these origins, so that it is as a new one."""
+        context = page.context
+        for each in context.pages:
+            if each is not page:
+                each.close()
+        page.goto("about:blank")
+        page.unroute_all(behavior="ignoreErrors")
+        context.clear_cookies()
+        context.clear_permissions()
+        debugger = context.new_cdp_session(page)
+        for origin in origins:
+            everything = {"origin": origin, "storageTypes": "all"}
+            debugger.send("Storage.clearDataForOrigin", everything)
+        debugger.send("Network.clearBrowserCache")
+        debugger.send("Page.resetNavigationHistory")
+        debugger.detach()
+        self._free[javascript].append(page)
 
 
 class Window:
@@ -71,11 +109,11 @@ class Window:
         """Another origin, whose page the test shows."""
         self.may_be_cut_off = False
         """Whether the test stops the service."""
-        page.set_default_timeout(WAIT_MS)
+        self.is_spent = False
+        """Whether the test did what a page can't forget."""
         page.on("request", self._requested)
         page.on("console", self._told)
-        page.on("pageerror", lambda error: self.faults.append(f"an error: {error}"))
-        page.add_init_script(_TELL)
+        page.on("pageerror", self._failed)
 
     def go(self, path: str) -> Page:
         """Open a page of the service."""
@@ -100,9 +138,23 @@ class Window:
 
     def beside(self) -> Window:
         """Another window of the same browser."""
-        other = Window(self.page.context.new_page(), self.origin)
+        page = self.page.context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.add_init_script(_TELL)
+        other = Window(page, self.origin)
         other.faults = self.faults
         return other
+
+    def stop_clock(self) -> None:
+        """From now on time goes on in the page when the test says so."""
+        self.is_spent = True
+        self.page.clock.install()
+
+    def leave(self) -> None:
+        """Whatever the page does from now on is nobody's fault."""
+        self.page.remove_listener("request", self._requested)
+        self.page.remove_listener("console", self._told)
+        self.page.remove_listener("pageerror", self._failed)
 
     def shot(self, name: str) -> None:
         """Keep what it looks like."""
@@ -140,6 +192,9 @@ class Window:
         if not request.url.startswith(known):
             self.faults.append(f"a request elsewhere: {request.url}")
 
+    def _failed(self, error: Error) -> None:
+        self.faults.append(f"an error: {error}")
+
     def _told(self, message: ConsoleMessage) -> None:
         if message.type not in {"error", "warning"}:
             return
@@ -154,11 +209,10 @@ class Window:
 class Browsing:
     """Opens windows at a service; whatever is wrong in any of them is known in the end."""
 
-    def __init__(self, browser: Browser, origin: str) -> None:
-        self._browser = browser
+    def __init__(self, chromium: Chromium, origin: str) -> None:
+        self._chromium = chromium
         self._origin = origin
-        self._contexts: list[BrowserContext] = []
-        self._windows: list[Window] = []
+        self._windows: list[tuple[Window, bool]] = []
 
     def window(
         self,
@@ -169,22 +223,23 @@ class Browsing:
         origin: str | None = None,
     ) -> Window:
         """A window of a browser that knows nothing yet."""
-        context = self._browser.new_context(
-            viewport={"width": width, "height": 800},
-            color_scheme="dark" if dark else "light",
-            java_script_enabled=javascript,
-            reduced_motion="reduce",
-        )
-        self._contexts.append(context)
-        opened = Window(context.new_page(), origin or self._origin)
-        self._windows.append(opened)
+        page = self._chromium.page(javascript=javascript)
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+        opened = Window(page, origin or self._origin)
+        self._windows.append((opened, javascript))
         return opened
 
     def close(self) -> list[str]:
         """Close all windows; what was wrong."""
-        for context in self._contexts:
-            context.close()
-        return [fault for each in self._windows for fault in each.faults]
+        for window, javascript in self._windows:
+            window.leave()
+            if window.is_spent or window.page.is_closed():
+                window.page.context.close()
+            else:
+                origins = {self._origin, window.origin, window.elsewhere}
+                self._chromium.take_back(window.page, origins, javascript=javascript)
+        return [fault for window, _ in self._windows for fault in window.faults]
 
 
 def axe() -> str:

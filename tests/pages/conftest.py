@@ -10,7 +10,7 @@ import pytest
 
 from tests.http.people import WAIT, People
 from tests.pages import browsing
-from tests.pages.browsing import Browsing
+from tests.pages.browsing import Browsing, Chromium
 from tests.pages.guiding import Guide
 from tests.pages.house import House
 from tests.pages.visits import Visit
@@ -19,11 +19,9 @@ from tests.running import running, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
-
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
+def chromium() -> Iterator[Chromium]:
     """One for all tests of a module; each has windows of its own.
 
     No longer: while it lives, an event loop of its driver runs, beside which other tests can't run
@@ -43,7 +41,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def browse(chromium: Browser, origin: str) -> Iterator[Browsing]:
+def browse(chromium: Chromium, origin: str) -> Iterator[Browsing]:
     """Windows at the service, in which nothing may be wrong."""
     opened = Browsing(chromium, origin)
     yield opened
@@ -109,7 +107,7 @@ def any_house(
 
 
 @pytest.fixture
-def look(chromium: Browser, house: House) -> Iterator[Browsing]:
+def look(chromium: Chromium, house: House) -> Iterator[Browsing]:
     """Windows at it, in which nothing may be wrong."""
     opened = Browsing(chromium, house.origin)
     yield opened

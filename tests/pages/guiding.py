@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from tests.http.steps import SECRET
-from tests.pages.browsing import Browsing, Window
+from tests.pages.browsing import Browsing, Chromium, Window
 from tests.pages.visits import new_name
 from tests.running import running, settings
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator, Page, Route
+    from playwright.sync_api import Locator, Page, Route
 
 BUTTONS: Final = {
     "register": "Register",
@@ -105,7 +105,7 @@ class Guide:
 
 
 @contextmanager
-def serving(browser: Browser, folder: Path, **given: str) -> Iterator[Browsing]:
+def serving(browser: Chromium, folder: Path, **given: str) -> Iterator[Browsing]:
     """Windows at a service with other settings, in which nothing may be wrong."""
     with running(settings(f"sqlite:///{folder}/gatebook.db", **given)) as server:
         browsing = Browsing(browser, f"http://127.0.0.1:{server.port}")

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.pages.browsing import Browsing
+from tests.pages.browsing import Browsing, Chromium
 from tests.pages.conftest import housed
 from tests.postgres import PostgresServer
 from tests.running import running, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from playwright.sync_api import Browser
 
     from tests.pages.house import House
 
@@ -23,7 +21,7 @@ pytestmark = pytest.mark.long
 LIVE: Final = "New events appear here as they happen."
 
 
-def test_a_service_that_stands_still_has_no_live_log(chromium: Browser, tmp_path: Path) -> None:
+def test_a_service_that_stands_still_has_no_live_log(chromium: Chromium, tmp_path: Path) -> None:
     """The connection is there all the time: only nothing comes."""
     with housed(f"sqlite:///{tmp_path}/gatebook.db") as house:
         look = Browsing(chromium, house.origin)
@@ -37,7 +35,7 @@ def test_a_service_that_stands_still_has_no_live_log(chromium: Browser, tmp_path
         assert look.close() == []
 
 
-def test_a_service_whose_store_is_away_has_no_live_log(chromium: Browser) -> None:
+def test_a_service_whose_store_is_away_has_no_live_log(chromium: Chromium) -> None:
     with PostgresServer() as postgres, housed(postgres.create_database()) as house:
         look = Browsing(chromium, house.origin)
         window = house.somebody("admin").opens(look, "/admin/log")
@@ -51,7 +49,7 @@ def test_a_service_whose_store_is_away_has_no_live_log(chromium: Browser) -> Non
 
 
 def test_a_log_that_was_replaced_is_told_and_offered_anew(
-    chromium: Browser, tmp_path: Path
+    chromium: Chromium, tmp_path: Path
 ) -> None:
     """To somebody who is logged in at the service that there is now."""
     one, other = (f"sqlite:///{tmp_path}/{name}.db" for name in ("one", "other"))

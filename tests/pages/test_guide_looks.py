@@ -13,9 +13,7 @@ from tests.pages.looking import LOOKS, Looks, check
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser
-
-    from tests.pages.browsing import Browsing
+    from tests.pages.browsing import Browsing, Chromium
 
 
 @pytest.mark.parametrize("looks", LOOKS)
@@ -46,7 +44,7 @@ def test_it_is_so_where_its_scripts_do_not_come(browse: Browsing, looks: Looks) 
 
 
 @pytest.mark.parametrize("looks", LOOKS)
-def test_and_where_registration_is_closed(chromium: Browser, tmp_path: Path, looks: Looks) -> None:
+def test_and_where_registration_is_closed(chromium: Chromium, tmp_path: Path, looks: Looks) -> None:
     with serving(chromium, tmp_path, REGISTRATION="closed", ACCESS_TOKEN_TTL="90") as browsing:
         window = browsing.window()
         window.expected = {"401"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.http.steps import SECRET, register
-from tests.pages.browsing import Browsing
+from tests.pages.browsing import Browsing, Chromium
 from tests.pages.guiding import Guide, serving
 from tests.pages.visits import Visit, new_name
 from tests.running import running, settings
@@ -16,7 +16,6 @@ from tests.running import running, settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.long
 
@@ -62,7 +61,7 @@ def test_a_wrong_secret_is_refused_and_its_problem_explained(guide: Guide) -> No
     assert page.get_by_role("heading", name="What to do").is_visible()
 
 
-def test_too_many_attempts_say_when_to_try_again(chromium: Browser, tmp_path: Path) -> None:
+def test_too_many_attempts_say_when_to_try_again(chromium: Chromium, tmp_path: Path) -> None:
     with serving(chromium, tmp_path, REGISTRATIONS_PER_HOUR="1") as browsing:
         guide = Guide(browsing.window())
         guide.register()
@@ -73,7 +72,7 @@ def test_too_many_attempts_say_when_to_try_again(chromium: Browser, tmp_path: Pa
         assert "What too_many_attempts means" in told
 
 
-def test_a_service_that_is_gone_is_told_of(chromium: Browser, tmp_path: Path) -> None:
+def test_a_service_that_is_gone_is_told_of(chromium: Chromium, tmp_path: Path) -> None:
     with running(settings(f"sqlite:///{tmp_path}/gatebook.db")) as server:
         browsing = Browsing(chromium, f"http://127.0.0.1:{server.port}")
         guide = Guide(browsing.window())
@@ -184,7 +183,7 @@ def test_a_reuse_whose_answer_is_lost_leaves_it_open(guide: Guide, instead: list
 
 
 def test_closed_registration_says_so_and_the_rest_goes_on(
-    chromium: Browser, tmp_path: Path
+    chromium: Chromium, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path}/gatebook.db"
     with running(settings(url)) as server, Visit(f"http://127.0.0.1:{server.port}") as visit:
@@ -204,7 +203,7 @@ def test_closed_registration_says_so_and_the_rest_goes_on(
         assert page.locator("#erase-user_secret").input_value() == ""
 
 
-def test_where_tokens_always_rotate_the_guide_says_so(chromium: Browser, tmp_path: Path) -> None:
+def test_where_tokens_always_rotate_the_guide_says_so(chromium: Chromium, tmp_path: Path) -> None:
     with serving(chromium, tmp_path, REFRESH_ROTATION="always") as browsing:
         guide = Guide(browsing.window())
         guide.until("authenticate")

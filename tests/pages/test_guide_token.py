@@ -16,9 +16,7 @@ from tests.pages.visits import Visit, new_name
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser
-
-    from tests.pages.browsing import Browsing
+    from tests.pages.browsing import Browsing, Chromium
 
 HOUR = 3600
 ANNOUNCEMENTS = """
@@ -59,7 +57,7 @@ def test_what_is_shown_of_the_token_is_what_is_in_it(guide: Guide) -> None:
 @pytest.mark.long
 def test_the_time_runs_down_and_is_seldom_announced(browse: Browsing) -> None:
     window = browse.window()
-    window.page.clock.install()
+    window.stop_clock()
     window.expected = {"429"}  # the light hears nothing for an hour, and asks again and again
     guide = Guide(window)
     guide.page.evaluate(ANNOUNCEMENTS)
@@ -81,7 +79,7 @@ def test_the_time_runs_down_and_is_seldom_announced(browse: Browsing) -> None:
 
 
 @pytest.mark.long
-def test_a_token_of_a_few_seconds_is_over_and_refreshed(chromium: Browser, tmp_path: Path) -> None:
+def test_a_token_of_a_few_seconds_is_over_and_refreshed(chromium: Chromium, tmp_path: Path) -> None:
     with serving(chromium, tmp_path, ACCESS_TOKEN_TTL="2") as browsing:
         guide = Guide(browsing.window())
         assert "here 2 seconds" in guide.page.locator("#step-refresh").inner_text()

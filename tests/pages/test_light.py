@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.streams import RETRY_AFTER
-from tests.pages.browsing import Browsing
+from tests.pages.browsing import Browsing, Chromium
 from tests.running import running, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Page, Route
 
 
 PAUSES = """() => {
@@ -50,7 +50,7 @@ def test_it_is_loading_until_the_service_is_heard(browse: Browsing) -> None:
     page.get_by_text("events").last.wait_for()
 
 
-def test_it_tells_of_a_restart(chromium: Browser, tmp_path: Path) -> None:
+def test_it_tells_of_a_restart(chromium: Chromium, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/gatebook.db"
     with running(settings(url)) as server:
         port = str(server.port)
@@ -67,7 +67,7 @@ def test_it_tells_of_a_restart(chromium: Browser, tmp_path: Path) -> None:
         assert browsing.close() == []
 
 
-def test_a_service_that_stands_still_is_not_connected(chromium: Browser, tmp_path: Path) -> None:
+def test_a_service_that_stands_still_is_not_connected(chromium: Chromium, tmp_path: Path) -> None:
     """The connection is there all the time: only nothing comes."""
     with running(settings(f"sqlite:///{tmp_path}/gatebook.db")) as server:
         browsing = Browsing(chromium, f"http://127.0.0.1:{server.port}")
@@ -83,7 +83,7 @@ def test_a_service_that_stands_still_is_not_connected(chromium: Browser, tmp_pat
 
 
 @pytest.mark.long
-def test_a_page_that_is_seen_again_has_to_hear_first(chromium: Browser, tmp_path: Path) -> None:
+def test_a_page_that_is_seen_again_has_to_hear_first(chromium: Chromium, tmp_path: Path) -> None:
     """Whatever became of the service while nobody looked."""
     with running(settings(f"sqlite:///{tmp_path}/gatebook.db")) as server:
         browsing = Browsing(chromium, f"http://127.0.0.1:{server.port}")

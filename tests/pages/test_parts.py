@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.http.steps import SECRET
-from tests.pages.browsing import Browsing
+from tests.pages.browsing import Browsing, Chromium
 from tests.pages.conftest import housed
 from tests.pages.test_admin_projections import AT, begin_beside
 from tests.postgres import PostgresServer
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Locator, Page
 
     from tests.pages.browsing import Window
     from tests.pages.house import House, Somebody
@@ -72,7 +72,7 @@ def tab_to(page: Page, what: Locator) -> None:
 # --- what is refused
 
 
-def test_a_refusal_takes_the_whole_place_outside_the_administration_too(chromium: Browser) -> None:
+def test_a_refusal_takes_the_whole_place_outside_the_administration_too(chromium: Chromium) -> None:
     """The store is away: the history, and the search of the documentation, say so once."""
     with PostgresServer() as postgres, housed(postgres.create_database()) as house:
         visitor = with_much_behind(house.somebody())
@@ -101,7 +101,7 @@ def test_a_refusal_takes_the_whole_place_outside_the_administration_too(chromium
 
 
 @contextmanager
-def older(chromium: Browser, server: Server, visitor: Somebody) -> Iterator[Window]:
+def older(chromium: Chromium, server: Server, visitor: Somebody) -> Iterator[Window]:
     """The history of somebody who has more of it."""
     look = Browsing(chromium, f"http://127.0.0.1:{server.port}")
     window = with_much_behind(visitor).opens(look, "/account/history")
@@ -111,7 +111,7 @@ def older(chromium: Browser, server: Server, visitor: Somebody) -> Iterator[Wind
 
 
 def test_a_service_that_is_gone_is_told_and_nothing_is_lost(
-    chromium: Browser, tmp_path: Path
+    chromium: Chromium, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path}/gatebook.db"
     with housed(url) as house, older(chromium, house.server, house.somebody()) as window:
@@ -138,7 +138,7 @@ def test_a_service_that_is_gone_is_told_and_nothing_is_lost(
             page.close()
 
 
-def test_a_service_that_doesn_t_answer_is_told(chromium: Browser, tmp_path: Path) -> None:
+def test_a_service_that_doesn_t_answer_is_told(chromium: Chromium, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/gatebook.db"
     with housed(url) as house, older(chromium, house.server, house.somebody()) as window:
         page = window.page
@@ -185,7 +185,7 @@ def test_an_error_of_somebody_between_takes_no_place(look: Browsing, house: Hous
 
 
 def test_what_a_page_asks_by_itself_is_told_once_and_goes_on(
-    chromium: Browser, tmp_path: Path
+    chromium: Chromium, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path}/gatebook.db"
     with housed(url) as house:
