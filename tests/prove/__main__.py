@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 NAMES: Final = (
     "register_race",
     "kill",
+    "power_cut",
+    "io_errors",
+    "full_disk",
     "backends",
     "stopped",
     "lost_reply",
@@ -219,7 +222,7 @@ def sources() -> list[Path]:
     found: list[Path] = []
     for name in _SOURCES:
         path = ROOT / name
-        inside = (each for each in path.rglob("*") if each.suffix in {".py", ".ts", ".mjs"})
+        inside = (each for each in path.rglob("*") if each.suffix in {".py", ".c", ".ts", ".mjs"})
         found += sorted(inside) if path.is_dir() else [path]
     return found
 
