@@ -40,7 +40,8 @@ class Member(PostgresServer):
             *("--checkpoint=fast", "--no-sync"),
         )
         (self.data / "standby.signal").touch()
-        self.start({"primary_conninfo": f"{where} port={port} application_name={_NAME}"})
+        heard = f"{where} port={port} application_name={_NAME}"
+        self.start({"primary_conninfo": heard, "synchronous_standby_names": ""})
 
     def promote(self) -> None:
         """Be a primary, and wait until it is."""

@@ -15,7 +15,7 @@ from tests.prove.client import Client, a_source
 from tests.prove.load import Ledger, check_tokens, working
 from tests.prove.lost_reply import proxied
 from tests.prove.proxy import Proxy
-from tests.prove.restarted import BUSY_S, go_on, told, worked
+from tests.prove.restarted import BUSY_S, REFUSED_S, go_on, in_time, told, worked
 from tests.prove.stored import check_store, lose_the_last_registration
 from tests.prove.tally import Tally
 from tests.running import running_all, settings
@@ -34,6 +34,8 @@ WAYS: Final[tuple[Way, ...]] = get_args(Way)
 AWAY_S: Final = {"cut": (0.0, 3.0), "silent": (0.5, 4.0), "slow": (1.0, 3.0)}
 """For how long, at least and at most."""
 DELAY_S: Final = (0.02, 0.3)
+READS: Final = 2
+"""What a request may read before it writes: each may come late by a slow wire."""
 WORK: Final = 30
 """Acknowledgements between two disturbances, at most."""
 UNMOVED: Final = ("/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/healthz")
@@ -51,7 +53,7 @@ def prove(url: str, count: int) -> Tally:
     ):
         ports = [far.port, near.port]
         asyncio.run(_disturbed(proxy, ports, ledger, count, tally, more))
-    told(ledger, tally, more)
+    told(ledger, tally)
     check_store(url, ledger, tally)
     lose_the_last_registration(url, ledger, tally)
     return tally
@@ -68,6 +70,8 @@ async def _disturbed(
             await _unmoved(ports[0], random.uniform(*AWAY_S[way]), tally)
             proxy.mend()
             await go_on(ports, ledger, tally, more)
+            read = READS * 2 * DELAY_S[1] if way == "slow" else 0.0
+            in_time(ledger, f"when PostgreSQL is {way}", REFUSED_S + read + more, tally)
             tally.tried += 1
     for port in ports:
         await check_tokens(port, ledger, {*ledger.sessions, *ledger.ended}, tally)

@@ -1,8 +1,9 @@
 """A wire to PostgreSQL that breaks at the worst moment: when COMMIT was sent, and not yet answered.
 
-Besides it can be cut, stand still and be slow, whatever is said over it. It reads as much of the protocol as it takes to find the COMMIT of a transaction that holds the
-append lock, by itself or as a prepared statement: other transactions, of counters, are none of its
-business. Knows nothing else of who talks over it. PostgreSQL, «Message Formats».
+Besides it can be cut, stand still and be slow, whatever is said over it. It reads as much of the
+protocol as it takes to find the COMMIT of a transaction that holds the append lock, by itself or as
+a prepared statement: other transactions, of counters, are none of its business. Knows nothing else
+of who talks over it. PostgreSQL, «Message Formats».
 """
 
 from __future__ import annotations
