@@ -15,6 +15,7 @@ around it as they were. Knows no format of any file.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import mmap
 import random
@@ -90,7 +91,9 @@ def library() -> Path:
     compiler = shutil.which("cc")
     if compiler is None:
         raise Unbuilt("there is no C compiler (cc) here")
-    built = Path(tempfile.mkdtemp(prefix="gatebook-disk-")) / "disk.so"
+    directory = tempfile.mkdtemp(prefix="gatebook-disk-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    built = Path(directory) / "disk.so"
     options = ("-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror")
     subprocess.run([compiler, *options, "-o", built, _SOURCE, "-ldl", "-pthread"], check=True)
     return built
@@ -139,6 +142,12 @@ class Disk:
             if path.is_file() and not path.name.endswith(_SHARED)
         }
         self._journal.write_bytes(b"")
+
+    def syncs(self, name: str) -> int:
+        """How often the file of this name was synced since the journal began."""
+        steps = [*self._steps(self.written)]
+        files = {step.file for step in steps if step.kind == _NAME and step.data == name.encode()}
+        return sum(step.kind == _SYNC and step.file in files for step in steps)
 
     def cut(self, moment: int, how: Cut, place: Path) -> Undone:
         """Have in `place` what is on the disk when power fails at that moment.

@@ -14,7 +14,7 @@ import random
 from pathlib import Path
 from typing import Final
 
-from tests.prove.cuts import MOMENTS, Timed, cut_and_reopen, is_noticed, make, work
+from tests.prove.cuts import FILE, MOMENTS, Timed, cut_and_reopen, is_noticed, make, work
 from tests.prove.disk import A_MILLION, Disk
 from tests.prove.tally import Tally
 from tests.running import running, settings
@@ -25,7 +25,7 @@ SIZE: Final = 2_000
 STEP: Final = 40
 SHORT: Final = 2
 STORES: Final = ("sqlite",)
-LIVES: Final = (5, 150)
+LIVES: Final = (5, 200)
 """After how many acknowledgements a server is killed, at least and at most."""
 
 
@@ -40,6 +40,7 @@ def prove(url: str, count: int) -> Tally:
             ledger.begin()
             with running(settings(url, **disk.settings), disk.library) as server:
                 asyncio.run(work(server, ledger, tally, random.randint(*LIVES)))
+            tally.count("checkpoints", disk.syncs(FILE))
             cut_and_reopen(disk, url, ledger, tally, min(count - tally.tried, MOMENTS))
     for each in ledger.unexpected:
         tally.wrong(each)
