@@ -117,5 +117,11 @@ class Storage(Protocol):
     def discard(self) -> None:
         """Drop the writing connection, so that the next transaction uses a new one."""
 
+    def confirm(self) -> None:
+        """Wait until what can be read is wherever a commit has to be before it is answered.
+
+        Raises what a transaction and its commit raise.
+        """
+
     def close(self) -> None:
         """Close every connection."""

@@ -63,6 +63,8 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND a.wait_event_type = 'Client' AND clock_timestamp() - a.state_change > interval '1 second'"""
 """A holder that stopped inside a pipeline is neither idle nor in a statement, so that no time
 limit of its session ends it."""
+_MARK: Final = "SELECT pg_logical_emit_message(true, 'gatebook', '')"
+"""The least that can be written and committed; a commit waits for all before it, too."""
 _CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PATIENT: Final = "SET LOCAL statement_timeout=0; SET LOCAL idle_in_transaction_session_timeout=0"
@@ -258,6 +260,12 @@ class PostgresStorage:
         with self._writer.lock:
             self._writer.close()
         self._reader.drop()
+
+    def confirm(self) -> None:
+        """Commit something: a server that restarts shows what was still to reach its standby."""
+        with self._begun(self._writer, "BEGIN") as connection:
+            connection.execute(_MARK)
+            PostgresRows(connection).commit()
 
     def close(self) -> None:
         """Close both connections, once nobody uses them."""

@@ -230,6 +230,9 @@ class SqliteStorage:
         with self._locked():
             self._drop_writer()
 
+    def confirm(self) -> None:
+        """Nothing: one disk has it."""
+
     def checkpoint(self) -> bool:
         """Bring the write-ahead log into the file and empty it; whether it is empty now.
 

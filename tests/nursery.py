@@ -2,7 +2,8 @@
 
 A server that starts so is a process of its own like any other, with its own settings and pipes, in
 a tenth of the time: importing and building the routes is done once. `Born` is used like a
-`subprocess.Popen`. Whoever asks has one nursery, which ends with it.
+`subprocess.Popen`. Whoever asks has one nursery, which ends with it, and another one for each
+library that servers are to be loaded with.
 """
 
 from __future__ import annotations
@@ -79,12 +80,13 @@ class Born:
 class Nursery:
     """Starts servers for this process, from any of its threads."""
 
-    _one: Nursery | None = None
+    _all: Final[dict[Path | None, Nursery]] = {}
     _lock = threading.Lock()
 
-    def __init__(self) -> None:
+    def __init__(self, preload: Path | None = None) -> None:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environ = {k: v for k, v in os.environ.items() if not k.startswith("GATEBOOK_")}
+        environ |= {"LD_PRELOAD": str(preload)} if preload else {}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.nursery", str(theirs.fileno())],
             cwd=_ROOT,
@@ -96,13 +98,14 @@ class Nursery:
         self._pid = os.getpid()
 
     @classmethod
-    def of_this_process(cls) -> Nursery:
-        """The one that there is, or a new one."""
+    def of_this_process(cls, preload: Path | None = None) -> Nursery:
+        """The one that there is, or a new one; `preload` is a library for all its servers."""
         with cls._lock:
-            if cls._one is None or not cls._one.is_ours:
-                cls._one = cls()
-                atexit.register(cls._one.close)
-            return cls._one
+            found = cls._all.get(preload)
+            if found is None or not found.is_ours:
+                found = cls._all[preload] = cls(preload)
+                atexit.register(found.close)
+            return found
 
     @property
     def is_ours(self) -> bool:

@@ -106,13 +106,16 @@ class PostgresServer(Postgres):
     """
 
     def __init__(
-        self, directory: Path | None = None, settings: Mapping[str, str] | None = None
+        self,
+        directory: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        password: str = "",
     ) -> None:
         self.directory = directory or Path(tempfile.mkdtemp(prefix="gatebook-postgres-"))
         self.data = self.directory / "data"
         self.log = self.directory / "log"
         self.port = free_port()
-        self.password = secrets.token_hex(16)
+        self.password = password or secrets.token_hex(16)
         self._settings = {**_SETTINGS, **(settings or {})}
         address = f"127.0.0.1:{self.port}"
         super().__init__(f"postgresql://postgres:{self.password}@{address}/postgres", lasting=False)
@@ -144,7 +147,26 @@ class PostgresServer(Postgres):
         """Start it and wait until it answers; `settings` are added to those that it has."""
         if not self.data.exists():
             self._make_cluster()
-        self._settings |= settings or {}
+        self._write_settings(settings or {})
+        self.run("pg_ctl", "start", "--wait", "--silent", "-l", self.log, "-D", self.data)
+
+    def stop(self, mode: StopMode = "fast") -> None:
+        """Stop it: `smart` waits for clients, `fast` ends them, `immediate` is a crash."""
+        if self.pid is not None:
+            self.run("pg_ctl", "stop", "--wait", "--silent", "-m", mode, "-D", self.data)
+
+    def restart(self, mode: StopMode = "fast", settings: Mapping[str, str] | None = None) -> None:
+        """Stop and start it, on the same port."""
+        self.stop(mode)
+        self.start(settings)
+
+    def configure(self, settings: Mapping[str, str]) -> None:
+        """Change what needs no restart, while it runs."""
+        self._write_settings(settings)
+        self.run("pg_ctl", "reload", "--silent", "-D", self.data)
+
+    def _write_settings(self, settings: Mapping[str, str]) -> None:
+        self._settings |= settings
         options = {
             **self._settings,
             "port": str(self.port),
@@ -152,32 +174,26 @@ class PostgresServer(Postgres):
         }
         lines = [f"{name} = '{value}'\n" for name, value in options.items()]
         (self.data / "postgresql.auto.conf").write_text("".join(lines))
-        self._run("pg_ctl", "start", "--wait", "--silent", "-l", self.log, "-D", self.data)
 
-    def stop(self, mode: StopMode = "fast") -> None:
-        """Stop it: `smart` waits for clients, `fast` ends them, `immediate` is a crash."""
-        if self.pid is not None:
-            self._run("pg_ctl", "stop", "--wait", "--silent", "-m", mode, "-D", self.data)
-
-    def restart(self, mode: StopMode = "fast", settings: Mapping[str, str] | None = None) -> None:
-        """Stop and start it, on the same port."""
-        self.stop(mode)
-        self.start(settings)
+    def prepare_directory(self) -> None:
+        """Let whom the server's programs run as write there."""
+        if os.geteuid() == 0:
+            shutil.chown(self.directory, _NOBODY, _NOBODY)
 
     def _make_cluster(self) -> None:
+        self.prepare_directory()
         password = self.directory / "password"
         password.write_text(self.password)
         if os.geteuid() == 0:
-            shutil.chown(self.directory, _NOBODY, _NOBODY)
             shutil.chown(password, _NOBODY, _NOBODY)
-        self._run(
+        self.run(
             "initdb",
             *("-D", self.data, "-U", "postgres", "--pwfile", password),
             *("--auth-local=trust", "--auth-host=password"),
             *("--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
         )
 
-    def _run(self, program: str, *arguments: str | Path) -> None:
+    def run(self, program: str, *arguments: str | Path) -> None:
         """Run a program of PostgreSQL's; as nobody when we are root, which it refuses to be."""
         user = _NOBODY if os.geteuid() == 0 else None
         done = subprocess.run(

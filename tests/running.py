@@ -21,6 +21,7 @@ from tests.nursery import Nursery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 MASTER: Final = bytes(range(32))
 """The master key of every server started here."""
@@ -48,11 +49,14 @@ def settings(database_url: str, **more: str) -> dict[str, str]:
 
 
 class Server:
-    """A server process that serves; `settings` are its whole `GATEBOOK_*` environment."""
+    """A server process that serves; `settings` are its whole `GATEBOOK_*` environment.
 
-    def __init__(self, given: Mapping[str, str]) -> None:
+    `preload` is a library that stands between it and the system's.
+    """
+
+    def __init__(self, given: Mapping[str, str], preload: Path | None = None) -> None:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("GATEBOOK_")}
-        self._process = Nursery.of_this_process().bear({**environ, **given})
+        self._process = Nursery.of_this_process(preload).bear({**environ, **given})
         self.pid = self._process.pid
         self._port: int | None = None
         self._lines: list[bytes] = []
@@ -116,9 +120,9 @@ class Server:
 
 
 @contextmanager
-def running(given: Mapping[str, str]) -> Iterator[Server]:
+def running(given: Mapping[str, str], preload: Path | None = None) -> Iterator[Server]:
     """A server that serves, killed at the end whatever became of it."""
-    server = Server(given)
+    server = Server(given, preload)
     try:
         _ = server.port
         yield server

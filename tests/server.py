@@ -19,6 +19,7 @@
   read;
 - `GATEBOOK_TEST_TRUST_ERRORS` when set, a commit without an answer counts as one that did not
   happen;
+- `GATEBOOK_TEST_SYNCHRONOUS` how SQLite waits for the disk, as `NORMAL`: not at every commit;
 - `GATEBOOK_TEST_LOG_FORMS` when set, every form is printed, with the `Authorization` header that
   came with it;
 - `GATEBOOK_TEST_TELL_NAMES` when set, a name that is taken is told in the refusal, and a label of
@@ -27,6 +28,7 @@
   foresaw;
 - `GATEBOOK_TEST_UNDESCRIBED` when set, what readiness found has a member more than the description
   has, and a session that isn't there is a conflict;
+- `GATEBOOK_TEST_DISK` is of the library that a server was loaded with (tests/prove/disk.c);
 - `GATEBOOK_TEST_NOT_FOLLOWING` when set, following views stand still, so that nothing is written
   but what was asked for: no breach, as the others are;
 - `GATEBOOK_TEST_LEASH` when set, the server ends with whoever holds the other end of its stdin.
@@ -53,6 +55,7 @@ from app.readiness import Check
 from app.settings import SettingsError, load
 from domain import commands, events, session_rules
 from domain.errors import InvalidToken, NotFound, UserIdTaken
+from projections.storage_sqlite import SqliteStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -162,6 +165,13 @@ def _lose_events(service: Service, value: str) -> None:
 def _trust_errors(service: Service, value: str) -> None:
     del value
     service.store.log.holds = lambda record: False  # type: ignore[method-assign]
+
+
+def _wait_less(service: Service, level: str) -> None:
+    storage = service.store.storage
+    assert isinstance(storage, SqliteStorage)
+    storage._synchronous = level
+    storage.discard()
 
 
 def _rotate_again(
@@ -289,6 +299,7 @@ _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "LOSE_EVENTS": _lose_events,
     "NOT_FOLLOWING": _stop_following,
     "TRUST_ERRORS": _trust_errors,
+    "SYNCHRONOUS": _wait_less,
     "LOG_FORMS": _log_forms,
     "TELL_NAMES": _tell_names,
     "UNFORESEEN": _stumble_over_names,

@@ -67,6 +67,10 @@ class LentStorage:
         """Not here: what was written is nobody's before its owner has committed."""
         raise TypeError(work)
 
+    def confirm(self) -> None:
+        """Not here: nothing was committed yet."""
+        raise TypeError
+
     def roomy(self) -> AbstractContextManager[None]:
         """Not here: nothing takes long in it but its owner's own work."""
         raise TypeError

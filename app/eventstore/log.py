@@ -110,12 +110,16 @@ class EventLog:
     def holds(self, record: Record) -> bool:
         """Whether exactly this record is stored, asked under the append lock.
 
-        Then every transaction sent before has either happened or never will.
+        Then every transaction sent before has either happened or never will. What is stored is
+        where a commit has to be: on the standby too, where there is a synchronous one.
         """
         self.storage.discard()
         with self.storage.transaction() as rows:
             found = rows.fetch(_ONE, (record.stream, record.version))
-        return bool(found) and record_from(found[0]) == record
+        if not found or record_from(found[0]) != record:
+            return False
+        self.storage.confirm()
+        return True
 
 
 def read_head(rows: Rows) -> Head:

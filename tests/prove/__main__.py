@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 NAMES: Final = (
     "register_race",
     "kill",
+    "power_cut",
+    "io_errors",
+    "full_disk",
     "backends",
+    "restarted",
+    "cut_off",
+    "failover",
     "stopped",
     "lost_reply",
     "revoke_seen",
@@ -71,6 +77,8 @@ _SOURCES: Final = (
     "tests/running.py",
     "tests/ports.py",
     "tests/postgres.py",
+    "tests/postgres_pair.py",
+    "tests/waiting.py",
     "tests/store/chain.py",
     "tests/store/intruding.py",
     "tests/store/traces.py",
@@ -219,7 +227,7 @@ def sources() -> list[Path]:
     found: list[Path] = []
     for name in _SOURCES:
         path = ROOT / name
-        inside = (each for each in path.rglob("*") if each.suffix in {".py", ".ts", ".mjs"})
+        inside = (each for each in path.rglob("*") if each.suffix in {".py", ".c", ".ts", ".mjs"})
         found += sorted(inside) if path.is_dir() else [path]
     return found
 

@@ -17,8 +17,8 @@ from tests.prove.tally import Tally
 from tests.running import Server, running, settings
 
 PROPERTY: Final = "killed under load, nothing acknowledged is lost"
-SIZE: Final = 25
-STEP: Final = 5
+SIZE: Final = 500
+STEP: Final = 20
 SHORT: Final = 2
 STORES: Final = ("sqlite", "postgresql")
 LIVES: Final = (5, 100)

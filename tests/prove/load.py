@@ -83,7 +83,7 @@ class Ledger:
         tally.count("acknowledged sessions", len(self.sessions) + len(self.ended))
         refused = sum(n for each, n in self.answers.items() if each.endswith(" 503"))
         tally.count("answers of 503", refused)
-        if refused:
+        if self.slowest_refusal:
             tally.figure("slowest 503, s", self.slowest_refusal)
 
 

@@ -32,10 +32,7 @@ def prove(url: str, count: int) -> Tally:
     trusting, doubted = Tally(), Ledger()
     parts = urlsplit(url)
     with Proxy(str(parts.hostname), parts.port or 5432) as proxy:
-        address = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"
-        query = "sslmode=disable&gssencmode=disable"
-        proxied = urlunsplit(parts._replace(netloc=address, query=query))
-        given = settings(proxied), settings(proxied, TEST_TRUST_ERRORS="1")
+        given = settings(proxied(url, proxy)), settings(proxied(url, proxy), TEST_TRUST_ERRORS="1")
         with running_all(*given) as (server, trusts):
             asyncio.run(_lose(server.port, proxy, ledger, count, tally, BREAKS))
             asyncio.run(_lose(trusts.port, proxy, doubted, BREACHES, trusting, ("unanswered",)))
@@ -52,6 +49,14 @@ def prove(url: str, count: int) -> Tally:
     check_store(url, ledger, tally)
     lose_the_last_registration(url, ledger, tally)
     return tally
+
+
+def proxied(url: str, proxy: Proxy) -> str:
+    """The same database, by the proxy."""
+    parts = urlsplit(url)
+    address = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"
+    query = "sslmode=disable&gssencmode=disable"
+    return urlunsplit(parts._replace(netloc=address, query=query))
 
 
 async def _lose(

@@ -1,8 +1,9 @@
 """A wire to PostgreSQL that breaks at the worst moment: when COMMIT was sent, and not yet answered.
 
-It reads as much of the protocol as it takes to find the COMMIT of a transaction that holds the
-append lock, by itself or as a prepared statement: other transactions, of counters, are none of its
-business. Knows nothing else of who talks over it. PostgreSQL, «Message Formats».
+Besides it can be cut, stand still and be slow, whatever is said over it. It reads as much of the
+protocol as it takes to find the COMMIT of a transaction that holds the append lock, by itself or as
+a prepared statement: other transactions, of counters, are none of its business. Knows nothing else
+of who talks over it. PostgreSQL, «Message Formats».
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ class Proxy:
     """Listens on a port of its own, in a thread of its own, and passes everything on.
 
     `arm` makes the next COMMIT of an append on any connection the last thing that is heard on it.
+    `cut`, `hold` and `slow` are so until `mend`.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -100,6 +102,8 @@ class Proxy:
         self.breaks = 0
         self.commits = 0
         self.port = 0
+        self._delay = 0.0
+        self._is_cut = False
         self._ready = threading.Event()
         self._callers: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -117,8 +121,38 @@ class Proxy:
         """Break the connection of the next append's COMMIT."""
         self._armed = how
 
+    def cut(self) -> None:
+        """End every connection, and take no new one."""
+        self._is_cut = True
+        self._loop.call_soon_threadsafe(self._cut)
+
+    def hold(self) -> None:
+        """Let nothing through, and keep every connection."""
+        self._loop.call_soon_threadsafe(self._passing.clear)
+
+    def slow(self, seconds: float) -> None:
+        """Let everything through so much later, in each direction."""
+        self._delay = seconds
+
+    def mend(self) -> None:
+        """Let everything through at once."""
+        self._is_cut, self._delay = False, 0.0
+        self._loop.call_soon_threadsafe(self._passing.set)
+
+    def _cut(self) -> None:
+        for caller in self._callers:
+            caller.cancel()
+
+    async def _passed(self) -> None:
+        """Wait as long as everything has to."""
+        if self._delay:
+            await asyncio.sleep(self._delay)
+        await self._passing.wait()
+
     async def _serve(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        self._passing = asyncio.Event()
+        self._passing.set()
         server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
@@ -134,6 +168,9 @@ class Proxy:
         """Keep the one who called, as the loop itself holds no task fast, until he is through."""
         caller = asyncio.current_task()
         assert caller is not None
+        if self._is_cut:
+            writer.close()
+            return
         self._callers.add(caller)
         try:
             with suppress(OSError, asyncio.CancelledError):
@@ -144,7 +181,7 @@ class Proxy:
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection(*self._target)
-        back = asyncio.create_task(_pump(from_server, writer))
+        back = asyncio.create_task(self._pump(from_server, writer))
         try:
             how = await self._pass_on(reader, to_server)
             if how is None:
@@ -163,6 +200,7 @@ class Proxy:
         """Until the client leaves, or a COMMIT is to be broken: how, and the COMMIT."""
         wire = Wire()
         while data := await reader.read(_READ):
+            await self._passed()
             for message, is_commit in wire.feed(data):
                 self.commits += is_commit
                 if is_commit and self._armed is not None:
@@ -172,6 +210,14 @@ class Proxy:
                 to_server.write(message)
             await to_server.drain()
         return None
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(_READ):
+                await self._passed()
+                writer.write(data)
+                await writer.drain()
+            writer.close()
 
     async def _break(
         self,
@@ -193,11 +239,3 @@ class Proxy:
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(_READ):
-            writer.write(data)
-            await writer.drain()
-        writer.close()

@@ -1,5 +1,6 @@
 """Several processes use and end the sessions of the same users; their common history is checked.
 
+All the while processes of the service are killed and started again.
 Nothing that begins after the answer of what ends it succeeds: no login, grant, `/refresh`, bearer
 check or introspection after the end of the session or of all, a new secret, a disabled user, a
 withdrawn permission, of which an introspection doesn't tell any more. Security rule 16, and 30: a
@@ -9,28 +10,32 @@ one-second cache of look-ups has to be found out.
 from __future__ import annotations
 
 import asyncio
+import random
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
+from tests.ports import free_port
 from tests.prove.checker import Op, check
 from tests.prove.client import Client, a_source
 from tests.prove.load import Begun, new_name
 from tests.prove.sessions_client import ENDS, INTROSPECT, WATCHED, Board, Order, secret
 from tests.prove.stored import check_log, grant
 from tests.prove.tally import Tally
-from tests.running import running, running_all, settings
+from tests.running import Server, running, running_all, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PROPERTY: Final = "no success begins after the answer of what ends it, in any process"
-SIZE: Final = 20_000
+SIZE: Final = 50_000
 STEP: Final = 2_000
 SHORT: Final = 32
 STORES: Final = ("sqlite", "postgresql")
@@ -44,6 +49,8 @@ REFRESHES: Final = "refreshes"
 CHECKS: Final = "bearer checks"
 BREACHES: Final = 16
 PATIENCE_S: Final = 1_200
+LIFE_S: Final = (0.5, 5.0)
+"""Between a start and the next kill, at least and at most."""
 
 _FOUND_OUT: Final = {"withdraw": 1, "end_all": 1}
 _ROOT: Final = Path(__file__).parent.parent.parent
@@ -56,10 +63,14 @@ def prove(url: str, count: int) -> Tally:
     users = USERS if long else SHORT_USERS
     processes = PROCESSES if long else SHORT_PROCESSES
     proxied = "127.0.0.0/8"
-    given = settings(url, TRUSTED_PROXIES=proxied)
-    with running_all(*[given] * (2 if url.startswith("postgresql") else 1)) as servers:
-        ports = [each.port for each in servers]
-        history = history_of(url, ports, users, processes, count, ENDS)
+    serving = 2 if url.startswith("postgresql") else 1
+    ports = [free_port() for _ in range(serving)]
+    given = [settings(url, TRUSTED_PROXIES=proxied, PORT=str(port)) for port in ports]
+    with running_all(*given) as servers:
+        killer = Killer(given, servers)
+        history = history_of(url, ports, users, processes, count, ENDS, killer)
+    tally.count("kills", killer.kills)
+    tally.expect(killer.kills > 0, "no process was killed")
     _judge(history, count, tally)
     tally.tried += count
     with running(settings(url, TRUSTED_PROXIES=proxied, TEST_LOOKUP_CACHE="1")) as breach:
@@ -71,15 +82,43 @@ def prove(url: str, count: int) -> Tally:
     return tally
 
 
+class Killer:
+    """Kills servers in turn and starts each again at once, with the settings that it had."""
+
+    def __init__(self, given: Sequence[Mapping[str, str]], servers: list[Server]) -> None:
+        self._given = given
+        self._servers = servers
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._kill)
+        self.kills = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _kill(self) -> None:
+        while not self._over.wait(random.uniform(*LIFE_S)):
+            which = self.kills % len(self._servers)
+            self._servers[which].kill()
+            self._servers[which] = Server(self._given[which])
+            _ = self._servers[which].port
+            self.kills += 1
+
+
 def _judge(history: Sequence[Op], count: int, tally: Tally) -> None:
     for wrong in check(history):
         tally.wrong(f"{wrong}")
     found = Counter(map(_kind, history))
-    tally.count("requests", len(history))
+    answered = sum(op.status > 0 for op in history)
+    tally.count("requests answered", answered)
     for what, number in found.items():
         tally.count(what, number)
     least = AMONG * count
-    tally.expect(len(history) >= least, f"{len(history)} requests, at least {least} are wanted")
+    tally.expect(answered >= least, f"{answered} requests answered, {least} are wanted at least")
     for what in (REFRESHES, CHECKS):
         tally.expect(found[what] >= count, f"{found[what]} {what}, at least {count} are wanted")
 
@@ -87,6 +126,8 @@ def _judge(history: Sequence[Op], count: int, tally: Tally) -> None:
 def _kind(op: Op) -> str:
     """What a request was, for the count."""
     if not op.succeeded:
+        if not op.status:
+            return "requests cut"
         return "tokens refused" if op.refused else f"other answers of {op.status}"
     match op.did:
         case "":
@@ -112,6 +153,7 @@ def history_of(
     processes: int,
     count: int,
     ends: dict[str, int],
+    meanwhile: AbstractContextManager[object] | None = None,
 ) -> list[Op]:
     """What so many processes note, which revoke so often together."""
     with tempfile.TemporaryDirectory() as directory:
@@ -132,7 +174,8 @@ def history_of(
             )
             for number in range(processes)
         ]
-        _run(orders)
+        with meanwhile or nullcontext():
+            _run(orders)
         histories = [Path(order.history).read_bytes() for order in orders]
     return [op for each in histories for op in msgspec.msgpack.decode(each, type=list[Op])]
 

@@ -44,6 +44,8 @@ GRANTING: Final = 0.06
 """How often what isn't an end is a grant to a program."""
 PROBES: Final = 2
 """Other sessions of a user that are tried at once when something has ended."""
+PAUSE_S: Final = 0.1
+"""After a cut, since the process that was asked may not be there yet."""
 FORGOTTEN: Final = 0.75
 """How often one that was refused isn't tried again."""
 
@@ -214,6 +216,8 @@ class Actor:
             answer = await send(random.choice(self._clients), via)
         answered = time.monotonic_ns()
         status = answer.status if answer else 0
+        if answer is None:
+            await asyncio.sleep(PAUSE_S)
         if op.get("did") == "begin" and answer and status == 200:
             op["target"] = session_of(answer.json["refresh_token"])
         refused = answer is not None and status == 401 and answer.code == "invalid_token"
@@ -312,6 +316,8 @@ class Actor:
         else:
             done = await self._end_by(held, kind)
         if not done:
+            # Without a clear answer it may have been done.
+            await self._restore(held.user, kind)
             return
         self._process.revocations += 1
         others = [each for each in self._process.held[held.user] if each is not held]
@@ -319,8 +325,12 @@ class Actor:
             if not each.busy:
                 demanding = random.choice(("users", "introspect"))
                 await self._use(each, demanding if kind == "withdraw" else "")
+        await self._restore(held.user, kind)
+
+    async def _restore(self, user: int, kind: str) -> None:
+        """Enable whom this disabled, and give the permission back that it took."""
         if kind in {"disable", "withdraw"}:
-            while not await self._give_back(held.user, kind):  # noqa: ASYNC110 - by hand, again
+            while not await self._give_back(user, kind):  # noqa: ASYNC110 - by hand, again
                 await asyncio.sleep(0.05)
 
     async def _give_back(self, user: int, kind: str) -> bool:

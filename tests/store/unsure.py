@@ -97,6 +97,9 @@ class UnsureStorage:
         if meanwhile is not None:
             meanwhile()
 
+    def confirm(self) -> None:
+        self._storage.confirm()
+
     def close(self) -> None:
         self._storage.close()
 

@@ -1,0 +1,98 @@
+"""The wire to PostgreSQL is cut, stands still or is slow: 503 in time, on by itself, nothing lost.
+
+Another process beside it has its own wire, and goes on all the while. Keys and metadata are
+answered as ever. Security rules 25 to 27.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Final, Literal, get_args
+from urllib.parse import urlsplit
+
+from tests.prove.client import Client, a_source
+from tests.prove.load import Ledger, check_tokens, working
+from tests.prove.lost_reply import proxied
+from tests.prove.proxy import Proxy
+from tests.prove.restarted import BUSY_S, REFUSED_S, go_on, in_time, told, worked
+from tests.prove.stored import check_store, lose_the_last_registration
+from tests.prove.tally import Tally
+from tests.running import running_all, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROPERTY: Final = "PostgreSQL cut off, silent or slow: 503 in 2 s, on by itself, nothing lost"
+SIZE: Final = 90
+STEP: Final = 15
+SHORT: Final = 3
+STORES: Final = ("postgresql",)
+
+Way = Literal["cut", "silent", "slow"]
+WAYS: Final[tuple[Way, ...]] = get_args(Way)
+AWAY_S: Final = {"cut": (0.0, 3.0), "silent": (0.5, 4.0), "slow": (1.0, 3.0)}
+"""For how long, at least and at most."""
+DELAY_S: Final = (0.02, 0.3)
+READS: Final = 2
+"""What a request may read before it writes: each may come late by a slow wire."""
+WORK: Final = 30
+"""Acknowledgements between two disturbances, at most."""
+UNMOVED: Final = ("/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/healthz")
+"""What is answered without the store."""
+
+
+def prove(url: str, count: int) -> Tally:
+    """Disturb the wire of one of two processes `count` times."""
+    tally, ledger = Tally(), Ledger()
+    more = 0.0 if count >= STEP else BUSY_S
+    parts = urlsplit(url)
+    with (
+        Proxy(str(parts.hostname), parts.port or 5432) as proxy,
+        running_all(settings(proxied(url, proxy)), settings(url)) as (far, near),
+    ):
+        ports = [far.port, near.port]
+        asyncio.run(_disturbed(proxy, ports, ledger, count, tally, more))
+    told(ledger, tally)
+    check_store(url, ledger, tally)
+    lose_the_last_registration(url, ledger, tally)
+    return tally
+
+
+async def _disturbed(
+    proxy: Proxy, ports: Sequence[int], ledger: Ledger, count: int, tally: Tally, more: float
+) -> None:
+    async with working(ports, ledger, people=8):
+        for each in range(count):
+            way = WAYS[each % len(WAYS)]
+            await worked(ledger, random.randint(1, WORK), tally)
+            _disturb(proxy, way)
+            await _unmoved(ports[0], random.uniform(*AWAY_S[way]), tally)
+            proxy.mend()
+            await go_on(ports, ledger, tally, more)
+            read = READS * 2 * DELAY_S[1] if way == "slow" else 0.0
+            in_time(ledger, f"when PostgreSQL is {way}", REFUSED_S + read + more, tally)
+            tally.tried += 1
+    for port in ports:
+        await check_tokens(port, ledger, {*ledger.sessions, *ledger.ended}, tally)
+
+
+def _disturb(proxy: Proxy, way: Way) -> None:
+    match way:
+        case "cut":
+            proxy.cut()
+        case "silent":
+            proxy.hold()
+        case "slow":
+            proxy.slow(random.uniform(*DELAY_S))
+
+
+async def _unmoved(port: int, seconds: float, tally: Tally) -> None:
+    """So long what needs no store is answered as ever."""
+    until = asyncio.get_running_loop().time() + seconds
+    async with Client(port, a_source()) as client:
+        while asyncio.get_running_loop().time() < until:
+            for path in UNMOVED:
+                answer = await client.get(path)
+                tally.expect(answer.status == 200, f"{path} without the store: {answer.status}")
+            await asyncio.sleep(0.05)

@@ -1,0 +1,109 @@
+"""Writes and syncs of the disk fail under load: 503 at worst, then everything goes on by itself.
+
+What a failed sync was to keep may be forgotten, and no later sync brings it back, as with the page
+cache of Linux. After it all the power fails: every acknowledged change has to be there. Security
+rules 25, 27 and 30: a disk that fails to sync and doesn't tell has to be found out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.prove.client import Client, a_source
+from tests.prove.cuts import LIFE_S, Timed, acknowledged, cut_and_reopen, is_noticed, make
+from tests.prove.disk import A_MILLION, Disk
+from tests.prove.load import Ledger, register, working
+from tests.prove.tally import Tally
+from tests.running import running, settings
+from tests.store.intruding import SQLITE
+
+if TYPE_CHECKING:
+    from tests.running import Server
+
+PROPERTY: Final = "writes and syncs fail with EIO: 503 only meanwhile, nothing acknowledged is lost"
+SIZE: Final = 200
+STEP: Final = 5
+SHORT: Final = 1
+STORES: Final = ("sqlite",)
+WRITES: Final = (0.002, 0.1)
+"""How many of them fail, at least and at most; of either kind none in a third of the lives."""
+SYNCS: Final = (0.05, 0.7)
+FAULTS: Final = (1, 30)
+"""How many there are in a life."""
+WORK: Final = 20
+"""Acknowledgements before, and afterwards."""
+RECOVER_S: Final = 2.0
+BUSY_S: Final = 3.0
+"""What the short form gives a busy machine besides what is promised."""
+MOMENTS: Final = 4
+"""Of each life that are cut."""
+
+
+def prove(url: str, count: int) -> Tally:
+    """Live `count` lives on a failing disk."""
+    tally = Tally()
+    more = 0.0 if count >= STEP else BUSY_S
+    with Disk(Path(url.removeprefix(SQLITE)).parent) as disk:
+        ledger = Timed(disk)
+        make(url, disk, tally)
+        for _ in range(count):
+            disk.begin()
+            ledger.begin()
+            with running(settings(url, **disk.settings), disk.library) as server:
+                asyncio.run(_live(server, disk, ledger, tally, more))
+            cut_and_reopen(disk, url, ledger, tally, MOMENTS if count >= STEP else 1)
+        tally.count("writes that failed", disk.control.failed_writes)
+        tally.count("syncs that failed", disk.control.failed_syncs)
+    tally.count("power cuts", tally.tried)
+    tally.tried = count
+    for each in ledger.unexpected:
+        tally.wrong(each)
+    ledger.report(tally)
+    tally.control("a sync that fails untold", noticed=is_noticed({}, lying=A_MILLION))
+    return tally
+
+
+async def _live(server: Server, disk: Disk, ledger: Ledger, tally: Tally, more: float) -> None:
+    """Work on a good disk, a failing one, a good one; and be killed."""
+    control = disk.control
+    async with working([server.port], ledger):
+        await acknowledged(ledger, ledger.acknowledged + random.randint(1, WORK), tally)
+        enough = faults(disk) + random.randint(*FAULTS)
+        which = random.randrange(3)
+        control.failing_writes = int(random.uniform(*WRITES) * A_MILLION) if which != 0 else 0
+        control.failing_syncs = int(random.uniform(*SYNCS) * A_MILLION) if which != 1 else 0
+        until = time.monotonic() + LIFE_S
+        while faults(disk) < enough and time.monotonic() < until:  # noqa: ASYNC110 - by the disk
+            await asyncio.sleep(0.002)
+        tally.expect(time.monotonic() < until, f"fewer than {enough} faults in {LIFE_S} s")
+        control.failing_writes = control.failing_syncs = 0
+        await goes_on(server, ledger, tally, more)
+        await acknowledged(ledger, ledger.acknowledged + random.randint(1, WORK), tally)
+        server.kill()
+
+
+def faults(disk: Disk) -> int:
+    """How often anything failed so far."""
+    return disk.control.failed_writes + disk.control.failed_syncs
+
+
+async def goes_on(server: Server, ledger: Ledger, tally: Tally, more: float) -> None:
+    """Somebody registers, and the service is ready, as soon as promised."""
+    began = time.monotonic()
+    async with Client(server.port, a_source()) as client:
+        while await register(client, ledger) is None:
+            if time.monotonic() > began + LIFE_S:
+                tally.wrong(f"nobody could write for {LIFE_S} s on a good disk")
+                return
+        wrote = time.monotonic() - began
+        while (answer := await client.get("/readyz")).status != 200:
+            if time.monotonic() > began + LIFE_S:
+                break
+            await asyncio.sleep(0.01)
+    tally.expect(answer.status == 200, f"not ready on a good disk: {answer.body!r}")
+    tally.figure("good disk to first success, s", wrote)
+    tally.expect(wrote <= RECOVER_S + more, f"nobody could write for {wrote:.1f} s")

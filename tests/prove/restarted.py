@@ -1,0 +1,122 @@
+"""PostgreSQL is restarted under load, in order and by a crash: 503 meanwhile, and nothing is lost.
+
+Two processes serve one database; once it is there again they go on by themselves. Security rules 25
+and 27.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, Final, get_args
+
+from tests.postgres import PostgresServer, StopMode
+from tests.prove.client import Client, a_source
+from tests.prove.load import Ledger, check_tokens, register, working
+from tests.prove.stored import check_store, lose_the_last_registration
+from tests.prove.tally import Tally
+from tests.running import running_all, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROPERTY: Final = "PostgreSQL restarted under load: 503 only meanwhile, nothing lost or doubled"
+SIZE: Final = 60
+STEP: Final = 10
+SHORT: Final = 2
+STORES: Final = ("postgresql",)
+MODES: Final[tuple[StopMode, ...]] = tuple(each for each in get_args(StopMode) if each != "smart")
+AWAY_S: Final = (0.0, 3.0)
+"""How long it is away, at least and at most, besides what stopping and starting take."""
+WORK: Final = 30
+"""Acknowledgements between two restarts, at most."""
+REFUSED_S: Final = 2.0
+RECOVER_S: Final = 2.0
+BUSY_S: Final = 3.0
+"""What the short form gives a busy machine besides what is promised."""
+PATIENCE_S: Final = 30.0
+
+
+def prove(url: str, count: int) -> Tally:
+    """Restart a PostgreSQL of its own `count` times: others may use that of `url`."""
+    del url
+    tally, ledger = Tally(), Ledger()
+    more = 0.0 if count >= STEP else BUSY_S
+    with PostgresServer() as postgres:
+        url = postgres.create_database()
+        with running_all(settings(url), settings(url)) as (one, other):
+            ports = [one.port, other.port]
+            asyncio.run(_restarted(postgres, ports, ledger, count, tally, more))
+        check_store(url, ledger, tally)
+        in_time(ledger, "without PostgreSQL", REFUSED_S + more, tally)
+        told(ledger, tally)
+        lose_the_last_registration(url, ledger, tally)
+    return tally
+
+
+def told(ledger: Ledger, tally: Tally) -> None:
+    """What the people at work heard is as it has to be."""
+    for each in ledger.unexpected:
+        tally.wrong(each)
+    tally.expect(ledger.cut == 0, f"{ledger.cut} connections of clients were cut")
+    refused = sum(count for each, count in ledger.answers.items() if each.endswith(" 503"))
+    tally.expect(refused > 0, "nobody was refused: the store was there all the time")
+    ledger.report(tally)
+
+
+def in_time(ledger: Ledger, when: str, seconds: float, tally: Tally) -> None:
+    """Whoever was refused since this was asked last heard it as soon as that."""
+    slowest, ledger.slowest_refusal = ledger.slowest_refusal, 0.0
+    tally.figure(f"slowest 503 {when}, s", slowest)
+    tally.expect(slowest <= seconds, f"refused after {slowest:.1f} s {when}")
+
+
+async def _restarted(
+    postgres: PostgresServer,
+    ports: Sequence[int],
+    ledger: Ledger,
+    count: int,
+    tally: Tally,
+    more: float,
+) -> None:
+    async with working(ports, ledger, people=8):
+        for each in range(count):
+            await worked(ledger, random.randint(1, WORK), tally)
+            await asyncio.to_thread(postgres.stop, MODES[each % len(MODES)])
+            await asyncio.sleep(random.uniform(*AWAY_S))
+            await asyncio.to_thread(postgres.start)
+            await go_on(ports, ledger, tally, more)
+            tally.tried += 1
+    for port in ports:
+        await check_tokens(port, ledger, {*ledger.sessions, *ledger.ended}, tally)
+
+
+async def worked(ledger: Ledger, least: int, tally: Tally) -> None:
+    """Wait until so much more is acknowledged; its moment is none in particular."""
+    enough, until = ledger.acknowledged + least, time.monotonic() + PATIENCE_S
+    while ledger.acknowledged < enough:
+        if time.monotonic() > until:
+            tally.wrong(f"fewer than {least} acknowledgements in {PATIENCE_S} s")
+            return
+        await asyncio.sleep(random.uniform(0.001, 0.02))
+
+
+async def go_on(ports: Sequence[int], ledger: Ledger, tally: Tally, more: float) -> None:
+    """The store is there: each process writes again, by itself, as soon as is promised."""
+    since = time.monotonic()
+    for took in await asyncio.gather(*(_wrote(port, ledger, since) for port in ports)):
+        if took is None:
+            tally.wrong(f"nothing could be written for {PATIENCE_S} s")
+            continue
+        tally.figure("store back to first success, s", took)
+        tally.expect(took <= RECOVER_S + more, f"nothing could be written for {took:.1f} s")
+
+
+async def _wrote(port: int, ledger: Ledger, since: float) -> float | None:
+    async with Client(port, a_source()) as client:
+        while await register(client, ledger) is None:
+            if time.monotonic() > since + PATIENCE_S:
+                return None
+            await asyncio.sleep(0.01)
+    return time.monotonic() - since
