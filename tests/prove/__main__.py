@@ -49,6 +49,7 @@ NAMES: Final = (
     "alike",
     "long_lived",
     "canary",
+    "hostile_fields",
     "conformance",
     "guessing",
     "as_of",
