@@ -6,9 +6,14 @@ Each is a long proof of `tests.prove` in its short form.
 from __future__ import annotations
 
 from tests.faults.holding import holds
-from tests.prove import hostile_fields
+from tests.prove import hostile_bytes, hostile_fields
 
 
 def test_hostile_texts_in_every_field_are_data(database_url: str) -> None:
     """Security rules 2, 8, 21 and 30."""
     holds(hostile_fields, database_url)
+
+
+def test_odd_bytes_have_no_second_meaning_and_hold_up_nobody(sqlite_url: str) -> None:
+    """Security rules 1, 7, 8 and 30."""
+    holds(hostile_bytes, sqlite_url)
