@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PROPERTY: Final = "odd bytes: no 5xx, no hidden request, memory flat; 1,000 idle hold up nobody"
-SIZE: Final = 20_000
+SIZE: Final = 40_000
 STEP: Final = 5_000
 SHORT: Final = 200
 STORES: Final = ("sqlite",)
