@@ -52,6 +52,7 @@ NAMES: Final = (
     "hostile_fields",
     "hostile_bytes",
     "hostile_tokens",
+    "fuzzed",
     "conformance",
     "guessing",
     "as_of",
@@ -81,6 +82,7 @@ _SOURCES: Final = (
     "tests/app/living.py",
     "tests/store/living.py",
     "tests/domain/histories.py",
+    "tests/domain/samples.py",
     "tests/domain/specification.py",
     "tests/http/conformance.py",
     "tests/http/conformance_hooks.py",
@@ -107,6 +109,7 @@ _SOURCES: Final = (
     "tests/clients_javascript/package.py",
     "requirements.lock",
     "tests/requirements.lock",
+    "tests/prove/requirements.lock",
 )
 """What decides what a proof finds: folders of source, and files."""
 
