@@ -29,6 +29,10 @@
 - `GATEBOOK_TEST_UNDESCRIBED` when set, what readiness found has a member more than the description
   has, and a session that isn't there is a conflict;
 - `GATEBOOK_TEST_DISK` is of the library that a server was loaded with (tests/prove/disk.c);
+- `GATEBOOK_TEST_LENIENT` when set, a request is read however it can be;
+- `GATEBOOK_TEST_HOARD` bytes that are kept of each request, for ever;
+- `GATEBOOK_TEST_HASTY` seconds that a client has for a head or a body: no breach, but for one that
+  has all the time in the world;
 - `GATEBOOK_TEST_NOT_FOLLOWING` when set, following views stand still, so that nothing is written
   but what was asked for: no breach, as the others are;
 - `GATEBOOK_TEST_LEASH` when set, the server ends with whoever holds the other end of its stdin.
@@ -44,13 +48,14 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from app import argon2id, revocation_feed, server
+from app import argon2id, protocol, revocation_feed, server
 from app.application import application
 from app.http.form import FormRequest
+from app.limits import Limits
 from app.readiness import Check
 from app.settings import SettingsError, load
 from domain import commands, events, session_rules
@@ -75,6 +80,8 @@ if TYPE_CHECKING:
     from projections.token_lookup import TokenRow
 
 PREFIX: Final = "GATEBOOK_TEST_"
+_LENIENCIES: Final = 10
+"""How many the parser has."""
 
 
 class Remembering:
@@ -287,6 +294,37 @@ def _answer_as_undescribed(service: Service, value: str) -> None:
     service.sessions.end = ending  # type: ignore[method-assign]
 
 
+def _read_leniently(service: Service, value: str) -> None:
+    made = protocol.GuardedProtocol.__init__
+
+    def lenient(self: protocol.GuardedProtocol, **given: Any) -> None:
+        made(self, **given)
+        self.parser.set_dangerous_leniencies(*[True] * _LENIENCIES)
+
+    del service, value
+    protocol.GuardedProtocol.__init__ = lenient  # type: ignore[assignment,method-assign]
+    protocol.GuardedProtocol._check_head = lambda self: None  # type: ignore[method-assign]
+
+
+def _hoard(service: Service, size: str) -> None:
+    complete, hoard = protocol.GuardedProtocol.on_headers_complete, list[bytes]()
+
+    def hoarding(self: protocol.GuardedProtocol) -> None:
+        hoard.append(os.urandom(int(size)))
+        complete(self)
+
+    del service
+    protocol.GuardedProtocol.on_headers_complete = hoarding  # type: ignore[method-assign]
+
+
+def _limits(environ: Mapping[str, str]) -> Limits | None:
+    given = environ.get(f"{PREFIX}HASTY")
+    if given is None:
+        return None
+    seconds = float(given)
+    return Limits(head_s=seconds, body_s=seconds, stall_s=seconds)
+
+
 _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "LOOKUP_CACHE": _remember,
     "OWN_HASH": _spend_own_hash_alone,
@@ -298,6 +336,8 @@ _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "LOOK_EVERY": _look_seldom,
     "LOSE_EVENTS": _lose_events,
     "NOT_FOLLOWING": _stop_following,
+    "LENIENT": _read_leniently,
+    "HOARD": _hoard,
     "TRUST_ERRORS": _trust_errors,
     "SYNCHRONOUS": _wait_less,
     "LOG_FORMS": _log_forms,
@@ -333,7 +373,7 @@ def main() -> int:
     def make() -> ASGI3Application:
         return cast("ASGI3Application", application(settings, on_start=started))
 
-    return server.serve(make, settings, on_stop=stop)
+    return server.serve(make, settings, on_stop=stop, limits=_limits(os.environ))
 
 
 if __name__ == "__main__":

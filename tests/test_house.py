@@ -111,7 +111,7 @@ def test_a_test_can_fail(name: str) -> None:
     assert any(checks_something(node) for node in ast.walk(tree))
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, "tests/prove/requirements.lock"])
 def test_a_lock_names_versions_and_hashes_and_no_address(name: str) -> None:
     lock = text(name)
     assert not re.search(r"://|^-|/(home|root|tmp|var)/|\.(com|org|io|net)\b", lock, MULTILINE)

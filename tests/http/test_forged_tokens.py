@@ -6,36 +6,21 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from app.clock import now
-from app.tokens.key_ring import KeyRing
+from tests.http.genuine import genuine_of, is_a_header
 from tests.http.steps import me
-from tests.tokens.mutants import Genuine, mutants
+from tests.tokens.mutants import mutants
 
 if TYPE_CHECKING:
     import httpx
 
     from tests.http.conftest import Starting
-    from tests.http.people import Person
 
 ENOUGH: Final = 100
-FITS_A_HEADER: Final = 8_000
-
-
-def genuine_of(person: Person) -> Genuine:
-    """A token that the service accepts, with the key that only the service has."""
-    with person.people.store() as store:
-        return Genuine(person.access, KeyRing(store).signer(now()))
 
 
 def introspected(client: httpx.Client, token: str, bearer: str) -> httpx.Response:
     headers = {"Authorization": f"Bearer {bearer}"}
     return client.post("/oauth/introspect", data={"token": token}, headers=headers)
-
-
-def is_a_header(token: str) -> bool:
-    """Whether it can be sent in one; space at its end belongs to the header (RFC 9110 §5.5)."""
-    plain = token.isascii() and token.isprintable() and token == token.strip()
-    return plain and 0 < len(token) < FITS_A_HEADER
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "RS256"])

@@ -183,8 +183,10 @@ async function publicKey(given: unknown): Promise<PublicKey | undefined> {
   try {
     if ((await calculateJwkThumbprint(jwk)) !== kid) return undefined;
     const key = (await importJWK(jwk, alg)) as CryptoKey;
-    const bits = (key.algorithm as { modulusLength?: number }).modulusLength;
-    if (bits !== undefined && (bits < 2048 || bits > 8192)) return undefined;
+    const { modulusLength, publicExponent } = key.algorithm as { modulusLength?: number; publicExponent?: Uint8Array };
+    if (modulusLength !== undefined && (modulusLength < 2048 || modulusLength > 8192)) return undefined;
+    // With an exponent of 1 whatever is signed is its own signature.
+    if (publicExponent && publicExponent.reduce((number, byte) => number * 256 + byte, 0) < 3) return undefined;
     return { kid, algorithm: alg, header: encode(JSON.stringify({ alg, typ: 'at+jwt', kid })), key };
   } catch {
     return undefined;

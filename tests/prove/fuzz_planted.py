@@ -1,0 +1,25 @@
+"""The control of the fuzzers: a reader with a fault behind four steps, each of which shows itself.
+
+Without looking at what code was reached it would take four billion tries.
+"""
+
+from __future__ import annotations
+
+
+class Planted(Exception):
+    """It was found."""
+
+
+def read_stepwise(data: bytes) -> str:
+    """Read no more than is right so far."""
+    if len(data) < 8:
+        return "too short"
+    if data[3] != ord("b"):
+        return "not the first"
+    if data[1] != ord("u"):
+        return "not the second"
+    if data[6] != 0xFF:
+        return "not the third"
+    if data[0] != ord("~"):
+        return "not the fourth"
+    raise Planted

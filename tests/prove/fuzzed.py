@@ -1,0 +1,84 @@
+"""Readers of strangers' words, fuzzed by what they reach: a refusal or one meaning, nothing else.
+
+Access tokens, at the service and in the Python client; refresh tokens; stored events; names;
+secrets; settings. By atheris, where `./run prove` could install it for this Python, with a corpus
+that is kept from run to run; elsewhere, and in the short form, by a fuzzer of the tests' own, which
+then is said. Security rules 4, 5, 8 and 13. The control: a reader whose fault is four steps away.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from tests.prove.fuzz_targets import PLANTED, TARGETS
+from tests.prove.mutation import Fuzzed, fuzz
+from tests.prove.tally import Tally
+
+PROPERTY: Final = "fuzzed readers of tokens, events, names, secrets and settings only ever refuse"
+SIZE: Final = 200_000
+"""Runs of each target."""
+STEP: Final = 20_000
+SHORT: Final = 150
+STORES: Final = ("sqlite",)
+FUZZER: Final = Path(sys.prefix) / "fuzzer"
+"""Where atheris is, if it is."""
+ENOUGH: Final = 400_000
+"""Runs in which the planted fault is found; most often far fewer do."""
+
+_ROOT: Final = Path(__file__).parents[2]
+_CORPORA: Final = _ROOT / ".prove" / "corpora"
+_RUNS: Final = re.compile(r"number_of_executed_units: (\d+)")
+_COVERED: Final = re.compile(r"cov: (\d+)")
+_TOLD: Final = 3_000
+
+
+def prove(url: str, count: int) -> Tally:
+    """Run each target `count` times; no store is needed."""
+    del url
+    tally, seed = Tally(tried=count), secrets.randbits(31)
+    by_atheris = count != SHORT and FUZZER.is_dir()
+    if count != SHORT and not by_atheris:
+        print(f"fuzzed: NOT BY ATHERIS, which isn't in {FUZZER}; by our own", file=sys.stderr)
+    fuzzer = "atheris" if by_atheris else "our own fuzzer"
+    for name, target in TARGETS.items():
+        if by_atheris:
+            corpus = _CORPORA / name.replace(" ", "_")
+            found = _by_atheris(name, count, seed, corpus)
+        else:
+            found = fuzz(target, count, random.Random(seed))
+        tally.expect(not found.fault, f"seed {seed}, {name}: {found.fault}")
+        tally.expect(found.covered > 1, f"{name}: no code was reached")
+        tally.count(f"runs by {fuzzer}", found.runs)
+        tally.figure(f"places reached by {fuzzer}: {name}", found.covered)
+    if by_atheris:
+        with tempfile.TemporaryDirectory(prefix="gatebook-prove-") as place:
+            planted = _by_atheris("planted", ENOUGH, seed, Path(place))
+    else:
+        planted = fuzz(PLANTED, ENOUGH, random.Random(seed))
+    tally.control(f"a fault four steps away, by {fuzzer}", noticed="Planted" in planted.fault)
+    return tally
+
+
+def _by_atheris(name: str, runs: int, seed: int, corpus: Path) -> Fuzzed:
+    """In a process of its own, which libFuzzer ends."""
+    corpus.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.prove.fuzz_atheris", name, f"{runs}", f"{seed}", corpus],
+        cwd=_ROOT,
+        env={**os.environ, "PYTHONPATH": f"{FUZZER}{os.pathsep}{_ROOT}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    said = done.stdout.decode(errors="replace")
+    ran, covered = _RUNS.findall(said), _COVERED.findall(said)
+    fault = "" if done.returncode == 0 and ran else said[-_TOLD:]
+    return Fuzzed(int(ran[-1]) if ran else 0, max(map(int, covered), default=0), fault)
