@@ -27,6 +27,11 @@
   foresaw;
 - `GATEBOOK_TEST_UNDESCRIBED` when set, what readiness found has a member more than the description
   has, and a session that isn't there is a conflict;
+- `GATEBOOK_TEST_UNLOCKED` when set, whoever writes doesn't wait for the append lock of PostgreSQL,
+  from the making of the store on;
+- `GATEBOOK_TEST_NEWER` when set, the process is one of a release that knows a type of event more,
+  `user.renamed`: no breach either;
+- `GATEBOOK_TEST_AS_COMMAND` when set, it is `gatebook serve`, with the tests' leash: no breach;
 - `GATEBOOK_TEST_NOT_FOLLOWING` when set, following views stand still, so that nothing is written
   but what was asked for: no breach, as the others are;
 - `GATEBOOK_TEST_LEASH` when set, the server ends with whoever holds the other end of its stdin.
@@ -46,12 +51,14 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from app import argon2id, revocation_feed, server
+from app import argon2id, cli, revocation_feed, server
 from app.application import application
+from app.cli import serve as _loaded  # noqa: F401 - once for all that are forked
 from app.http.form import FormRequest
 from app.readiness import Check
 from app.settings import SettingsError, load
 from domain import commands, events, session_rules
+from domain.catalogue import EVENTS
 from domain.errors import InvalidToken, NotFound, UserIdTaken
 
 if TYPE_CHECKING:
@@ -72,6 +79,12 @@ if TYPE_CHECKING:
     from projections.token_lookup import TokenRow
 
 PREFIX: Final = "GATEBOOK_TEST_"
+
+
+class UserRenamed(events.Event, frozen=True):
+    """What only a newer release knows."""
+
+    name = "user.renamed"
 
 
 class Remembering:
@@ -296,6 +309,22 @@ _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
 }
 
 
+def _write_unlocked() -> None:
+    from projections import storage_postgres  # noqa: PLC0415 - an extra
+
+    storage_postgres._take_lock = lambda connection: None
+
+
+def _know_more() -> None:
+    EVENTS[UserRenamed.name] = UserRenamed
+
+
+_BEFORE: Final[Mapping[str, Callable[[], None]]] = {
+    "UNLOCKED": _write_unlocked,
+    "NEWER": _know_more,
+}
+
+
 def _end_with_stdin() -> None:
     os.read(0, 1)
     os._exit(1)
@@ -309,6 +338,12 @@ def main() -> int:
         return server.tell(error)
     if f"{PREFIX}LEASH" in os.environ:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
+    for name, change in _BEFORE.items():
+        if f"{PREFIX}{name}" in os.environ:
+            change()
+    if f"{PREFIX}AS_COMMAND" in os.environ:
+        sys.argv = ["gatebook", "serve"]
+        return cli.main()
     services: list[Service] = []
 
     def started(service: Service) -> None:

@@ -53,6 +53,8 @@ NAMES: Final = (
     "guessing",
     "as_of",
     "verified",
+    "upgraded",
+    "herd",
     "client_python",
     "client_javascript",
 )
@@ -83,6 +85,9 @@ _SOURCES: Final = (
     "tests/http/conformance_hooks.py",
     "tests/http/people.py",
     "tests/http/steps.py",
+    "tests/stores/kept.py",
+    "tests/stores/make.py",
+    "tests/waiting.py",
     "tests/golden/openapi.json",
     "tests/oauth_clients/conftest.py",
     "tests/oauth_clients/on_node.py",
