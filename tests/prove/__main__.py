@@ -47,6 +47,7 @@ NAMES: Final = (
     "rebuilds",
     "steady",
     "alike",
+    "constant",
     "long_lived",
     "canary",
     "conformance",
