@@ -27,6 +27,8 @@
   foresaw;
 - `GATEBOOK_TEST_UNDESCRIBED` when set, what readiness found has a member more than the description
   has, and a session that isn't there is a conflict;
+- `GATEBOOK_TEST_LEAK` when set, look-ups of sessions keep some memory, a thread, a file and a
+  connection to the database, whose transaction stays open, for ever and again and again;
 - `GATEBOOK_TEST_UNLOCKED` when set, whoever writes doesn't wait for the append lock of PostgreSQL,
   from the making of the store on;
 - `GATEBOOK_TEST_NEWER` when set, the process is one of a release that knows a type of event more,
@@ -57,6 +59,7 @@ from app.cli import serve as _loaded  # noqa: F401 - once for all that are forke
 from app.http.form import FormRequest
 from app.readiness import Check
 from app.settings import SettingsError, load
+from app.store import storage_of
 from domain import commands, events, session_rules
 from domain.catalogue import EVENTS
 from domain.errors import InvalidToken, NotFound, UserIdTaken
@@ -79,6 +82,8 @@ if TYPE_CHECKING:
     from projections.token_lookup import TokenRow
 
 PREFIX: Final = "GATEBOOK_TEST_"
+LEAK_EVERY: Final = 0.2
+"""Seconds."""
 
 
 class UserRenamed(events.Event, frozen=True):
@@ -113,6 +118,30 @@ class Remembering:
         return found[1]
 
 
+class Leaking:
+    """Look-ups that keep what they never use again."""
+
+    def __init__(self, lookup: Lookup, url: str) -> None:
+        self._lookup = lookup
+        self._url = url
+        self._kept: list[object] = []
+        self._last = 0.0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._lookup, name)
+
+    async def session(self, session_id: str) -> TokenRow | None:
+        if time.monotonic() - self._last > LEAK_EVERY:
+            self._last = time.monotonic()
+            self._kept.append(os.urandom(1 << 20))
+            threading.Thread(target=threading.Event().wait, daemon=True).start()
+            self._kept.append(os.dup(0))
+            connection = storage_of(self._url).snapshot()
+            connection.__enter__().fetch("SELECT count(*) FROM events")
+            self._kept.append(connection)
+        return await self._lookup.session(session_id)
+
+
 def meddle(service: Service, environ: Mapping[str, str]) -> None:
     """Break what the tests ask to be broken."""
     for name, broken in _BROKEN.items():
@@ -126,6 +155,14 @@ def _remember(service: Service, seconds: str) -> None:
         if hasattr(part, "_lookup"):
             settled = part is service.refresh_tokens
             part._lookup = Remembering(service.lookup, float(seconds), settled=settled)
+
+
+def _leak(service: Service, value: str) -> None:
+    del value
+    leaking = Leaking(service.lookup, os.environ["GATEBOOK_DATABASE_URL"])
+    for part in msgspec.structs.astuple(service):
+        if hasattr(part, "_lookup"):
+            part._lookup = leaking
 
 
 def _leave_rotations_unchecked(service: Service, value: str) -> None:
@@ -292,6 +329,7 @@ def _answer_as_undescribed(service: Service, value: str) -> None:
 
 _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "LOOKUP_CACHE": _remember,
+    "LEAK": _leak,
     "OWN_HASH": _spend_own_hash_alone,
     "LATE_RECORD": _record_late,
     "UNCHECKED_ROTATION": _leave_rotations_unchecked,
