@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
@@ -70,6 +71,7 @@ class Line(NamedTuple):
 LINES: Final = [Line(*found) for found in _ROW.findall(read(PAGE))]
 
 
+@cache
 def functions(path: Path) -> set[str]:
     """The tests in a file."""
     tree = ast.parse(read(path))
