@@ -194,6 +194,9 @@ def _be(serve: Callable[[], int], environ: Mapping[str, str], stdin: int, stdout
         os.dup2(stdout, standard)
     os.close(stdin)
     os.close(stdout)
+    # What the nursery's were (a file, a terminal) these are not.
+    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 - to the end
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(environ)
     time.tzset()

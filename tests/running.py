@@ -80,6 +80,11 @@ class Server:
         """Everything that it has written so far, on stdout and stderr; all of it once it ended."""
         return b"".join(self._lines)
 
+    @property
+    def serves(self) -> bool:
+        """Whether it came to serve; waits until that is known."""
+        return self._known.wait(START_SECONDS) and self._port is not None
+
     def pause(self) -> None:
         """Stop it in its tracks, wherever it is."""
         os.kill(self.pid, signal.SIGSTOP)
@@ -97,6 +102,10 @@ class Server:
         """Tell it to stop, and wait; its exit code."""
         if self._process.poll() is None:
             self._process.terminate()
+        return self._end()
+
+    def ended(self) -> int:
+        """Wait until it has ended by itself; its exit code."""
         return self._end()
 
     def _end(self) -> int:

@@ -33,6 +33,13 @@
 - `GATEBOOK_TEST_HOARD` bytes that are kept of each request, for ever;
 - `GATEBOOK_TEST_HASTY` seconds that a client has for a head or a body: no breach, but for one that
   has all the time in the world;
+- `GATEBOOK_TEST_LEAK` when set, look-ups of sessions keep some memory, a thread, a file and a
+  connection to the database, whose transaction stays open, for ever and again and again;
+- `GATEBOOK_TEST_UNLOCKED` when set, whoever writes doesn't wait for the append lock of PostgreSQL,
+  from the making of the store on;
+- `GATEBOOK_TEST_NEWER` when set, the process is one of a release that knows a type of event more,
+  `user.renamed`: no breach either;
+- `GATEBOOK_TEST_AS_COMMAND` when set, it is `gatebook serve`, with the tests' leash: no breach;
 - `GATEBOOK_TEST_NOT_FOLLOWING` when set, following views stand still, so that nothing is written
   but what was asked for: no breach, as the others are;
 - `GATEBOOK_TEST_LEASH` when set, the server ends with whoever holds the other end of its stdin.
@@ -52,13 +59,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from app import argon2id, protocol, revocation_feed, server
+from app import argon2id, cli, protocol, revocation_feed, server
 from app.application import application
+from app.cli import serve as _loaded  # noqa: F401 - once for all that are forked
 from app.http.form import FormRequest
 from app.limits import Limits
 from app.readiness import Check
 from app.settings import SettingsError, load
+from app.store import storage_of
 from domain import commands, events, session_rules
+from domain.catalogue import EVENTS
 from domain.errors import InvalidToken, NotFound, UserIdTaken
 from projections.storage_sqlite import SqliteStorage
 
@@ -82,6 +92,14 @@ if TYPE_CHECKING:
 PREFIX: Final = "GATEBOOK_TEST_"
 _LENIENCIES: Final = 10
 """How many the parser has."""
+LEAK_EVERY: Final = 0.2
+"""Seconds."""
+
+
+class UserRenamed(events.Event, frozen=True):
+    """What only a newer release knows."""
+
+    name = "user.renamed"
 
 
 class Remembering:
@@ -110,6 +128,30 @@ class Remembering:
         return found[1]
 
 
+class Leaking:
+    """Look-ups that keep what they never use again."""
+
+    def __init__(self, lookup: Lookup, url: str) -> None:
+        self._lookup = lookup
+        self._url = url
+        self._kept: list[object] = []
+        self._last = 0.0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._lookup, name)
+
+    async def session(self, session_id: str) -> TokenRow | None:
+        if time.monotonic() - self._last > LEAK_EVERY:
+            self._last = time.monotonic()
+            self._kept.append(os.urandom(1 << 20))
+            threading.Thread(target=threading.Event().wait, daemon=True).start()
+            self._kept.append(os.dup(0))
+            connection = storage_of(self._url).snapshot()
+            connection.__enter__().fetch("SELECT count(*) FROM events")
+            self._kept.append(connection)
+        return await self._lookup.session(session_id)
+
+
 def meddle(service: Service, environ: Mapping[str, str]) -> None:
     """Break what the tests ask to be broken."""
     for name, broken in _BROKEN.items():
@@ -123,6 +165,14 @@ def _remember(service: Service, seconds: str) -> None:
         if hasattr(part, "_lookup"):
             settled = part is service.refresh_tokens
             part._lookup = Remembering(service.lookup, float(seconds), settled=settled)
+
+
+def _leak(service: Service, value: str) -> None:
+    del value
+    leaking = Leaking(service.lookup, os.environ["GATEBOOK_DATABASE_URL"])
+    for part in msgspec.structs.astuple(service):
+        if hasattr(part, "_lookup"):
+            part._lookup = leaking
 
 
 def _leave_rotations_unchecked(service: Service, value: str) -> None:
@@ -327,6 +377,7 @@ def _limits(environ: Mapping[str, str]) -> Limits | None:
 
 _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "LOOKUP_CACHE": _remember,
+    "LEAK": _leak,
     "OWN_HASH": _spend_own_hash_alone,
     "LATE_RECORD": _record_late,
     "UNCHECKED_ROTATION": _leave_rotations_unchecked,
@@ -347,6 +398,22 @@ _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
 }
 
 
+def _write_unlocked() -> None:
+    from projections import storage_postgres  # noqa: PLC0415 - an extra
+
+    storage_postgres._take_lock = lambda connection: None
+
+
+def _know_more() -> None:
+    EVENTS[UserRenamed.name] = UserRenamed
+
+
+_BEFORE: Final[Mapping[str, Callable[[], None]]] = {
+    "UNLOCKED": _write_unlocked,
+    "NEWER": _know_more,
+}
+
+
 def _end_with_stdin() -> None:
     os.read(0, 1)
     os._exit(1)
@@ -360,6 +427,12 @@ def main() -> int:
         return server.tell(error)
     if f"{PREFIX}LEASH" in os.environ:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
+    for name, change in _BEFORE.items():
+        if f"{PREFIX}{name}" in os.environ:
+            change()
+    if f"{PREFIX}AS_COMMAND" in os.environ:
+        sys.argv = ["gatebook", "serve"]
+        return cli.main()
     services: list[Service] = []
 
     def started(service: Service) -> None:

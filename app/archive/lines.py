@@ -53,7 +53,9 @@ class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
     def is_sealed_by(self, log_key: bytes) -> bool:
         """Whether whoever had the key wrote this; false without a `mac` too."""
-        return hmac.compare_digest(self.mac or "", self.sealed(log_key).mac or "")
+        mine, right = (each.mac or "" for each in (self, self.sealed(log_key)))
+        # As bytes: of text it takes ASCII alone, and a file may say anything.
+        return hmac.compare_digest(mine.encode(), right.encode())
 
 
 class RingKey(msgspec.Struct, frozen=True, array_like=True, tag="ring"):

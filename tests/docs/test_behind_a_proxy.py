@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import ssl
+import warnings
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
@@ -129,3 +130,40 @@ def test_nginx_does_what_the_page_says(server: Server, tmp_path: Path) -> None:
                 more = stream.recv(65_536)
                 assert more, said
                 said += more
+
+
+def versions_spoken(port: int, certificate: Path) -> set[str | None]:
+    """The versions of TLS in which a server speaks with whoever knows but that one."""
+    spoken: set[str | None] = set()
+    for version in (ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.create_default_context(cafile=certificate)
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # this side refuses nothing
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            context.minimum_version = context.maximum_version = version
+        with socket.create_connection(("127.0.0.1", port), 30) as plain:
+            try:
+                with context.wrap_socket(plain, server_hostname=NAME) as secure:
+                    spoken.add(secure.version())
+            except (ssl.SSLError, ConnectionResetError):
+                continue
+    return spoken
+
+
+@pytest.mark.parametrize(
+    ("shown", "spoken"),
+    [
+        (SHOWN, {"TLSv1.2", "TLSv1.3"}),
+        (
+            SHOWN.replace(
+                "ssl_protocols TLSv1.2",
+                "ssl_ciphers ALL:@SECLEVEL=0;\n    ssl_protocols TLSv1.1 TLSv1.2",
+            ),
+            {"TLSv1.1", "TLSv1.2", "TLSv1.3"},
+        ),
+    ],
+    ids=["as the page says", "the control"],
+)
+def test_nginx_speaks_no_old_tls(tmp_path: Path, shown: str, spoken: set[str]) -> None:
+    plain, secure = free_port(), free_port()
+    with running_nginx(shown, tmp_path, {"listen 80": plain, "listen 443": secure}):
+        assert versions_spoken(secure, tmp_path / "certificate.pem") == spoken

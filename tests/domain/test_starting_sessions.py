@@ -55,6 +55,13 @@ def test_the_absolute_limit_is_the_operators() -> None:
     )
 
 
+def test_a_secret_is_good_for_as_long_as_nobody_changes_it() -> None:
+    ten_years = T0 + 3_653 * DAY
+    given(REGISTERED).when(start(), now=ten_years).then(
+        events.UserLoggedIn(NEW, "secret"), events.RefreshTokenIssued(NEW, ten_years + 365 * DAY)
+    )
+
+
 def test_nobody_logs_in_who_isnt_there() -> None:
     given().when(start()).refused(InvalidCredentials)
     given().when(start(version=0)).refused(InvalidCredentials)

@@ -195,3 +195,11 @@ def test_the_fault_points_where_the_caller_says() -> None:
     with pytest.raises(InvalidRequest) as malformed:
         user_secret.prepare("\0", pointer="/new_user_secret")
     assert malformed.value.faults[0].pointer == "/new_user_secret"
+
+
+@pytest.mark.parametrize(
+    "secret", ["quietropeofseven", "QUIETROPEOFSEVEN", "70418829356", "; ; ; ; ;", "веревка семь"]
+)
+def test_any_composition_is_accepted(secret: str) -> None:
+    """No rule asks for capitals, digits or signs."""
+    assert check(secret) == secret

@@ -5,8 +5,19 @@ Each is a long proof of `tests.prove` in its short form.
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.holding import holds
-from tests.prove import backends, kill, lost_reply, register_race, revoke_seen, stopped
+from tests.prove import (
+    backends,
+    herd,
+    kill,
+    lost_reply,
+    register_race,
+    revoke_seen,
+    stopped,
+    upgraded,
+)
 
 
 def test_of_64_who_register_one_name_at_once_one_has_it(database_url: str) -> None:
@@ -40,3 +51,14 @@ def test_after_a_lost_commit_reply_nobody_hears_that_his_own_name_is_taken(
 def test_what_begins_after_a_revocation_was_answered_is_refused(database_url: str) -> None:
     """Security rule 16, in its short form."""
     holds(revoke_seen, database_url)
+
+
+@pytest.mark.long
+def test_of_processes_that_start_at_once_all_serve_or_say_who_does(database_url: str) -> None:
+    """Security rule 29, in its short form."""
+    holds(herd, database_url)
+
+
+def test_a_kept_store_is_served_and_what_a_newer_release_writes_parks(database_url: str) -> None:
+    """Security rule 28, in its short form."""
+    holds(upgraded, database_url)

@@ -1,8 +1,9 @@
-"""`python -m tests.prove [NAME …] [--short] [--again]`: try each property at its full size.
+"""`python -m tests.prove [NAME …] [--short | --hours N] [--again]`: try each at its full size.
 
 Every step's counts are kept in `.prove/`, so that a run which was broken off goes on where it
 was; a change of the source begins anew. A name takes at most 20 minutes: what isn't finished then
-says so, and the next run goes on. Exit code 1 when a property doesn't hold, a control went
+says so, and the next run goes on. `--hours` is for names that go by time, and lets them take that
+long. Exit code 1 when a property doesn't hold, a control went
 unnoticed, or something is unfinished.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 import signal
 import sys
 import tempfile
@@ -17,7 +19,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Protocol, cast
 
 import msgspec
 
@@ -53,6 +55,7 @@ NAMES: Final = (
     "rebuilds",
     "steady",
     "alike",
+    "constant",
     "long_lived",
     "canary",
     "hostile_fields",
@@ -61,8 +64,11 @@ NAMES: Final = (
     "fuzzed",
     "conformance",
     "guessing",
+    "soak",
     "as_of",
     "verified",
+    "upgraded",
+    "herd",
     "client_python",
     "client_javascript",
 )
@@ -83,6 +89,8 @@ _SOURCES: Final = (
     "tests/postgres.py",
     "tests/postgres_pair.py",
     "tests/waiting.py",
+    "tests/benchmarks/processes.py",
+    "tests/benchmarks/processor.py",
     "tests/store/chain.py",
     "tests/store/intruding.py",
     "tests/store/traces.py",
@@ -98,6 +106,8 @@ _SOURCES: Final = (
     "tests/http/genuine.py",
     "tests/http/people.py",
     "tests/http/steps.py",
+    "tests/stores/kept.py",
+    "tests/stores/make.py",
     "tests/golden/openapi.json",
     "tests/tokens/chance.py",
     "tests/tokens/forging.py",
@@ -166,10 +176,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./run prove", description="The long proofs.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--short", action="store_true", help="one small step of each")
+    parser.add_argument("--hours", type=float, metavar="N", help="so long, where time is the size")
     parser.add_argument("--again", action="store_true", help="forget what was tried before")
     given = parser.parse_args()
     if unknown := set(given.names) - set(NAMES):
         parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(NAMES)}")
+    if given.hours and not given.names:
+        parser.error("--hours is for names that are given")
     signal.signal(signal.SIGTERM, _end)
     done = True
     table: list[tuple[str, ...]] = [HEAD]
@@ -178,12 +191,20 @@ def main() -> int:
         for name in given.names or NAMES:
             proof = cast("Proof", import_module(f"tests.prove.{name}"))
             until = time.monotonic() + SECONDS_A_NAME
+            hour = getattr(proof, "HOUR", 0)
+            if given.hours and not hour:
+                parser.error(f"{name} doesn't go by time")
             for kind in proof.STORES:
-                path = KEPT / f"{name}-{kind}{'-short' if given.short else ''}.json"
+                label = "-short" if given.short else f"-{given.hours}h" if given.hours else ""
+                path = KEPT / f"{name}-{kind}{label}.json"
                 if given.again:
                     path.unlink(missing_ok=True)
                 size = proof.SHORT if given.short else proof.SIZE
-                tally = _try(proof, databases, kind, size, until, path)
+                step, takes = proof.STEP, getattr(proof, "TAKES_S", 0)
+                if given.hours:
+                    size = step = round(given.hours * hour)
+                    until, takes = math.inf, 0
+                tally = _try(proof, databases, kind, Size(size, step), until - takes, path)
                 done = done and tally.holds and tally.tried >= size
                 table.append(_row(name, proof.PROPERTY, kind, tally, size))
     _print(table)
@@ -196,14 +217,21 @@ def _end(number: int, frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
+class Size(NamedTuple):
+    """How often something is tried, and how often with one store."""
+
+    whole: int
+    step: int
+
+
 def _try(
-    proof: Proof, databases: Databases, kind: str, size: int, until: float, path: Path
+    proof: Proof, databases: Databases, kind: str, size: Size, until: float, path: Path
 ) -> Tally:
     """Go on from what is kept; stop at the size, at the first violation, or when time is up."""
     entry = _kept(path)
     tally = entry.tally
-    while tally.tried < size and tally.holds and time.monotonic() < until:
-        count = min(proof.STEP, size - tally.tried)
+    while tally.tried < size.whole and tally.holds and time.monotonic() < until:
+        count = min(size.step, size.whole - tally.tried)
         started = time.monotonic()
         with databases.new(kind) as url:
             step = proof.prove(url, count)
@@ -211,7 +239,7 @@ def _try(
         tally.add(step)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(msgspec.json.encode(entry))
-        _say(f"{path.stem}: {tally.tried} of {size}, {tally.violations} violations")
+        _say(f"{path.stem}: {tally.tried} of {size.whole}, {tally.violations} violations")
     return tally
 
 

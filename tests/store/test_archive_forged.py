@@ -189,6 +189,18 @@ def test_the_last_line_is_of_the_records_whoever_sealed_it(
     assert has_nothing(empty)
 
 
+def test_a_seal_that_is_no_hexadecimal_is_no_seal(
+    lived: Store, backup: Path, empty: Storage
+) -> None:
+    """It was a fault of the program once: comparing text, `compare_digest` takes ASCII alone."""
+    for mac in ("é" * 32, "", "\0"):
+        rewritten(backup, lambda _: None, mac=mac)
+        with pytest.raises(Damage, match="isn't sealed by this store's key"):
+            restore(place_of(empty), backup, (), lambda _: None)
+    assert has_nothing(empty)
+    assert lived.log_id
+
+
 def test_each_of_two_files_needs_its_seal(lived: Store, tmp_path: Path, empty: Storage) -> None:
     log, keys = export(lived, tmp_path)
     place = place_of(empty)

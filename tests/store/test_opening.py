@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import stat
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 from app.store import UnusableStore, open_store, storage_of
 from app.vault import Vault
 from domain.errors import Damage
+from projections import reader_postgres
 from projections.storage import Lost, NotDurable
 from projections.storage_sqlite import SqliteStorage
 from tests.store import processes
@@ -187,6 +189,17 @@ def test_a_server_that_isn_t_there_is_lost(vault: Vault, tmp_path: Path) -> None
     ):
         with pytest.raises(Lost):
             open_store(storage_of(url), vault, "ES256")
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-full"])
+def test_where_the_url_asks_for_tls_a_server_without_it_is_refused(
+    postgres_url: str, vault: Vault, mode: str
+) -> None:
+    url = f"{postgres_url}?sslmode={mode}"
+    with pytest.raises(Lost, match="SSL"):
+        open_store(storage_of(url), vault, "ES256")
+    with pytest.raises(Lost, match="SSL"):
+        asyncio.run(reader_postgres.connect(url, 10))
 
 
 def test_what_was_answered_is_there_after_opening_again(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import argon2
 import msgspec
-import psycopg
 import pytest
 
 from app.eventstore import snapshot
@@ -44,6 +42,7 @@ from tests.store.chain import verify_chain
 from tests.store.conftest import MASTER
 from tests.store.wishing import seeded
 from tests.stores import make
+from tests.stores.kept import HERE, KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,33 +50,24 @@ if TYPE_CHECKING:
     from app.store import Store
     from domain.stream import Recorded
     from projections.storage import Rows
+    from tests.stores.kept import Kept
 
-HERE: Final = Path(__file__).parent
 ALGORITHM: Final[KeyAlgorithm] = "ES256"
-KEPT: Final = sorted(each.parent for each in HERE.glob("v*/*/expected.json"))
 
-Kept = tuple["Store", make.Expected]
+URLS: Final = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}
+"""Which fixture has an empty database of a kind."""
 
-
-def database_of(kept: Path, request: pytest.FixtureRequest) -> str:
-    """The URL of a copy."""
-    if kept.name == "sqlite":
-        tmp_path: Path = request.getfixturevalue("tmp_path")
-        shutil.copyfile(kept / "gatebook.db", tmp_path / "gatebook.db")
-        return f"sqlite:///{tmp_path}/gatebook.db"
-    url: str = request.getfixturevalue("postgres_url")
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute((kept / "dump.sql").read_bytes())
-    return url
+Found = tuple["Store", make.Expected]
 
 
-@pytest.fixture(params=KEPT, ids=lambda each: "-".join(each.parts[-2:]))
-def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
-    directory: Path = request.param
-    master = base64.b64decode((directory / "master_key.txt").read_bytes())
-    expected = msgspec.json.decode((directory / "expected.json").read_bytes(), type=make.Expected)
-    store = open_store(storage_of(database_of(directory, request)), Vault(master), ALGORITHM)
-    yield store, expected
+@pytest.fixture(params=KEPT, ids=lambda each: f"{each.release}-{each.kind}")
+def kept(request: pytest.FixtureRequest) -> Iterator[Found]:
+    """Of a copy: the store, and what is true of it."""
+    one: Kept = request.param
+    url: str = request.getfixturevalue(URLS[one.kind])
+    one.copy_to(url)
+    store = open_store(storage_of(url), Vault(one.master_key), ALGORITHM)
+    yield store, one.expected
     store.storage.close()
 
 
@@ -92,14 +82,14 @@ def person_key(store: Store, rows: Rows, user_key: str) -> bytes:
 
 
 def test_there_is_a_store_of_each_kind_from_every_release() -> None:
-    releases = {each.parent.name for each in KEPT}
+    releases = {each.release for each in KEPT}
     assert {each.parent.name for each in HERE.glob("v*/*")} == releases >= {"v0_1", "v0_1_sessions"}
-    assert {(each.parent.name, each.name) for each in KEPT} == {
+    assert {(each.release, each.kind) for each in KEPT} == {
         (release, kind) for release in releases for kind in ("sqlite", "postgresql")
     }
 
 
-def test_a_kept_log_is_whole(kept: Kept) -> None:
+def test_a_kept_log_is_whole(kept: Found) -> None:
     store, expected = kept
     with store.storage.snapshot() as rows:
         assert verify_chain(rows, store.ring.log) == expected.position
@@ -107,7 +97,7 @@ def test_a_kept_log_is_whole(kept: Kept) -> None:
     assert (head.log_id, head.chain.hex()) == (expected.log_id, expected.chain)
 
 
-def test_every_kept_event_is_read_and_folded(kept: Kept) -> None:
+def test_every_kept_event_is_read_and_folded(kept: Found) -> None:
     store, expected = kept
     with store.storage.snapshot() as rows:
         history = history_of(rows)
@@ -123,7 +113,7 @@ def test_every_kept_event_is_read_and_folded(kept: Kept) -> None:
         assert user.version == person.version
 
 
-def test_every_kept_sealed_value_opens(kept: Kept) -> None:
+def test_every_kept_sealed_value_opens(kept: Found) -> None:
     store, expected = kept
     names = {each.user_key: each.user_id for each in expected.people.values()}
     opened = Counter[str]()
@@ -145,7 +135,7 @@ def test_every_kept_sealed_value_opens(kept: Kept) -> None:
     assert opened["@origin"]
 
 
-def test_kept_snapshots_are_used_and_right(kept: Kept) -> None:
+def test_kept_snapshots_are_used_and_right(kept: Found) -> None:
     store, expected = kept
     with store.storage.snapshot() as rows:
         streams = [str(row[0]) for row in rows.fetch("SELECT DISTINCT stream FROM snapshots")]
@@ -158,7 +148,7 @@ def test_kept_snapshots_are_used_and_right(kept: Kept) -> None:
         assert USER.fold(of_stream[state.version :], state) == USER.fold(of_stream)
 
 
-def test_kept_views_are_what_a_fresh_fold_gives(kept: Kept, tmp_path: Path) -> None:
+def test_kept_views_are_what_a_fresh_fold_gives(kept: Found, tmp_path: Path) -> None:
     store, _ = kept
     fresh = SqliteStorage(tmp_path / "fresh.db")
     fresh.prepare()
@@ -178,7 +168,7 @@ def test_kept_views_are_what_a_fresh_fold_gives(kept: Kept, tmp_path: Path) -> N
     fresh.close()
 
 
-def test_whoever_is_in_a_kept_store_gets_in(kept: Kept) -> None:
+def test_whoever_is_in_a_kept_store_gets_in(kept: Found) -> None:
     store, expected = kept
     writer = Writer(store.log, store.vault, store.ring, Policy())
     for label, person in expected.people.items():
@@ -208,7 +198,7 @@ def test_whoever_is_in_a_kept_store_gets_in(kept: Kept) -> None:
         assert verify_chain(rows, store.ring.log) == expected.position + 3 * active
 
 
-def test_a_kept_name_stays_taken(kept: Kept) -> None:
+def test_a_kept_name_stays_taken(kept: Found) -> None:
     store, expected = kept
     writer = Writer(store.log, store.vault, store.ring, Policy())
     for person in expected.people.values():
@@ -217,7 +207,7 @@ def test_a_kept_name_stays_taken(kept: Kept) -> None:
         assert getattr(answer, "code", None) == "user_id_taken"
 
 
-def test_a_kept_signing_key_signs(kept: Kept) -> None:
+def test_a_kept_signing_key_signs(kept: Found) -> None:
     store, _ = kept
     ring = KeyRing(store)
     signer = ring.signer(2**62)
