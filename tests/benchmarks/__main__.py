@@ -21,6 +21,7 @@ import msgspec
 from app.tokens.signing import Algorithm
 from tests.benchmarks import (
     bench_authenticate,
+    bench_bearer,
     bench_idle,
     bench_log,
     bench_pages,
@@ -37,7 +38,7 @@ from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.load import Generator, LoadError
 from tests.benchmarks.machine import Machine
 
-NAMES: Final = ("refresh", "authenticate", "tokens", "verifying", "log", "idle", "pages")
+NAMES: Final = ("refresh", "bearer", "authenticate", "tokens", "verifying", "log", "idle", "pages")
 
 _TOKEN_ROUNDS: Final = 25
 _TOKEN_ROUNDS_QUICK: Final = 6
@@ -114,7 +115,11 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
         _say([line for each in report.pages for line in each.lines()])
         bench_pages.judge(report.pages)
         return
-    runs = {"refresh": bench_refresh.run, "authenticate": bench_authenticate.run}
+    runs = {
+        "refresh": bench_refresh.run,
+        "bearer": bench_bearer.run,
+        "authenticate": bench_authenticate.run,
+    }
     comparisons: Iterator[Comparison] = runs[name](generator, quick=report.quick)
     for comparison in comparisons:
         report.comparisons.append(comparison)
