@@ -24,10 +24,12 @@ from tests.benchmarks import (
     bench_bearer,
     bench_idle,
     bench_log,
+    bench_mixed,
     bench_pages,
     bench_refresh,
     bench_tokens,
     bench_verifying,
+    bench_workers,
     client,
     machine,
     wrk,
@@ -38,7 +40,10 @@ from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.load import Generator, LoadError
 from tests.benchmarks.machine import Machine
 
-NAMES: Final = ("refresh", "bearer", "authenticate", "tokens", "verifying", "log", "idle", "pages")
+NAMES: Final = (
+    *("refresh", "bearer", "authenticate", "mixed", "workers"),
+    *("tokens", "verifying", "log", "idle", "pages"),
+)
 
 _TOKEN_ROUNDS: Final = 25
 _TOKEN_ROUNDS_QUICK: Final = 6
@@ -53,6 +58,7 @@ class Report(msgspec.Struct):
     comparisons: list[Comparison] = msgspec.field(default_factory=list)
     tokens: dict[str, dict[str, Summary]] = msgspec.field(default_factory=dict)
     verifying: list[bench_verifying.Verifying] = msgspec.field(default_factory=list)
+    mixed: bench_mixed.Mixed | None = None
     log: LogFigures | None = None
     idle: list[bench_idle.Idle] = msgspec.field(default_factory=list)
     pages: list[bench_pages.PageCost] = msgspec.field(default_factory=list)
@@ -106,6 +112,10 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
         report.log = bench_log.run(quick=report.quick)
         _say(report.log.lines())
         return
+    if name == "mixed":
+        report.mixed = bench_mixed.run(quick=report.quick)
+        _say(report.mixed.lines())
+        return
     if name == "idle":
         report.idle += bench_idle.run(quick=report.quick)
         _say([line for each in report.idle for line in each.lines()])
@@ -119,6 +129,7 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
         "refresh": bench_refresh.run,
         "bearer": bench_bearer.run,
         "authenticate": bench_authenticate.run,
+        "workers": bench_workers.run,
     }
     comparisons: Iterator[Comparison] = runs[name](generator, quick=report.quick)
     for comparison in comparisons:
