@@ -86,6 +86,19 @@ class Times(msgspec.Struct, frozen=True):
         )
 
 
+class Row(NamedTuple):
+    """A figure, and what its median may be at most."""
+
+    name: str
+    figure: Summary
+    most: float
+
+    @property
+    def reached(self) -> bool:
+        """Whether it is no more."""
+        return self.figure.median <= self.most
+
+
 class Mixed(msgspec.Struct, frozen=True):
     """What became of the requests; `ratio` is of the p99 of `/refresh`, beside to alone.
 
@@ -103,17 +116,12 @@ class Mixed(msgspec.Struct, frozen=True):
     refusal: Times
 
     @property
-    def rows(self) -> list[tuple[str, float, float, float]]:
-        """What has a target: its name, its figure, what it may be at most, the worst turn's."""
+    def rows(self) -> list[Row]:
+        """What has a target."""
         return [
-            ("/refresh beside logins, p99 to alone", self.ratio.median, RATIO, self.ratio.most),
-            *(
-                (name, each.p99.median, AT_ONCE_MS, each.p99.most)
-                for name, each in (
-                    ("/healthz beside logins, p99 in ms", self.health),
-                    ("503 to too many logins, p99 in ms", self.refusal),
-                )
-            ),
+            Row("/refresh beside logins, p99 to alone", self.ratio, RATIO),
+            Row("/healthz beside logins, p99 in ms", self.health.p99, AT_ONCE_MS),
+            Row("503 to too many logins, p99 in ms", self.refusal.p99, AT_ONCE_MS),
         ]
 
     def lines(self) -> list[str]:
@@ -138,9 +146,9 @@ class Mixed(msgspec.Struct, frozen=True):
                 for name, each in times.items()
             ),
             *(
-                f"  {name:44}{figure:11.2f}   at most {most:g}: "
-                f"{'reached' if figure <= most else 'NOT reached'}"
-                for name, figure, most, _ in self.rows
+                f"  {row.name:44}{row.figure.median:11.2f}   at most {row.most:g}: "
+                f"{'reached' if row.reached else 'NOT reached'}"
+                for row in self.rows
             ),
         ]
 
@@ -192,15 +200,15 @@ def run(*, quick: bool) -> Mixed:
     return measure(QUICK if quick else LENGTH)
 
 
-def measure(length: Length, more: Mapping[str, str] | None = None) -> Mixed:
+def measure(length: Length, more: Mapping[str, str] | None = None, *, users: int = USERS) -> Mixed:
     """Measure with settings of the service besides the defaults."""
     with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory:
         given = settings(f"sqlite:///{directory}/gatebook.db", more)
         with serving(SERVICE, given, Path(directory, "service.log")) as service:
-            users = asking.register(service.port, USERS)
-            people = People(service.port, users, asking.authenticate(service.port, users))
+            known = asking.register(service.port, users)
+            people = People(service.port, known, asking.authenticate(service.port, known))
             return _measure(
-                service.port, users[0], people, length, load(given).settings.hash_threads
+                service.port, known[0], people, length, load(given).settings.hash_threads
             )
 
 
