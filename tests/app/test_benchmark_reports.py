@@ -10,7 +10,14 @@ import msgspec
 import pytest
 
 from tests.benchmarks import __main__ as program
-from tests.benchmarks import chart, machine
+from tests.benchmarks import (
+    bench_authenticate,
+    bench_bearer,
+    bench_refresh,
+    bench_workers,
+    chart,
+    machine,
+)
 from tests.benchmarks.bench_idle import Idle
 from tests.benchmarks.bench_mixed import Mixed, Times
 from tests.benchmarks.bench_pages import PageCost
@@ -107,6 +114,24 @@ def test_a_bar_is_as_long_as_its_share() -> None:
     assert length / (float(place[1]) - begin) == pytest.approx(0.5, abs=0.001)
 
 
+def test_the_words_beside_a_bar_have_room_for_both() -> None:
+    """Of every comparison there is, in a broad font."""
+    names = [
+        *(f"{way.name} on PostgreSQL 18.10" for way in bench_refresh.WAYS),
+        *(f"{way.name} on PostgreSQL 18.10" for way in bench_bearer.WAYS),
+        *(f"{way.path} on SQLite" for way in bench_authenticate.WAYS),
+        *(f"Two processes: {way.name}" for way in bench_workers.WAYS),
+    ]
+    report = a_report()
+    report.comparisons += [compared(name, of_cpu=name.endswith("/refresh")) for name in names]
+    report.comparisons.append(compared("x" * 70))
+    found = chart.chart_of("all", report)
+    assert found is not None
+    widths = [7.6 * len(bar.name) + 6.9 * len(bar.said) for bar in found.bars]
+    room = 720 - 2 * 18
+    assert max(widths[:-1]) < room < widths[-1]
+
+
 def test_what_has_a_limit_is_drawn_as_a_share_of_it() -> None:
     report = a_report(quick=True)
     report.mixed = mixed()
@@ -143,6 +168,7 @@ def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
 def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
     report = a_report()
     report.comparisons += [compared(), compared("CPU", 0.3, of_cpu=True)]
+    report.comparisons.append(compared("/refresh on SQLite"))
     write(report, tmp_path / "refresh.json")
     noisy = a_report(quick=True)
     noisy.machine = msgspec.structs.replace(HERE, load_average=(9.0, 9.0, 9.0))
@@ -157,6 +183,7 @@ def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
     assert "A quick run, which says little" in second
     assert "Others used the machine meanwhile" in second
     assert "| 503 to too many logins, p99 in ms | 51.0, at most 50: missed |" in second
+    assert "costs more (on SQLite 100 µs and not 25 for `/refresh`), for these" in second
     shown = [name for name in PARTS if f"]({tmp_path.name}/{name}.svg)" in page(tmp_path)]
     assert shown == ["refresh", "mixed"]
 

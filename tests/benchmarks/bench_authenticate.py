@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.load import Generator
 
 SIZE: Final = Size(turns=9, seconds=5, warm_up=2)
-QUICK: Final = Size(turns=2, seconds=2, warm_up=1)
+QUICK: Final = Size(turns=2, seconds=1, warm_up=1)
 CONNECTIONS: Final = 16
 USERS: Final = 64
 TARGET: Final = 0.93

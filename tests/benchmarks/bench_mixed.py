@@ -65,7 +65,7 @@ class Length(NamedTuple):
 
 
 LENGTH: Final = Length(turns=5, seconds=10, overload_s=10)
-QUICK: Final = Length(turns=2, seconds=2, overload_s=3)
+QUICK: Final = Length(turns=2, seconds=1.5, overload_s=2.5)
 
 
 class Times(msgspec.Struct, frozen=True):

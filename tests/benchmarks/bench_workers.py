@@ -40,7 +40,7 @@ class Way(NamedTuple):
     hot: bool
 
 
-WAYS: Final = (Way("/refresh", hot=False), Way("/refresh of one user, rotating,", hot=True))
+WAYS: Final = (Way("/refresh", hot=False), Way("/refresh of one user, rotating", hot=True))
 CPU_TARGET: Final = 1 / 1.1
 """Processor time may be 1.1 times that of one process."""
 RATE_TARGET: Final = 0.9
@@ -107,8 +107,8 @@ def _measure(
         size, lambda seconds: turn(sides[0], seconds), lambda seconds: turn(sides[1], seconds)
     )
     return compare(
-        f"{way.name} by two processes on PostgreSQL {version}",
-        conditions=f"{connections} connections, {WORKERS} processes beside one, requests of "
+        f"Two processes: {way.name}",
+        conditions=f"PostgreSQL {version}, {connections} connections, requests of "
         f"{len((steady or {0: sides[0].bodies(way, 0)}).popitem()[1][0])} bytes, load from "
         f"{generator.name}",
         unit="request",

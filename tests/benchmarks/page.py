@@ -27,7 +27,7 @@ For whoever compares, or wants to know where the time goes. Every figure here co
 files beside this page; `python -m tests.docs.generate` makes it of them.
 
 `./run bench` measures all of this again and writes it anew, `./run bench NAME` one part; `./run \
-bench --quick` takes about two minutes, is less exact, and writes nothing here.
+bench --quick` takes two to three minutes, is less exact, and writes nothing here.
 
 ## How it is measured
 
@@ -52,8 +52,8 @@ time is counted from there: a server that stops answering isn't spared what wait
 _STANDS_BETWEEN: Final = """
 ## What stands between us and the bare framework
 
-An empty handler costs what HTTP, the event loop and the framework cost. A request here costs \
-more for these reasons:
+An empty handler costs what HTTP, the event loop and the framework cost. A request here costs more\
+{beyond}, for these reasons:
 
 - **The signature.** A `/refresh` makes one by ES256{sign}. It can't be remembered, as each \
 token is another. Verifying one costs more{verify}, which is why a signature that was right is \
@@ -129,7 +129,9 @@ def page(folder: Path = KEPT) -> str:
     reports = kept(folder)
     costs = reports["tokens"].tokens if "tokens" in reports else {}
     between = _STANDS_BETWEEN.format(
-        sign=_token(costs.get("ES256 sign")), verify=_token(costs.get("ES256 verify"))
+        beyond=_beyond(reports),
+        sign=_token(costs.get("ES256 sign")),
+        verify=_token(costs.get("ES256 verify")),
     )
     parts = "".join(
         "\n".join(_part(name, part, reports[name], folder)) + "\n"
@@ -210,6 +212,20 @@ def _spread(figure: Summary, digits: int) -> str:
         f"{each:,.{digits}f}" for each in (figure.median, figure.least, figure.most)
     )
     return f"{median} ({least} to {most})"
+
+
+def _beyond(reports: Mapping[str, Report]) -> str:
+    """How much more is used here than by what is bare, on SQLite, where the benchmarks tell."""
+    asked = ("/refresh on SQLite", "GET /me on SQLite", "/oauth/introspect on SQLite")
+    told = [
+        f"{each.measured.cpu_us.median:,.0f} µs and not {each.bare.cpu_us.median:,.0f} for "
+        f"`{each.name.removesuffix(' on SQLite')}`"
+        for name in ("refresh", "bearer")
+        if name in reports
+        for each in reports[name].comparisons
+        if each.name in asked
+    ]
+    return f" (on SQLite {', '.join(told)})" if told else ""
 
 
 def _token(costs: Mapping[str, Summary] | None) -> str:
