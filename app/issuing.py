@@ -10,6 +10,7 @@ import msgspec
 from app.tokens import access_token
 from app.tokens.access_token import Claims, new_jti
 from app.tokens.key_ring import KeyRing
+from app.tokens.verified import Verified
 from domain.errors import InvalidToken
 from domain.policy import SECOND
 
@@ -33,6 +34,7 @@ class Issuer:
         self._issuer = issuer
         self._audience = audience
         self._ttl = ttl
+        self._verified = Verified()
 
     def issue(self, session: Session, now: int) -> tuple[str, int]:
         """A token that doesn't outlive its session (RFC 9068 §2.2), and its life in seconds."""
@@ -58,13 +60,9 @@ class Issuer:
 
     def check(self, token: str, now: int) -> Claims:
         """The claims of a token of ours; raises `InvalidToken` (RFC 9068 §4)."""
-        return access_token.verify(
-            token,
-            keys=self.keys.verifying,
-            issuer=self._issuer,
-            audience=self._audience,
-            now=now,
-        )
+        claims = self._verified.genuine(token, self.keys.verifying, self.keys.generation, now)
+        access_token.check(claims, issuer=self._issuer, audience=self._audience, now=now)
+        return claims
 
     def genuine(self, token: str) -> Claims | None:
         """The claims of a token that one of our keys signed, expired or not; None for any other."""

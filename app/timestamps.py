@@ -14,12 +14,13 @@ _FORM = re.compile(
 _FINER = re.compile(r"(?<=\.\d{6})\d+", re.ASCII)
 _GIVE = "Give a time such as 2026-11-23T17:08:32Z, or a date."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_UTC = _EPOCH.replace(tzinfo=None)  # whose text has no offset
 
 
 def rfc3339(micros: int) -> str:
     """`2026-11-23T17:08:32.000000Z` for µs since the epoch."""
-    moment = _EPOCH + timedelta(microseconds=micros)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    moment = _EPOCH_UTC + timedelta(microseconds=micros)
+    return moment.isoformat(timespec="microseconds") + "Z"
 
 
 def parse_rfc3339(text: str) -> int:

@@ -15,7 +15,7 @@ from domain.errors import InvalidRequest
 _FORM: Final = re.compile(
     rb'application/x-www-form-urlencoded[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?', re.IGNORECASE
 )
-_ESCAPED: Final = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
+_HALF_ESCAPED: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _MAX_PARAMETERS: Final = 32
 
 
@@ -61,6 +61,6 @@ def unescaped(text: str) -> str:
 
 
 def _check(text: str) -> None:
-    if not _ESCAPED.fullmatch(text):
+    if _HALF_ESCAPED.search(text):
         msg = "a percent sign without two hex digits"
         raise ValueError(msg)

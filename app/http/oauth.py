@@ -60,14 +60,13 @@ class OAuthController(Controller):
     @post("/introspect", operation_id="introspect", status_code=200,
           summary="What a token is worth now [tokens:introspect]",
           responses=oauth_errors(403))  # fmt: skip
-    async def introspect(self, request: FormRequest) -> Response[Active | Inactive]:
+    async def introspect(self, request: FormRequest) -> Active | Inactive:
         """For holders of `tokens:introspect`, and for the token's own user."""
         form = await request.parameters()
         token = _needed(form, "token")
         user_key, permissions = await _asking(request, form)
         service = service_of(request)
-        found = await service.introspection.introspect(token, user_key, permissions)
-        return Response(found, headers=NO_STORE)
+        return await service.introspection.introspect(token, user_key, permissions)
 
     @post("/revoke", operation_id="revokeToken", summary="End the session of a token",
           status_code=200, responses=oauth_errors())  # fmt: skip

@@ -97,10 +97,16 @@ def verify(
             a reason for whatever else is wrong.
         ValueError: `leeway` is out of its range.
     """
+    claims = genuine(token, keys)
+    check(claims, issuer=issuer, audience=audience, now=now, leeway=leeway)
+    return claims
+
+
+def check(claims: Claims, *, issuer: str, audience: str, now: int, leeway: int = 0) -> None:
+    """Check what a genuine token claims, as `verify` does, and raise what it raises."""
     if not 0 <= leeway <= MAX_LEEWAY:
         message = f"leeway is 0 to {MAX_LEEWAY} seconds"
         raise ValueError(message)
-    claims = genuine(token, keys)
     latest = now + MAX_LEEWAY * _MICROSECONDS
     if (
         claims.iss != issuer
@@ -115,7 +121,6 @@ def verify(
     if now >= (claims.exp + leeway) * _MICROSECONDS:
         message = "The access token has expired. Refresh it."
         raise InvalidToken(message, reason="expired")
-    return claims
 
 
 def genuine(token: str, keys: Mapping[str, VerifyingKey]) -> Claims:

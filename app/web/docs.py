@@ -14,7 +14,7 @@ from app.http.auth import header
 from app.http.caching import etag_of, unchanged
 from app.http.form import FormRequest
 from app.web.controller import PageController
-from app.web.docs_files import HOME, PICTURE, root
+from app.web.docs_files import HOME, root
 from app.web.docs_library import Library, library
 from app.web.docs_search import LONGEST, MOST
 from app.web.page import base_of, page
@@ -42,14 +42,10 @@ class DocsPages(PageController):
 
     @get(f"{HOME}/{{name:path}}")
     async def show_page(self, request: FormRequest, name: FromPath[str]) -> Response[Any]:
-        """A page."""
-        return _shown(request, await library(base_of(request)), f"{HOME}/{name.strip('/')}")
-
-    @get(f"/{PICTURE}")
-    async def show_picture(self) -> Response[bytes]:
-        """The model, with a style of its own: it is seen outside of any page too."""
-        content = (root() / PICTURE).read_bytes()
-        return Response(content, media_type="image/svg+xml", headers={**_OF_A_PICTURE})
+        """A page, or a picture in one."""
+        books, path = await library(base_of(request)), f"{HOME}/{name.strip('/')}"
+        picture = path.removeprefix("/")
+        return _picture(picture) if picture in books.pictures else _shown(request, books, path)
 
     @get(f"{HOME}/search")
     async def search(self, request: FormRequest, q: Query = "") -> Response[bytes]:
@@ -64,6 +60,12 @@ class DocsPages(PageController):
             alone=alone,
             sections=books.sections, here=None,
         )  # fmt: skip
+
+
+def _picture(name: str) -> Response[bytes]:
+    """With a style of its own: it is seen outside of any page too."""
+    content = (root() / name).read_bytes()
+    return Response(content, media_type="image/svg+xml", headers={**_OF_A_PICTURE})
 
 
 def _shown(request: FormRequest, books: Library, path: str) -> Response[Any]:

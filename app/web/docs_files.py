@@ -12,8 +12,6 @@ from typing import Final, NamedTuple
 HOME: Final = "/docs"
 MAP: Final = "docs/README.md"
 """The page that lists all others, in the order in which they are shown."""
-PICTURE: Final = "docs/model.svg"
-"""The one picture: the model, drawn from the code."""
 
 _BESIDE: Final = {
     "README.md": ("readme", "What it is"),
@@ -72,6 +70,11 @@ def _file(name: str) -> File:
 def sections() -> list[str]:
     """The names of the sections, in order."""
     return list(_SECTIONS.values())
+
+
+def pictures(folder: Path) -> set[str]:
+    """The names of all pictures below the folder, each drawn from the code or from figures."""
+    return {each.relative_to(folder).as_posix() for each in folder.glob("docs/**/*.svg")}
 
 
 def target(source: str, link: str) -> tuple[str, str]:

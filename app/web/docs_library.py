@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from app.web import docs_files
-from app.web.docs_files import MAP, PICTURE, File
+from app.web.docs_files import MAP, File
 from app.web.docs_search import Found, Search
 from app.web.markdown import Part, render
 
@@ -50,6 +50,8 @@ class Library:
         found = docs_files.files(folder)
         self._files = {each.name: each for each in found}
         self._base = base
+        self.pictures = docs_files.pictures(folder)
+        """Their names, which are their paths."""
         self.loose: list[str] = []
         """Links that lead nowhere, each with its file."""
         pages = [self._page(each, (folder / each.name).read_text("utf-8")) for each in found]
@@ -91,8 +93,8 @@ class Library:
         if link.startswith(_OUTSIDE):
             return link
         name, anchor = docs_files.target(source, link)
-        if name == PICTURE:
-            return f"{self._base}/{PICTURE}"
+        if name in self.pictures:
+            return f"{self._base}/{name}"
         if name not in self._files:
             return ""
         mark = f"#{anchor}" if anchor else ""

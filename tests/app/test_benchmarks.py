@@ -32,13 +32,14 @@ from tests.benchmarks import (
     machine,
     wrk,
 )
-from tests.benchmarks.__main__ import Report, main, measure_tokens, measure_verifying, write
+from tests.benchmarks.__main__ import main, measure_tokens, measure_verifying
 from tests.benchmarks.asking import ask, compact, count_events
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.figures import ratios, summary
 from tests.benchmarks.load import LoadError, Tally, Target
 from tests.benchmarks.processes import serving
 from tests.benchmarks.processor import Stat, cpu_seconds, parse, ticks
+from tests.benchmarks.report import Report, write
 
 TINY = Size(turns=2, seconds=0.2, warm_up=0.1)
 WRK_SAID = """\
@@ -329,14 +330,25 @@ def test_refresh_is_measured_from_end_to_end(tmp_path: Path, way: bench_refresh.
     assert read == report
 
 
-def test_authenticate_is_measured_from_end_to_end() -> None:
+@pytest.mark.parametrize(
+    "way",
+    [
+        bench_authenticate.LOGIN,
+        pytest.param(bench_authenticate.REGISTRATION, marks=pytest.mark.long),
+    ],
+    ids=lambda way: way.path,
+)
+def test_a_hash_with_a_request_around_it_is_measured(way: bench_authenticate.Way) -> None:
     cheap = {
         "GATEBOOK_HASH_MEMORY_KIB": "8",
         "GATEBOOK_HASH_TIME": "1",
         "GATEBOOK_HASH_THREADS": "3",
     }
-    found = bench_authenticate.measure(client.GENERATOR, TINY, connections=4, users=4, more=cheap)
-    assert found.target == 0.9
+    found = bench_authenticate.measure(
+        client.GENERATOR, TINY, way, connections=4, users=4, more=cheap
+    )
+    assert found.target == 0.93
+    assert found.name == f"{way.path} on SQLite"
     assert "3 hash threads on both sides, m=8 KiB t=1 p=1" in found.conditions
     assert min(*found.bare.rate.values, *found.measured.rate.values) > 0
     assert found.measured.database_us is None
@@ -381,7 +393,7 @@ def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit) as ended:
         main(["refresh", "speed"])
     assert ended.value.code == 2
-    assert "speed: there are refresh, authenticate, tokens, verifying" in capsys.readouterr().err
+    assert "speed: there are refresh, bearer, authenticate, mixed" in capsys.readouterr().err
 
 
 def test_a_page_costs_at_most_20_ms_of_cpu(

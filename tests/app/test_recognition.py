@@ -67,6 +67,54 @@ def test_a_withdrawn_key_is_refused_whoever_reads_the_keys_meanwhile(database_ur
     in_two(database_url, happens)
 
 
+def test_a_token_that_was_just_good_is_refused_when_its_key_was_withdrawn(
+    database_url: str,
+) -> None:
+    """Security rule 16: in a process that remembers its signature."""
+
+    async def happens(one: Service, other: Service) -> None:
+        user_key, token = await logged_in(one)
+        assert (await other.sessions.bearer(token)).user_key == user_key
+        await rotate_now(one)
+        with pytest.raises(InvalidToken):
+            await other.sessions.bearer(token)
+        found = await other.introspection.introspect(token, user_key, ("admin",))
+        assert not found.active
+
+    in_two(database_url, happens)
+
+
+def test_a_token_that_was_just_good_is_refused_when_its_session_was_ended(
+    database_url: str,
+) -> None:
+    """Security rule 16: that a signature is right says nothing of the session."""
+
+    async def happens(one: Service, other: Service) -> None:
+        _, token = await logged_in(one)
+        bearer = await other.sessions.bearer(token)
+        await one.sessions.end_all(bearer, HERE)
+        with pytest.raises(InvalidToken, match="ended"):
+            await other.sessions.bearer(token)
+
+    in_two(database_url, happens)
+
+
+def test_a_token_that_was_just_good_is_refused_when_it_has_expired(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def happens(one: Service, other: Service) -> None:
+        _, token = await logged_in(one)
+        bearer = await other.sessions.bearer(token)
+        monkeypatch.setattr(other.recognition, "_clock", lambda: bearer.expires_at - 1)
+        assert await other.sessions.bearer(token) == bearer
+        for _ in range(2):
+            monkeypatch.setattr(other.recognition, "_clock", lambda: bearer.expires_at)
+            with pytest.raises(InvalidToken, match="expired"):
+                await other.sessions.bearer(token)
+
+    in_two(database_url, happens)
+
+
 def test_a_token_of_a_key_that_is_news_is_known_and_ended_at_once(database_url: str) -> None:
     async def happens(one: Service, other: Service) -> None:
         await rotate_now(one)

@@ -1,4 +1,7 @@
-"""`python -m tests.benchmarks [--quick] [--json FILE] [NAME …]`: measure, and say on what.
+"""`python -m tests.benchmarks [--quick] [--json FILE] [--charts FOLDER] [NAME …]`: measure.
+
+What it measures, and on what, is printed. A run that isn't quick also writes the figures and charts
+of the documentation, in `docs/explanation/benchmarks`, and the page that shows them.
 
 A target that is missed is told, and is no failure: on a busy machine it says little. But a page
 that costs more than it may is one, as processor time and not the clock says so. Exit code 1 then,
@@ -16,46 +19,36 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, get_args
 
-import msgspec
-
 from app.tokens.signing import Algorithm
 from tests.benchmarks import (
     bench_authenticate,
+    bench_bearer,
     bench_idle,
     bench_log,
+    bench_mixed,
     bench_pages,
     bench_refresh,
     bench_tokens,
     bench_verifying,
+    bench_workers,
+    chart,
     client,
     machine,
+    page,
     wrk,
 )
-from tests.benchmarks.bench_log import LogFigures
 from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.load import Generator, LoadError
-from tests.benchmarks.machine import Machine
+from tests.benchmarks.report import KEPT, Report, write
 
-NAMES: Final = ("refresh", "authenticate", "tokens", "verifying", "log", "idle", "pages")
+NAMES: Final = (
+    *("refresh", "bearer", "authenticate", "mixed", "workers"),
+    *("tokens", "verifying", "log", "idle", "pages"),
+)
 
 _TOKEN_ROUNDS: Final = 25
 _TOKEN_ROUNDS_QUICK: Final = 6
-
-
-class Report(msgspec.Struct):
-    """All that was measured; `tokens` are µs of CPU a call, by what is done and by whom."""
-
-    machine: Machine
-    load_from: str
-    quick: bool
-    comparisons: list[Comparison] = msgspec.field(default_factory=list)
-    tokens: dict[str, dict[str, Summary]] = msgspec.field(default_factory=dict)
-    verifying: list[bench_verifying.Verifying] = msgspec.field(default_factory=list)
-    log: LogFigures | None = None
-    idle: list[bench_idle.Idle] = msgspec.field(default_factory=list)
-    pages: list[bench_pages.PageCost] = msgspec.field(default_factory=list)
-    failures: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,6 +57,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; else all")
     parser.add_argument("--quick", action="store_true", help="all in two minutes, less exact")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
+    parser.add_argument(
+        "--charts",
+        type=Path,
+        metavar="FOLDER",
+        help="where figures and charts go; that of the documentation, and with --quick nowhere",
+    )
     parser.add_argument("--client", choices=("wrk", "python"), help="else wrk where it is")
     given = parser.parse_args(arguments)
     names: list[str] = given.names or list(NAMES)
@@ -73,22 +72,37 @@ def main(arguments: list[str] | None = None) -> int:
     if generator is None and given.client == "wrk":
         parser.error("wrk is not installed")
     generator = generator or client.GENERATOR
+    folder: Path | None = None if given.quick else KEPT
+    if given.charts is not None:
+        folder = given.charts.resolve()
     report = Report(machine.look_round(), generator.name, given.quick)
     _say(report.machine.lines())
+    if given.quick:
+        _say(["QUICK     Less exact; no chart is written." if folder is None else "QUICK"])
     for name in dict.fromkeys(names):
+        found = report.nothing_yet()
         try:
-            _measure(name, generator, report)
+            _measure(name, generator, found)
         except (LoadError, OSError, RuntimeError) as error:
-            report.failures[name] = str(error)
+            found.failures[name] = str(error)
             _say([f"{name} FAILED: {error}", *getattr(error, "__notes__", ())])
+        report.add(found)
+        if folder is not None and not found.failures:
+            keep(name, found, folder)
+    if folder == KEPT:
+        page.write()
     if given.json is not None:
         write(report, given.json)
     return 1 if report.failures else 0
 
 
-def write(report: Report, path: Path) -> None:
-    """Write a report as JSON, with indents."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+def keep(name: str, report: Report, folder: Path) -> None:
+    """Write what one benchmark measured, and its chart where it has one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write(report, folder / f"{name}.json")
+    drawn = chart.draw(name, report)
+    if drawn is not None:
+        (folder / f"{name}.svg").write_text(drawn, encoding="utf-8")
 
 
 def _measure(name: str, generator: Generator, report: Report) -> None:
@@ -105,6 +119,10 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
         report.log = bench_log.run(quick=report.quick)
         _say(report.log.lines())
         return
+    if name == "mixed":
+        report.mixed = bench_mixed.run(quick=report.quick)
+        _say(report.mixed.lines())
+        return
     if name == "idle":
         report.idle += bench_idle.run(quick=report.quick)
         _say([line for each in report.idle for line in each.lines()])
@@ -114,7 +132,12 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
         _say([line for each in report.pages for line in each.lines()])
         bench_pages.judge(report.pages)
         return
-    runs = {"refresh": bench_refresh.run, "authenticate": bench_authenticate.run}
+    runs = {
+        "refresh": bench_refresh.run,
+        "bearer": bench_bearer.run,
+        "authenticate": bench_authenticate.run,
+        "workers": bench_workers.run,
+    }
     comparisons: Iterator[Comparison] = runs[name](generator, quick=report.quick)
     for comparison in comparisons:
         report.comparisons.append(comparison)

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
-from tests.benchmarks.load import LoadError
+from tests.benchmarks.load import LoadError, Target
 
 _TIMEOUT_S: Final = 60.0
 _LOOK_S: Final = 0.05
@@ -40,9 +40,22 @@ def compact(**members: object) -> bytes:
 
 def ask(port: int, path: str, body: bytes | None = None) -> bytes:
     """POST a body, or GET; raises `LoadError` for any answer but 2xx."""
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    return _answered(port, path, body, headers)
+
+
+def ask_with(target: Target) -> bytes:
+    """What the first request of a load is answered; raises `LoadError` for any answer but 2xx."""
+    headers = {"Content-Type": target.media_type} if target.bodies else {}
+    if target.bearers:
+        headers["Authorization"] = f"Bearer {target.bearers[0]}"
+    body = target.bodies[0] if target.bodies else None
+    return _answered(target.port, target.path, body, headers)
+
+
+def _answered(port: int, path: str, body: bytes | None, headers: dict[str, str]) -> bytes:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
     try:
-        headers = {} if body is None else {"Content-Type": "application/json"}
         connection.request("GET" if body is None else "POST", path, body, headers)
         answer = connection.getresponse()
         content = answer.read()
@@ -67,9 +80,17 @@ def register(port: int, count: int) -> list[User]:
 
 def authenticate(port: int, users: list[User]) -> list[str]:
     """Start a session of each; the refresh tokens."""
+    return _begun(port, users, "refresh_token")
 
+
+def access_tokens(port: int, users: list[User]) -> list[str]:
+    """Start a session of each; the access tokens."""
+    return _begun(port, users, "access_token")
+
+
+def _begun(port: int, users: list[User], member: str) -> list[str]:
     def one(user: User) -> str:
-        token: str = json.loads(ask(port, "/authenticate", user.body))["refresh_token"]
+        token: str = json.loads(ask(port, "/authenticate", user.body))[member]
         return token
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:

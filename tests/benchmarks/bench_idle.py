@@ -22,7 +22,7 @@ from tests.postgres import PostgresServer
 TURNS: Final = 5
 SECONDS: Final = 12.0
 QUICK_TURNS: Final = 2
-QUICK_SECONDS: Final = 3.0
+QUICK_SECONDS: Final = 2.0
 SETTLED_S: Final = 3.0
 PEOPLE: Final = 8
 PERCENT: Final = 1.0

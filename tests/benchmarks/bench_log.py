@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from projections.storage import Rows
 
 EVENTS: Final = 1_000_000
-EVENTS_QUICK: Final = 20_000
+EVENTS_QUICK: Final = 10_000
 STOCK: Final = 20_000
 """Events that the library's runner is given; it takes as long for each."""
 TURNS: Final = 3

@@ -34,8 +34,8 @@ from tests.prove.stored import grant
 
 TURNS: Final = 5
 ASKED: Final = 200
-QUICK_TURNS: Final = 3
-QUICK_ASKED: Final = 40
+QUICK_TURNS: Final = 2
+QUICK_ASKED: Final = 15
 MOST_MS: Final = 20.0
 """What a page may cost."""
 NO_PAGES: Final = {"/schema/{path:str}"}

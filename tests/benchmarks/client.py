@@ -31,7 +31,8 @@ class Run:
 
     def __init__(self, target: Target, ended: asyncio.Future[None]) -> None:
         self._target = target
-        self._waiting = deque(target.bodies)
+        self._waiting = deque(target.bodies or (b"",) * len(target.bearers))
+        self._bearers = deque(target.bearers)
         self.answered = 0
         self.ended = ended
 
@@ -40,7 +41,8 @@ class Run:
         body = self._waiting.popleft()
         if self._target.renewed is None:
             self._waiting.append(body)
-        return _request(self._target, body)
+        self._bearers.rotate(-1)
+        return _request(self._target, body, self._bearers[-1] if self._bearers else None)
 
     def answer(self, content: bytes) -> None:
         """Take the body of an answer into account."""
@@ -163,8 +165,13 @@ async def _load(target: Target, seconds: float) -> Tally:
     return Tally(run.answered, elapsed)
 
 
-def _request(target: Target, body: bytes) -> bytes:
-    return (
-        f"POST {target.path} HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
+def _request(target: Target, body: bytes, bearer: str | None) -> bytes:
+    lines = [
+        f"{'POST' if target.bodies else 'GET'} {target.path} HTTP/1.1",
+        f"Host: 127.0.0.1:{target.port}",
+    ]
+    if target.bodies:
+        lines += [f"Content-Type: {target.media_type}", f"Content-Length: {len(body)}"]
+    if bearer is not None:
+        lines.append(f"Authorization: Bearer {bearer}")
+    return "\r\n".join((*lines, "", "")).encode() + body

@@ -18,10 +18,12 @@ class LoadError(Exception):
 
 
 class Target(NamedTuple):
-    """JSON bodies to be posted to a path of a server on this machine.
+    """What a path of a server on this machine is asked: JSON bodies to be posted, in turn.
 
     `renewed` is a member whose text comes back changed: it is sent as the answer has it from then
     on. As wrk asks for one request that it never sends, there is one body more than connections.
+    `bearers` are access tokens, which go round beside the bodies; without bodies they are sent with
+    GET. `form` says that the bodies are forms.
     """
 
     port: int
@@ -29,6 +31,14 @@ class Target(NamedTuple):
     bodies: tuple[bytes, ...]
     connections: int
     renewed: str | None = None
+    bearers: tuple[str, ...] = ()
+    form: bool = False
+
+    @property
+    def media_type(self) -> str:
+        """What the bodies are; the empty text where there are none."""
+        kind = "application/x-www-form-urlencoded" if self.form else "application/json"
+        return kind if self.bodies else ""
 
 
 class Tally(msgspec.Struct, frozen=True):

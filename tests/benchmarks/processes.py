@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parent.parent.parent
 SERVICE: Final = ("-m", "app.cli", "serve")
 EMPTY: Final = ("-m", "tests.benchmarks.empty")
+CHEAP: Final = {"GATEBOOK_HASH_MEMORY_KIB": "8", "GATEBOOK_HASH_TIME": "1"}
+"""Where hashing is no part of what is measured."""
 
 _SERVING: Final = re.compile(rb'"url":"http://127\.0\.0\.1:([0-9]+)".*"event":"serving"')
 _START_S: Final = 60.0

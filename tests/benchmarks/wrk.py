@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 from tests.benchmarks.load import Generator, LoadError, Tally
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.benchmarks.load import Target
 
 # Requests are made once, for all of the run, unless they are used up. wrk counts answers of 400 and
@@ -24,14 +26,24 @@ _BODIES: Final = """\
 local bodies = {{
 {bodies}
 }}
-wrk.headers["Content-Type"] = "application/json"
+local bearers = {{
+{bearers}
+}}
+wrk.headers["Content-Type"] = {media_type}
 """
 _ALWAYS: Final = """\
 local requests, turn = {}, 0
 
 function init(arguments)
-  for i, body in ipairs(bodies) do
-    requests[i] = wrk.format("POST", wrk.path, wrk.headers, body)
+  for i = 1, math.max(#bodies, #bearers) do
+    local method, body = "GET", bodies[i]
+    if #bodies > 0 then
+      method = "POST"
+    end
+    if #bearers > 0 then
+      wrk.headers["Authorization"] = "Bearer " .. bearers[(i - 1) % #bearers + 1]
+    end
+    requests[i] = wrk.format(method, wrk.path, wrk.headers, body)
   end
 end
 
@@ -121,9 +133,16 @@ def run(program: str, target: Target, seconds: float) -> Tally:
 
 def script(target: Target) -> str:
     """Write the Lua that posts the bodies in turn and tells what came of it."""
-    quoted = (f"  [==[{body.decode()}]==]," for body in target.bodies)
-    bodies = _BODIES.format(bodies="\n".join(quoted))
+    bodies = _BODIES.format(
+        bodies=_quoted(body.decode() for body in target.bodies),
+        bearers=_quoted(target.bearers),
+        media_type=f'"{target.media_type}"' if target.media_type else "nil",
+    )
     return bodies + (_renewing(target) if target.renewed else _ALWAYS) + _DONE
+
+
+def _quoted(texts: Iterable[str]) -> str:
+    return "\n".join(f"  [==[{text}]==]," for text in texts)
 
 
 def _renewing(target: Target) -> str:

@@ -1,7 +1,8 @@
 """Makes of what the source says the reference pages, but that of problems, and the picture of it.
 
 `python -m tests.docs.generate` writes them anew; a test checks that they are fresh. The page of
-problems has a program of its own, `tests.http.problem_reference`; what that of HTTP says is put
+problems has a program of its own, `tests.http.problem_reference`; that of benchmarks is made, with
+its charts, of figures that are kept (`tests.benchmarks.page`). What that of HTTP says is put
 together by `tests.docs.http_reference`, and what those of the clients say by
 `tests.docs.python_reference` and `tests.docs.javascript_reference`.
 """
@@ -29,6 +30,7 @@ from domain import decider, log, session_rules, signing_keys
 from domain.catalogue import EVENTS
 from domain.events import Event
 from domain.sealed import Personal
+from tests.benchmarks import page as benchmarks
 from tests.docs.http_reference import http_page
 from tests.docs.javascript_reference import javascript_page
 from tests.docs.pages import DOCS, anchor
@@ -324,3 +326,4 @@ if __name__ == "__main__":
     for page, render in PAGES.items():
         (REFERENCE / page).write_text(render(), encoding="utf-8")
     PICTURE.write_text(standalone(), encoding="utf-8")
+    benchmarks.write()

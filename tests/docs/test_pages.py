@@ -15,6 +15,7 @@ from app.web.model.standalone import standalone
 from domain.catalogue import EVENTS
 from gatebook_client.credentials import NAMES as CLIENT_NAMES
 from gatebook_client.credentials import PREFIX as CLIENTS
+from tests.benchmarks import page as benchmarks
 from tests.docs.generate import PAGES as GENERATED
 from tests.docs.generate import PICTURE, REFERENCE, commands, figures
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, files_named, links, name, prose, read
@@ -39,6 +40,13 @@ def test_a_generated_page_is_fresh(page: str) -> None:
 def test_the_picture_of_the_model_is_fresh() -> None:
     """The same program draws it."""
     assert PICTURE.read_text(encoding="utf-8") == standalone()
+
+
+def test_the_page_of_benchmarks_and_its_charts_are_what_the_figures_say() -> None:
+    """The same program makes them."""
+    made = benchmarks.files()
+    assert {path: path.read_text(encoding="utf-8") for path in made} == made
+    assert set((DOCS / "explanation" / "benchmarks").glob("*.svg")) < set(made)
 
 
 def test_every_setting_event_problem_command_and_figure_is_on_a_page() -> None:

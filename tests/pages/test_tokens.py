@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.pages.browsing import Browsing
     from tests.pages.house import House
 
-NO_PAGES: Final = {"/web/admin/log/live", "/docs/model.svg"}
+NO_PAGES: Final = {"/web/admin/log/live"}
 OF_DOCS: Final = "/docs"
 """Where tokens are shown as examples, cut short."""
 PATHS: Final = {

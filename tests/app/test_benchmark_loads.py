@@ -1,0 +1,120 @@
+"""Loads of the benchmarks that aren't bodies in turn: access tokens, forms, planned moments."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.benchmarks import bench_bearer, bench_mixed, bench_workers, client, wrk
+from tests.benchmarks.bench_mixed import Length
+from tests.benchmarks.comparison import Size
+from tests.benchmarks.load import LoadError, Target
+from tests.benchmarks.paced import paced, percentile
+from tests.prove.client import Answer, Client
+
+TINY = Size(turns=2, seconds=0.2, warm_up=0.1)
+
+
+def test_the_python_client_sends_access_tokens_in_turn_and_forms() -> None:
+    async def sent(target: Target) -> list[bytes]:
+        run = client.Run(target, asyncio.get_running_loop().create_future())
+        return [run.next() for _ in range(3)]
+
+    requests = asyncio.run(sent(Target(80, "/me", (), 2, bearers=("a", "b"))))
+    assert [each.split(b"Bearer ")[1] for each in requests] == [
+        *(b"a\r\n\r\n", b"b\r\n\r\n", b"a\r\n\r\n"),
+    ]
+    assert all(each.startswith(b"GET /me HTTP/1.1\r\n") for each in requests)
+    assert b"Content" not in requests[0]
+    forms = asyncio.run(sent(Target(80, "/x", (b"t=1", b"t=2"), 2, bearers=("a",), form=True)))
+    assert [each[-3:] for each in forms] == [b"t=1", b"t=2", b"t=1"]
+    assert all(b"Bearer a\r\n" in each and b"x-www-form-urlencoded" in each for each in forms)
+
+
+def test_wrk_is_told_of_access_tokens_and_of_forms() -> None:
+    lua = wrk.script(Target(1, "/me", (), 2, bearers=("a", "b")))
+    assert "local bearers = {\n  [==[a]==],\n  [==[b]==],\n}" in lua
+    assert 'wrk.headers["Content-Type"] = nil' in lua
+    form = wrk.script(Target(1, "/oauth/introspect", (b"token=a",), 2, form=True))
+    assert 'wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"' in form
+    assert "local bearers = {\n\n}" in form
+
+
+def test_what_waits_is_counted_from_its_planned_moment() -> None:
+    """A server that stops for a while isn't spared the requests that wait meanwhile."""
+
+    async def scene() -> list[float]:
+        loop = asyncio.get_running_loop()
+        begun, again = loop.time(), asyncio.Event()
+        asked: list[float] = []
+
+        async def ask(client: Client) -> Answer:
+            asked.append(loop.time())
+            if len(asked) == 10:
+                loop.call_later(0.2, again.set)
+            await again.wait()
+            return Answer(200, b"", 0.0, {})
+
+        taken = await paced(1, ask, 100, 0.1)
+        assert len(asked) == len(taken) == 10
+        assert asked[-1] - begun >= 0.09  # each at its moment, though none was answered
+        return sorted((each.ms for each in taken), reverse=True)
+
+    first, *_, last = asyncio.run(scene())
+    assert first >= 200 + 90
+    assert last >= 200
+
+
+def test_a_request_that_breaks_ends_a_paced_run() -> None:
+    async def ask(client: Client) -> Answer:
+        raise OSError("reset")
+
+    with pytest.raises(LoadError, match="not answered"):
+        asyncio.run(paced(1, ask, 1000, 0.01))
+
+
+def test_a_percentile_is_a_value_that_was_there() -> None:
+    values = [float(each) for each in range(200, 0, -1)]
+    assert [percentile(values, each) for each in (0.5, 0.99, 1.0)] == [100.0, 198.0, 200.0]
+    assert percentile([7.0], 0.99) == 7.0
+    with pytest.raises(ValueError, match="no values"):
+        percentile([], 0.5)
+
+
+def test_a_bearer_is_measured_from_end_to_end() -> None:
+    found = list(bench_bearer.on_sqlite(client.GENERATOR, TINY, connections=4))
+    assert [each.target for each in found] == [0.50, 0.36]
+    assert [each.name for each in found] == ["GET /me on SQLite", "/oauth/introspect on SQLite"]
+    assert "4 connections, one service process, answers of 211 bytes" in found[0].conditions
+    assert all(min(*each.bare.rate.values, *each.measured.rate.values) > 0 for each in found)
+
+
+@pytest.mark.long
+def test_mixed_load_is_measured_from_end_to_end() -> None:
+    """Logins cost enough that four times as many as can be hashed are too many."""
+    cheap = {"GATEBOOK_HASH_THREADS": "1", "GATEBOOK_HASH_TIME": "4"}
+    found = bench_mixed.measure(Length(turns=2, seconds=0.3, overload_s=2.5), cheap, users=4)
+    assert 0 < found.refused < found.overload
+    assert found.ratio.n == found.alone.p99.n == found.health.p50.n == 2
+    assert found.alone.p50.median <= found.alone.p99.median <= found.alone.most
+    assert len(found.lines()) == 11
+
+
+@pytest.mark.long
+def test_a_second_process_is_measured_from_end_to_end() -> None:
+    steady, hot = bench_workers.measure(client.GENERATOR, TINY, connections=4)
+    assert (steady.by, round(steady.target, 3)) == ("CPU", 0.909)
+    assert (hot.by, hot.target) == ("rate", 0.9)
+    for each in (steady, hot):
+        assert each.bare.database_us is not None
+        assert min(*each.bare.rate.values, *each.measured.rate.values) > 0
+
+
+def test_a_turn_that_wrote_something_else_does_not_count() -> None:
+    steady, hot = bench_workers.WAYS
+    bench_workers.check(steady, 0, 100)
+    bench_workers.check(hot, 101, 100)
+    for way, events in ((steady, 1), (hot, 99)):
+        with pytest.raises(LoadError, match=f"{events} events were written for 100 requests"):
+            bench_workers.check(way, events, 100)

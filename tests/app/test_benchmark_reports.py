@@ -1,0 +1,232 @@
+"""What is made of the benchmarks' figures: files that are kept, charts, and a page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+
+from tests.benchmarks import __main__ as program
+from tests.benchmarks import (
+    bench_authenticate,
+    bench_bearer,
+    bench_refresh,
+    bench_workers,
+    chart,
+    machine,
+)
+from tests.benchmarks.bench_idle import Idle
+from tests.benchmarks.bench_mixed import Mixed, Times
+from tests.benchmarks.bench_pages import PageCost
+from tests.benchmarks.comparison import Comparison, Size, Turn, compare
+from tests.benchmarks.figures import summary
+from tests.benchmarks.paced import Taken
+from tests.benchmarks.page import PARTS, page
+from tests.benchmarks.report import Report, kept, read, write
+
+SVG = "{http://www.w3.org/2000/svg}"
+HERE = msgspec.structs.replace(
+    machine.look_round(), cpu="A <Chip> & more", cores=2, load_average=(0.0, 0.0, 0.0)
+)
+
+
+def compared(name: str = "GET <me>", target: float = 0.5, *, of_cpu: bool = False) -> Comparison:
+    """A half by rate, a quarter by processor time."""
+    bare = [Turn(100, 25), Turn(100, 25), Turn(100, 25)]
+    here = [Turn(50, 100, 7), Turn(60, 100, 7), Turn(40, 100, 7)]
+    return compare(
+        name,
+        conditions="in the sun",
+        unit="request",
+        size=Size(3, 4, 2),
+        names=("empty handler", "service"),
+        turns=(bare, here),
+        target=target,
+        by="CPU" if of_cpu else "rate",
+    )
+
+
+def mixed() -> Mixed:
+    def times(*values: float) -> Times:
+        return Times.of([[Taken(200, value)] for value in values])
+
+    return Mixed(
+        "a service",
+        alone=times(2.0, 4.0),
+        beside=times(5.0, 16.0),
+        ratio=summary([2.5, 4.0]),
+        health=times(20.0, 30.0),
+        logins=summary([50.0, 60.0]),
+        overload=100,
+        refused=40,
+        refusal=times(51.0),
+    )
+
+
+def a_report(*, quick: bool = False) -> Report:
+    return Report(HERE, "a client", quick)
+
+
+def drawn(name: str, report: Report) -> tuple[str, ET.Element]:
+    text = chart.draw(name, report)
+    assert text is not None
+    return text, ET.fromstring(text)  # noqa: S314 - our own
+
+
+def test_a_target_may_be_for_processor_time() -> None:
+    by_rate, by_cpu = compared(target=0.3), compared(target=0.3, of_cpu=True)
+    assert (by_rate.reached, by_cpu.reached) == (True, False)
+    (row,) = (line for line in by_cpu.lines() if "NOT reached" in line)
+    assert row.startswith("  ratio by CPU")
+    (row,) = (line for line in by_rate.lines() if "reached" in line)
+    assert row.startswith("  ratio of requests/s")
+
+
+def test_a_chart_shows_every_comparison_with_its_spread_its_target_and_its_cost() -> None:
+    report = a_report()
+    report.comparisons += [compared(), compared("POST", 0.51), compared("CPU", 0.2, of_cpu=True)]
+    text, root = drawn("refresh", report)
+    said = [each.text or "" for each in root.iter(f"{SVG}text")]
+    assert "GET <me>" in said
+    assert "0.50 (0.40 to 0.60), target 0.50" in said
+    assert "0.25 (0.25 to 0.25), by processor time, target 0.20" in said
+    note = "µs of CPU a request: empty handler 25, service 100 and PostgreSQL 7; 3 turns each"
+    assert said.count(note) == 3
+    assert "A <Chip> & more, 2 cores" in said
+    kinds = [each.get("class") for each in root.iter(f"{SVG}rect")]
+    assert kinds == ["back", *("lane", "good"), *("lane", "missed"), *("lane", "good")]
+    assert not re.search(r"href|url\(|<script|@import| on\w+=| style=", text)
+    assert "prefers-color-scheme:dark" in text
+
+
+def test_a_bar_is_as_long_as_its_share() -> None:
+    report = a_report()
+    report.comparisons += [compared()]
+    _, root = drawn("refresh", report)
+    half = next(each for each in root.iter(f"{SVG}rect") if each.get("class") == "good")
+    one = next(each for each in root.iter(f"{SVG}path") if each.get("class") == "one")
+    begin, length = float(half.get("x", "")), float(half.get("width", ""))
+    place = re.match(r"M([0-9.]+) ", one.get("d", ""))
+    assert place is not None
+    assert length / (float(place[1]) - begin) == pytest.approx(0.5, abs=0.001)
+
+
+def test_the_words_beside_a_bar_have_room_for_both() -> None:
+    """Of every comparison there is, in a broad font."""
+    names = [
+        *(f"{way.name} on PostgreSQL 18.10" for way in bench_refresh.WAYS),
+        *(f"{way.name} on PostgreSQL 18.10" for way in bench_bearer.WAYS),
+        *(f"{way.path} on SQLite" for way in bench_authenticate.WAYS),
+        *(f"Two processes: {way.name}" for way in bench_workers.WAYS),
+    ]
+    report = a_report()
+    report.comparisons += [compared(name, of_cpu=name.endswith("/refresh")) for name in names]
+    report.comparisons.append(compared("x" * 70))
+    found = chart.chart_of("all", report)
+    assert found is not None
+    widths = [7.6 * len(bar.name) + 6.9 * len(bar.said) for bar in found.bars]
+    room = 720 - 2 * 18
+    assert max(widths[:-1]) < room < widths[-1]
+
+
+def test_what_has_a_limit_is_drawn_as_a_share_of_it() -> None:
+    report = a_report(quick=True)
+    report.mixed = mixed()
+    report.idle.append(Idle("SQLite", summary([0.25, 2.0])))
+    report.pages += [PageCost(f"/{number}", summary([number])) for number in range(30)]
+    found = chart.chart_of("mixed", report)
+    assert found is not None
+    by_name = {each.name: each for each in found.bars}
+    beside = by_name["/refresh beside logins, p99 to alone"]
+    assert beside.value == pytest.approx(3.25 / 3)
+    assert not beside.reached
+    assert by_name["/healthz beside logins, p99 in ms"].reached
+    assert by_name["503 to too many logins, p99 in ms"].said == "51.0, at most 50"
+    assert by_name["Idle on SQLite"].value == 1.125
+    assert [name for name in by_name if re.fullmatch(r"/\d+", name)] == [
+        f"/{number}" for number in range(29, 29 - chart.DEAREST, -1)
+    ]
+    text, _ = drawn("mixed", report)
+    assert "a quick run" in text
+
+
+def test_what_compares_nothing_has_no_chart() -> None:
+    assert chart.draw("log", a_report()) is None
+
+
+def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
+    report = a_report()
+    report.comparisons.append(compared())
+    report.mixed = mixed()
+    write(report, tmp_path / "refresh.json")
+    assert kept(tmp_path) == {"refresh": report}
+
+
+def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
+    report = a_report()
+    report.comparisons += [compared(), compared("CPU", 0.3, of_cpu=True)]
+    report.comparisons.append(compared("/refresh on SQLite"))
+    write(report, tmp_path / "refresh.json")
+    noisy = a_report(quick=True)
+    noisy.machine = msgspec.structs.replace(HERE, load_average=(9.0, 9.0, 9.0))
+    noisy.mixed = mixed()
+    write(noisy, tmp_path / "mixed.json")
+    first, second = page(tmp_path).split("## While logins queue")
+    row = "| GET <me> | 25 (25 to 25) | 100 (100 to 100) | 7 (7 to 7) | 0.50 (0.40 to 0.60) "
+    assert f"{row}| 0.50: reached |" in first
+    assert "| 0.25 (0.25 to 0.25) by processor time | 0.30: missed |" in first
+    assert "A full run; 3 turns of 4 s; A <Chip> & more, 2 cores" in first
+    assert "Others used the machine" not in first
+    assert "A quick run, which says little" in second
+    assert "Others used the machine meanwhile" in second
+    assert "| 503 to too many logins, p99 in ms | 51.0, at most 50: missed |" in second
+    assert "costs more (on SQLite 100 µs and not 25 for `/refresh`), for these" in second
+    shown = [name for name in PARTS if f"]({tmp_path.name}/{name}.svg)" in page(tmp_path)]
+    assert shown == ["refresh", "mixed"]
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens are measured with as little as can be."""
+    monkeypatch.setattr("tests.benchmarks.bench_tokens.CALLS", {"ES256": 1, "EdDSA": 1, "RS256": 1})
+    monkeypatch.setattr(program, "_TOKEN_ROUNDS", 2)
+    monkeypatch.setattr(program, "_TOKEN_ROUNDS_QUICK", 2)
+
+
+@pytest.mark.usefixtures("few")
+def test_a_quick_run_says_so_and_writes_no_chart_unless_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documented = tmp_path / "documented"
+    monkeypatch.setattr(program, "KEPT", documented)
+    assert program.main(["tokens", "--quick"]) == 0
+    assert "QUICK     Less exact; no chart is written." in capsys.readouterr().out
+    assert not documented.exists()
+    told = tmp_path / "told"
+    assert program.main(["tokens", "verifying", "--quick", "--charts", str(told)]) == 0
+    assert {each.name for each in told.iterdir()} == {
+        *("tokens.json", "verifying.json", "verifying.svg"),
+    }
+    assert read(told / "tokens.json").quick
+    assert not read(told / "tokens.json").verifying
+    assert not documented.exists()
+
+
+@pytest.mark.usefixtures("few")
+def test_a_whole_run_writes_into_the_documentation_but_what_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(**_: object) -> None:
+        raise RuntimeError("no server today")
+
+    written: list[bool] = []
+    monkeypatch.setattr(program, "KEPT", tmp_path)
+    monkeypatch.setattr("tests.benchmarks.page.write", lambda: written.append(True))
+    monkeypatch.setattr("tests.benchmarks.bench_mixed.run", fails)
+    assert program.main(["mixed", "tokens"]) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["tokens.json"]
+    assert not read(tmp_path / "tokens.json").quick
+    assert written == [True]

@@ -1,0 +1,235 @@
+"""The page of the documentation that shows what the benchmarks measured.
+
+Every figure on it comes from the JSON that is kept; `python -m tests.docs.generate` writes it anew,
+and a test checks that it and the charts are fresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tests.benchmarks import chart
+from tests.benchmarks.report import KEPT, kept
+
+if TYPE_CHECKING:
+    from tests.benchmarks.comparison import Comparison
+    from tests.benchmarks.figures import Summary
+    from tests.benchmarks.report import Report
+
+PAGE: Final = KEPT.with_suffix(".md")
+
+_BEGINS: Final = """\
+# Benchmarks
+
+For whoever compares, or wants to know where the time goes. Every figure here comes from the \
+files beside this page; `python -m tests.docs.generate` makes it of them.
+
+`./run bench` measures all of this again and writes it anew, `./run bench NAME` one part; `./run \
+bench --quick` takes two to three minutes, is less exact, and writes nothing here.
+
+## How it is measured
+
+- **Real servers.** Each side is a process of its own, started for the purpose, with its \
+database beside it on the same machine; so is what asks, which is wrk, or where there is none a \
+client in Python. All of them share the machine's cores, so a rate here is not what the service \
+reaches alone. The ratios are.
+- **In turns.** Both sides are warmed up and then take turns, A B A B, so that a busy machine \
+slows both. A ratio is taken of two turns that stand beside each other; what is shown is the \
+median of those ratios, with the least and the greatest.
+- **Beside what is bare.** That is an ordinary Litestar handler which reads the same body and \
+says as many bytes, on the same server with the same limits, and does nothing else. For logins \
+it is argon2-cffi in a loop, with the same parameters on as many threads.
+- **Processor time.** What a request costs is the time of all processes of the service, as Linux \
+counts it, over the number of requests; PostgreSQL's own is shown beside it. It depends less on \
+what else a machine does than rates do.
+- **What doesn't count.** A run in which an answer wasn't 2xx, a connection broke, or the log \
+got another number of events than it had to, is thrown away and said to have failed.
+- **Planned moments.** Where times are told and not rates, each request has its moment, and its \
+time is counted from there: a server that stops answering isn't spared what waits meanwhile.
+"""
+_STANDS_BETWEEN: Final = """
+## What stands between us and the bare framework
+
+An empty handler costs what HTTP, the event loop and the framework cost. A request here costs more\
+{beyond}, for these reasons:
+
+- **The signature.** A `/refresh` makes one by ES256{sign}. It can't be remembered, as each \
+token is another. Verifying one costs more{verify}, which is why a signature that was right is \
+[remembered](../adr/0019-right-signatures-are-remembered.md): whoever shows a token again pays \
+for its SHA-256 and for the checks of its claims.
+- **The look-up.** One row of the session and its user for each token, read from the database \
+each time, since whoever was logged out a moment ago has to be refused [by the next request that \
+starts](consistency.md). On SQLite it is a read on the event loop, on PostgreSQL a share of a \
+query that serves all requests that wait.
+- **The event**, where there is one: a durable commit, which requests share that come at the \
+same time ([a request](a-request.md)). A steady `/refresh` has none; one that rotates has.
+- **What every answer has**: an id, headers that keep browsers in line, a line in the log, a \
+count.
+- **The framework's own layers** are left out where they cost as much as the work, as at \
+`/refresh` ([why](../adr/0018-hot-handlers-are-called-at-once.md)), and stay everywhere else.
+
+A login or a registration is a hash with little around it, and is meant to be: it costs what \
+guessing costs. Hashes run in threads of the lowest priority, so that the rest of the service \
+answers while logins queue.
+"""
+
+
+class Part(NamedTuple):
+    """A benchmark on the page: its heading, what it is about, and what its picture shows."""
+
+    heading: str
+    about: str
+    picture: str
+
+
+PARTS: Final[Mapping[str, Part]] = {
+    "refresh": Part(
+        "Refreshing",
+        "Steadily, which writes nothing; with each use recorded; and rotating, which writes an "
+        "event each time.",
+        "/refresh as a share of an empty handler's rate",
+    ),
+    "bearer": Part(
+        "Showing an access token",
+        "`GET /me`, and introspection by a bearer, for which two tokens are verified. Tokens are "
+        "shown again and again, as clients show them.",
+        "GET /me and introspection as a share of an empty handler's rate",
+    ),
+    "authenticate": Part(
+        "Logging in and registering",
+        "A hash by argon2id each, beside argon2-cffi alone.",
+        "/authenticate and /register as a share of bare argon2's rate",
+    ),
+    "mixed": Part(
+        "While logins queue",
+        "`/refresh` at a fixed rate, alone and beside logins; and how fast is refused what is too "
+        "much.",
+        "Times beside logins as a share of what they may be",
+    ),
+    "workers": Part(
+        "A second process",
+        "On one PostgreSQL, beside one process: what it costs, and what two processes cost each "
+        "other that write for the same user.",
+        "Two processes as a share of one",
+    ),
+    "verifying": Part(
+        "Verifying in a service of yours",
+        "The Python client's `Verifier` beside PyJWT's `decode`, in µs of processor time.",
+        "Verifying as a share of what it may cost",
+    ),
+    "pages": Part("Pages", "Processor time of the service for one page.", "The dearest pages"),
+    "idle": Part("Doing nothing", "With all that a service does by itself.", "Idle services"),
+}
+
+
+def page(folder: Path = KEPT) -> str:
+    """The page, of what is kept."""
+    reports = kept(folder)
+    costs = reports["tokens"].tokens if "tokens" in reports else {}
+    between = _STANDS_BETWEEN.format(
+        beyond=_beyond(reports),
+        sign=_token(costs.get("ES256 sign")),
+        verify=_token(costs.get("ES256 verify")),
+    )
+    parts = "".join(
+        "\n".join(_part(name, part, reports[name], folder)) + "\n"
+        for name, part in PARTS.items()
+        if name in reports
+    )
+    return f"{_BEGINS}\n{parts}{between.lstrip()}"
+
+
+def files(folder: Path = KEPT) -> dict[Path, str]:
+    """Each file that is made of what is kept, and what it says."""
+    drawn = {
+        folder / f"{name}.svg": chart.draw(name, report) for name, report in kept(folder).items()
+    }
+    return {PAGE: page(folder), **{path: text for path, text in drawn.items() if text is not None}}
+
+
+def write() -> None:
+    """Write the page and the charts anew."""
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")
+
+
+def _part(name: str, part: Part, report: Report, folder: Path) -> Iterator[str]:
+    yield f"## {part.heading}\n"
+    yield f"{part.about}\n"
+    yield f"[![{part.picture}]({folder.name}/{name}.svg)]({folder.name}/{name}.svg)\n"
+    yield from _table(name, report)
+    yield _where(report)
+
+
+def _table(name: str, report: Report) -> Iterator[str]:
+    shown = chart.chart_of(name, report)
+    if report.comparisons:
+        yield "| | bare, µs | here, µs | PostgreSQL, µs | ratio | target |"
+        yield "| --- | --- | --- | --- | --- | --- |"
+        yield from map(_compared, report.comparisons)
+        conditions = "; ".join(dict.fromkeys(each.conditions for each in report.comparisons))
+        yield f"\nµs of processor time for one, medians. {conditions}.\n"
+    elif shown is not None:
+        yield "| | median | |"
+        yield "| --- | --- | --- |"
+        for bar in shown.bars:
+            verdict = "reached" if bar.reached else "missed"
+            yield f"| {bar.name} | {bar.said}: {verdict} | {bar.note} |"
+        yield f"\n{report.mixed.conditions}.\n" if report.mixed is not None else ""
+
+
+def _compared(found: Comparison) -> str:
+    database = found.measured.database_us
+    cells = (
+        found.name,
+        _spread(found.bare.cpu_us, 0),
+        _spread(found.measured.cpu_us, 0),
+        "–" if database is None else _spread(database, 0),
+        _spread(found.ratio, 2) + (" by processor time" if found.by == "CPU" else ""),
+        f"{found.target:.2f}: {'reached' if found.reached else 'missed'}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _where(report: Report) -> str:
+    here = report.machine
+    sizes = dict.fromkeys(
+        f"{each.size.turns} turns of {each.size.seconds:g} s" for each in report.comparisons
+    )
+    versions = ", ".join(f"{name} {each}" for name, each in here.versions.items())
+    kind = "A quick run, which says little" if report.quick else "A full run"
+    busy = " Others used the machine meanwhile, so the figures are noisy." if here.busy else ""
+    said = [kind, *sizes, f"{here.cpu}, {here.cores} cores", here.system, here.python, versions]
+    if report.comparisons:
+        said.append(f"load from {report.load_from}")
+    return f"{'; '.join(said)}.{busy}\n"
+
+
+def _spread(figure: Summary, digits: int) -> str:
+    median, least, most = (
+        f"{each:,.{digits}f}" for each in (figure.median, figure.least, figure.most)
+    )
+    return f"{median} ({least} to {most})"
+
+
+def _beyond(reports: Mapping[str, Report]) -> str:
+    """How much more is used here than by what is bare, on SQLite, where the benchmarks tell."""
+    asked = ("/refresh on SQLite", "GET /me on SQLite", "/oauth/introspect on SQLite")
+    told = [
+        f"{each.measured.cpu_us.median:,.0f} µs and not {each.bare.cpu_us.median:,.0f} for "
+        f"`{each.name.removesuffix(' on SQLite')}`"
+        for name in ("refresh", "bearer")
+        if name in reports
+        for each in reports[name].comparisons
+        if each.name in asked
+    ]
+    return f" (on SQLite {', '.join(told)})" if told else ""
+
+
+def _token(costs: Mapping[str, Summary] | None) -> str:
+    if costs is None:
+        return ""
+    bare, ours = costs["bare cryptography"].median, costs["gatebook, whole token"].median
+    return f" ({ours:.0f} µs for a whole token, {bare:.0f} of them for the bare signature)"

@@ -1,0 +1,103 @@
+"""Tokens whose signature is remembered: as good for one generation's keys, and until they expire.
+
+That a token is remembered shows where its key is gone and nobody says that the store has moved.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from app.tokens.access_token import Claims, sign
+from app.tokens.signing import SigningKey
+from app.tokens.verified import Verified
+from domain.errors import InvalidToken
+from tests.tokens.forging import CLAIMS, NOW, SECOND, b64
+
+END = CLAIMS.exp * SECOND
+
+
+def numbered(number: int) -> Claims:
+    return msgspec.structs.replace(CLAIMS, jti=f"{number:022}")
+
+
+class Asked:
+    """What is remembered, asked with a key or, `without`, with none."""
+
+    def __init__(self, key: SigningKey, remembered: int = 8) -> None:
+        self._keys = {key.kid: key.verifying_key}
+        self._verified = Verified(remembered)
+
+    def known(self, token: str, generation: int = 1, now: int = NOW) -> Claims:
+        return self._verified.genuine(token, self._keys, generation, now)
+
+    def without(self, token: str, generation: int = 1, now: int = NOW) -> Claims:
+        return self._verified.genuine(token, {}, generation, now)
+
+    def refused(self, token: str, generation: int = 1, now: int = NOW) -> None:
+        with pytest.raises(InvalidToken):
+            self.without(token, generation, now)
+
+
+def test_a_token_is_verified_once(key: SigningKey) -> None:
+    asked, token = Asked(key), sign(CLAIMS, key)
+    asked.refused(token)
+    assert asked.known(token) == CLAIMS
+    assert asked.without(token) == CLAIMS
+
+
+def test_another_generation_forgets_every_token(es256_key: SigningKey) -> None:
+    """Security rule 16: what a withdrawn key has signed."""
+    asked, token = Asked(es256_key), sign(CLAIMS, es256_key)
+    for generation, other in ((1, 2), (5, 3)):  # a store that was put back begins anew
+        assert asked.known(token, generation) == CLAIMS
+        asked.refused(token, other)
+        asked.refused(token, generation)
+
+
+def test_a_token_is_not_remembered_once_it_has_expired(es256_key: SigningKey) -> None:
+    asked, token = Asked(es256_key), sign(CLAIMS, es256_key)
+    assert asked.known(token, now=END - 1) == CLAIMS
+    assert asked.without(token, now=END) == CLAIMS
+    asked.refused(token, now=END)
+    assert asked.known(token, now=END) == CLAIMS
+    asked.refused(token, now=END)
+
+
+def test_only_the_very_same_bytes_are_the_same_token(es256_key: SigningKey) -> None:
+    """Security rule 13: a token that was good gives no other spelling a way in."""
+    asked, token = Asked(es256_key), sign(CLAIMS, es256_key)
+    asked.known(token)
+    header, payload, signature = token.split(".")
+    others = (
+        *(f"{token}=", f" {token}", f"{token}\n", f"{token}.", f"{token}\0", token[:-1]),
+        f"{header}.{payload}.{b64(bytes(64))}",
+        f"{header}.{b64(b'{}')}.{signature}",
+        f"{header}..{signature}",
+        token.replace("e", "е", 1),
+        token.swapcase(),
+        token + "A" * 8192,
+        "",
+    )
+    for other in others:
+        with pytest.raises(InvalidToken):
+            asked.known(other)
+    assert asked.without(token) == CLAIMS
+
+
+def test_no_more_is_remembered_than_there_is_room_for(es256_key: SigningKey) -> None:
+    asked = Asked(es256_key, remembered=3)
+    tokens = [sign(numbered(number), es256_key) for number in range(4)]
+    for token in tokens:
+        asked.known(token)
+    for token in tokens[:3]:
+        asked.refused(token)
+    assert asked.without(tokens[3]).jti == numbered(3).jti
+
+
+def test_what_is_refused_is_not_remembered(es256_key: SigningKey, eddsa_key: SigningKey) -> None:
+    asked, token = Asked(es256_key, remembered=1), sign(CLAIMS, es256_key)
+    asked.known(token)
+    with pytest.raises(InvalidToken):
+        asked.known(sign(CLAIMS, eddsa_key))
+    assert asked.without(token) == CLAIMS
