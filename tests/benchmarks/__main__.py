@@ -21,10 +21,12 @@ import msgspec
 from app.tokens.signing import Algorithm
 from tests.benchmarks import (
     bench_authenticate,
+    bench_growth,
     bench_idle,
     bench_log,
     bench_pages,
     bench_refresh,
+    bench_storing,
     bench_tokens,
     bench_verifying,
     client,
@@ -37,7 +39,10 @@ from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.load import Generator, LoadError
 from tests.benchmarks.machine import Machine
 
-NAMES: Final = ("refresh", "authenticate", "tokens", "verifying", "log", "idle", "pages")
+NAMES: Final = (
+    *("refresh", "authenticate", "tokens", "verifying", "log", "idle", "pages"),
+    *("storing", "growth"),
+)
 
 _TOKEN_ROUNDS: Final = 25
 _TOKEN_ROUNDS_QUICK: Final = 6
@@ -49,12 +54,16 @@ class Report(msgspec.Struct):
     machine: Machine
     load_from: str
     quick: bool
+    users: int | None = None
+    """Of the large stores that were asked for."""
     comparisons: list[Comparison] = msgspec.field(default_factory=list)
     tokens: dict[str, dict[str, Summary]] = msgspec.field(default_factory=dict)
     verifying: list[bench_verifying.Verifying] = msgspec.field(default_factory=list)
     log: LogFigures | None = None
     idle: list[bench_idle.Idle] = msgspec.field(default_factory=list)
     pages: list[bench_pages.PageCost] = msgspec.field(default_factory=list)
+    storing: list[bench_storing.Storing] = msgspec.field(default_factory=list)
+    growth: list[bench_growth.Growth] = msgspec.field(default_factory=list)
     failures: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -65,6 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="all in two minutes, less exact")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     parser.add_argument("--client", choices=("wrk", "python"), help="else wrk where it is")
+    parser.add_argument("--users", type=int, metavar="N", help="of the large stores of growth")
     given = parser.parse_args(arguments)
     names: list[str] = given.names or list(NAMES)
     if unknown := set(names) - set(NAMES):
@@ -73,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     if generator is None and given.client == "wrk":
         parser.error("wrk is not installed")
     generator = generator or client.GENERATOR
-    report = Report(machine.look_round(), generator.name, given.quick)
+    report = Report(machine.look_round(), generator.name, given.quick, given.users)
     _say(report.machine.lines())
     for name in dict.fromkeys(names):
         try:
@@ -114,11 +124,25 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
         _say([line for each in report.pages for line in each.lines()])
         bench_pages.judge(report.pages)
         return
+    if name in {"storing", "growth"}:
+        _measure_stores(name, generator, report)
+        return
     runs = {"refresh": bench_refresh.run, "authenticate": bench_authenticate.run}
     comparisons: Iterator[Comparison] = runs[name](generator, quick=report.quick)
     for comparison in comparisons:
         report.comparisons.append(comparison)
         _say(comparison.lines())
+
+
+def _measure_stores(name: str, generator: Generator, report: Report) -> None:
+    if name == "storing":
+        for stored in bench_storing.run(quick=report.quick):
+            report.storing.append(stored)
+            _say(stored.lines())
+        return
+    for grown in bench_growth.run(generator, quick=report.quick, users=report.users):
+        report.growth.append(grown)
+        _say(grown.lines())
 
 
 def measure_tokens(rounds: int) -> dict[str, dict[str, Summary]]:

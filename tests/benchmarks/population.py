@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -42,7 +43,7 @@ from tests.store.wishing import commit, session_id, user_key
 
 DAYS: Final = 24
 """Of the lives that are told; a session that nobody uses lasts for thirty."""
-BATCH: Final = 2_000
+BATCH: Final = 5_000
 SECRET: Final = "correct horse battery"
 IP: Final = "127.0.0.1"
 USER_AGENT: Final = (
@@ -125,14 +126,17 @@ class Population:
 
     def _day(self, day: int) -> Iterator[tuple[float, list[Wish]]]:
         """The parts of a day, and how much of it is over when each begins."""
-        first, last = (self._users * each // DAYS for each in (day, day + 1))
+        first, last = (-(-self._users * each // DAYS) for each in (day, day + 1))  # rounded up
+        new = sorted(map(Person.of, range(first, last)), key=attrgetter("user_key"))
         visits = [
             (Person.of(number), visit)
             for number in range(last)
             if (visit := visit_on(number, day - number * DAYS // self._users)) is not None
         ]
+        # In this order what a batch changes lies together, which halves the work.
+        visits.sort(key=lambda each: each[0].user_key)
         plan: list[Callable[[], Wish]] = []
-        plan += [partial(self.registered, Person.of(number)) for number in range(first, last)]
+        plan += [partial(self.registered, who) for who in new]
         if day == 0:
             plan.append(partial(self.permitted, Person.of(ADMINISTRATOR)))
         plan += [partial(self.logged_in, who, visit) for who, visit in visits]
@@ -154,12 +158,12 @@ class Population:
         """Make an administrator."""
         return Wish(commands.SetPermissions(who.user_key, ("admin",)), Meta(CLI, _request(who, "")))
 
-    def logged_in(self, who: Person, visit: int) -> Wish:
-        """Begin a session, from the network of all others."""
+    def logged_in(self, who: Person, visit: int, *, known: bool = False) -> Wish:
+        """Begin a session, from the network of all others; `known` is noted already."""
         command = commands.StartSession(who.user_key, who.session(visit), "secret", 1)
         mac = network_mac(self._store.ring.network, who.user_key, network_of(IP))
-        network = Network(mac, None)
-        rows = network.logged_in(who.user_key, int(self._clock.now * SECOND))
+        now = int(self._clock.now * SECOND)
+        rows = Network(mac, now if known else None).logged_in(who.user_key, now)
         return Wish(command, _meta(actor_of(who.user_key), who, f"log in {visit}"), rows)
 
     def used(
