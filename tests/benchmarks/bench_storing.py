@@ -2,7 +2,9 @@
 
 People register, log in, and use their tokens day after day, on SQLite and on PostgreSQL; after each
 step the database is measured: all of it, and the log, which stays for good. The writer is the
-service's own, with batches as large as a service's and every commit on the disk.
+service's own, with batches as large as a service's and every commit on the disk. The processor time
+that an event takes says what one lock could let through on a machine with nothing else to do, where
+the disk is quick; how many there are a second, what it was on this one.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from domain.policy import Policy
 from projections.storage import Rows
 from projections.storage_sqlite import SqliteStorage
 from tests.benchmarks.population import Clock, Person, Population, opened
+from tests.benchmarks.processor import Meter
 from tests.postgres import PostgresServer
 from tests.store.wishing import commit
 
@@ -46,7 +49,11 @@ class Stored(NamedTuple):
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """A thing that was done so often: bytes each, of all and of the log; events, and a second."""
+    """A thing that was done so often: bytes each, of all and of the log, and events each.
+
+    `writer_us` and `database_us` are processor time an event, of the writer (with SQLite in it) and
+    of PostgreSQL.
+    """
 
     name: str
     times: int
@@ -54,12 +61,14 @@ class Kind(msgspec.Struct, frozen=True):
     log: float
     events: float
     events_a_second: float
+    writer_us: float
+    database_us: float
 
     def line(self) -> str:
         """A row of the table."""
-        numbers = (self.whole, self.log, self.events, self.events_a_second)
-        texts = (f"{each:12,.0f}" for each in numbers)
-        return f"  {self.name:44}{''.join(texts)}"
+        sizes = (self.whole, self.log, self.events)
+        rates = (self.events_a_second, self.writer_us, self.database_us)
+        return f"  {self.name:42}{''.join(f'{each:12,.0f}' for each in (*sizes, *rates))}"
 
 
 class Storing(msgspec.Struct, frozen=True):
@@ -71,11 +80,12 @@ class Storing(msgspec.Struct, frozen=True):
 
     def lines(self) -> list[str]:
         """A table for people."""
-        heads = "".join(f"{each:>12}" for each in ("bytes", "of the log", "events", "events/s"))
+        names = ("bytes", "of the log", "events", "events/s", "µs of CPU", "database's")
+        heads = "".join(f"{each:>12}" for each in names)
         where = f"by {self.people:,} people on {self.store}, in batches of {MAX_BATCH}"
         return [
             f"Stored for each thing done, {where}",
-            f"  {'':44}{heads}",
+            f"  {'':42}{heads}",
             *(each.line() for each in self.kinds),
         ]
 
@@ -98,7 +108,8 @@ def on_sqlite(people: int) -> Storing:
                 whole = _number(rows, _SQLITE_ALL)
                 return Stored(whole, _number(rows, _SQLITE_LOG, "sqlite_autoindex_events_1"))
 
-        return _measure(opened(f"{SQLITE}{storage.path}", storage), people, "SQLite", look)
+        ledger = _Ledger(opened(f"{SQLITE}{storage.path}", storage), look, None)
+        return _measure(ledger, people, "SQLite")
 
 
 def on_postgresql(people: int) -> Storing:
@@ -113,24 +124,28 @@ def on_postgresql(people: int) -> Storing:
             [(whole, log)] = server.psql(_POSTGRES_SIZES, database)
             return Stored(int(str(whole)), int(str(log)))
 
-        return _measure(opened(url), people, f"PostgreSQL {version}", look)
+        ledger = _Ledger(opened(url), look, server.pid)
+        return _measure(ledger, people, f"PostgreSQL {version}")
 
 
 class _Ledger:
-    """Has things done in batches, and tells what each took."""
+    """Has things done in batches, and tells what each took; `database` is its server's process."""
 
-    def __init__(self, store: Store, look: Callable[[], Stored]) -> None:
-        self._store = store
+    def __init__(self, store: Store, look: Callable[[], Stored], database: int | None) -> None:
+        self.store = store
         self._look = look
+        self._database = database
         self._writer = Writer(store.log, store.vault, store.ring, Policy())
 
     def done(self, name: str, wishes: Sequence[Wish], times: int | None = None) -> Kind:
         """Have them stored; `times` is how often that is what is named, else once for each."""
         before, head = self._look(), self._head()
-        began = time.perf_counter()
+        database = None if self._database is None else Meter(self._database)
+        began, used = time.perf_counter(), time.process_time()
         for first in range(0, len(wishes), MAX_BATCH):
             commit(self._writer, wishes[first : first + MAX_BATCH])
-        seconds = time.perf_counter() - began
+        seconds, used = time.perf_counter() - began, time.process_time() - used
+        theirs = 0.0 if database is None else database.used()
         after, events = self._look(), self._head() - head
         each = times or len(wishes)
         return Kind(
@@ -140,18 +155,19 @@ class _Ledger:
             (after.log - before.log) / each,
             events / each,
             events / seconds,
+            used / events * 1e6,
+            theirs / events * 1e6,
         )
 
     def _head(self) -> int:
-        with self._store.storage.snapshot() as rows:
+        with self.store.storage.snapshot() as rows:
             return read_head(rows).position
 
 
-def _measure(store: Store, people: int, kind: str, look: Callable[[], Stored]) -> Storing:
-    population = Population(store, people, Clock())
+def _measure(ledger: _Ledger, people: int, kind: str) -> Storing:
+    population = Population(ledger.store, people, Clock())
     everybody = [Person.of(number) for number in range(people)]
     some = everybody[: max(1, people // 8)]
-    ledger = _Ledger(store, look)
     registered = ledger.done("a user", [population.registered(who) for who in everybody])
     first = [population.logged_in(who, 0) for who in everybody]
     again = [population.logged_in(who, 1, known=True) for who in everybody]
@@ -168,7 +184,7 @@ def _measure(store: Store, people: int, kind: str, look: Callable[[], Stored]) -
         ledger.done("a rotation", [population.rotated(who, 0) for who in everybody]),
         ledger.done("the end of a session", [population.ended(who, 1) for who in everybody]),
     ]
-    store.storage.close()
+    ledger.store.storage.close()
     return Storing(kind, people, kinds)
 
 
