@@ -42,7 +42,10 @@ _ONE: Final = f"SELECT {COLUMNS} FROM events WHERE stream = ? AND version = ?"  
 _NEWER: Final = f"""
 WITH wanted (stream, version) AS (VALUES %s)
 SELECT {", ".join("e." + each for each in COLUMNS.split(", "))} FROM wanted w
-JOIN events e ON e.stream = w.stream AND e.version > w.version ORDER BY e.position"""  # noqa: S608
+CROSS JOIN events e WHERE e.stream = w.stream AND e.version > w.version
+ORDER BY e.position"""  # noqa: S608
+"""CROSS JOIN, by which SQLite goes from the streams to their events: left to itself it reads all of
+the log when the streams are many."""
 _PAIR: Final = "(CAST(? AS TEXT), CAST(? AS BIGINT))"
 
 

@@ -23,11 +23,13 @@ from app.tokens.signing import Algorithm
 from tests.benchmarks import (
     bench_authenticate,
     bench_bearer,
+    bench_growth,
     bench_idle,
     bench_log,
     bench_mixed,
     bench_pages,
     bench_refresh,
+    bench_storing,
     bench_tokens,
     bench_verifying,
     bench_workers,
@@ -44,7 +46,7 @@ from tests.benchmarks.report import KEPT, Report, write
 
 NAMES: Final = (
     *("refresh", "bearer", "authenticate", "mixed", "workers"),
-    *("tokens", "verifying", "log", "idle", "pages"),
+    *("tokens", "verifying", "log", "idle", "pages", "storing", "growth"),
 )
 
 _TOKEN_ROUNDS: Final = 25
@@ -64,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="where figures and charts go; that of the documentation, and with --quick nowhere",
     )
     parser.add_argument("--client", choices=("wrk", "python"), help="else wrk where it is")
+    parser.add_argument("--users", type=int, metavar="N", help="of the large stores of growth")
     given = parser.parse_args(arguments)
     names: list[str] = given.names or list(NAMES)
     if unknown := set(names) - set(NAMES):
@@ -75,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder: Path | None = None if given.quick else KEPT
     if given.charts is not None:
         folder = given.charts.resolve()
-    report = Report(machine.look_round(), generator.name, given.quick)
+    report = Report(machine.look_round(), generator.name, given.quick, given.users)
     _say(report.machine.lines())
     if given.quick:
         _say(["QUICK     Less exact; no chart is written." if folder is None else "QUICK"])
@@ -132,6 +135,9 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
         _say([line for each in report.pages for line in each.lines()])
         bench_pages.judge(report.pages)
         return
+    if name in {"storing", "growth"}:
+        _measure_stores(name, generator, report)
+        return
     runs = {
         "refresh": bench_refresh.run,
         "bearer": bench_bearer.run,
@@ -142,6 +148,17 @@ def _measure(name: str, generator: Generator, report: Report) -> None:
     for comparison in comparisons:
         report.comparisons.append(comparison)
         _say(comparison.lines())
+
+
+def _measure_stores(name: str, generator: Generator, report: Report) -> None:
+    if name == "storing":
+        for stored in bench_storing.run(quick=report.quick):
+            report.storing.append(stored)
+            _say(stored.lines())
+        return
+    for grown in bench_growth.run(generator, quick=report.quick, users=report.users):
+        report.growth.append(grown)
+        _say(grown.lines())
 
 
 def measure_tokens(rounds: int) -> dict[str, dict[str, Summary]]:

@@ -10,10 +10,12 @@ from typing import Final
 
 import msgspec
 
+from tests.benchmarks.bench_growth import Growth
 from tests.benchmarks.bench_idle import Idle
 from tests.benchmarks.bench_log import LogFigures
 from tests.benchmarks.bench_mixed import Mixed
 from tests.benchmarks.bench_pages import PageCost
+from tests.benchmarks.bench_storing import Storing
 from tests.benchmarks.bench_verifying import Verifying
 from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.figures import Summary
@@ -30,6 +32,8 @@ class Report(msgspec.Struct, omit_defaults=True):
     machine: Machine
     load_from: str
     quick: bool = False
+    users: int | None = None
+    """Of the large stores, where their number was given."""
     comparisons: list[Comparison] = msgspec.field(default_factory=list)
     tokens: dict[str, dict[str, Summary]] = msgspec.field(default_factory=dict)
     verifying: list[Verifying] = msgspec.field(default_factory=list)
@@ -37,11 +41,13 @@ class Report(msgspec.Struct, omit_defaults=True):
     log: LogFigures | None = None
     idle: list[Idle] = msgspec.field(default_factory=list)
     pages: list[PageCost] = msgspec.field(default_factory=list)
+    storing: list[Storing] = msgspec.field(default_factory=list)
+    growth: list[Growth] = msgspec.field(default_factory=list)
     failures: dict[str, str] = msgspec.field(default_factory=dict)
 
     def nothing_yet(self) -> Report:
         """A report of the same run, for what is measured next."""
-        return Report(self.machine, self.load_from, self.quick)
+        return Report(self.machine, self.load_from, self.quick, self.users)
 
     def add(self, other: Report) -> None:
         """Take over what another report of the same run has."""
@@ -52,6 +58,8 @@ class Report(msgspec.Struct, omit_defaults=True):
         self.log = other.log or self.log
         self.idle += other.idle
         self.pages += other.pages
+        self.storing += other.storing
+        self.growth += other.growth
         self.failures |= other.failures
 
 

@@ -6,13 +6,13 @@ import fcntl
 import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import psycopg
 import pytest
 
-from app.eventstore.log import read_range, read_stream
+from app.eventstore.log import read_newer, read_range, read_stream
 from app.eventstore.record import Record, record_of
 from app.store import open_store
 from domain.errors import Damage
@@ -29,13 +29,13 @@ from tests.store.intruding import unseal
 from tests.store.wishing import log_in, register, user_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from app.store import Store
     from app.vault import Vault
     from app.writer import Writer
-    from projections.storage import Transaction, Value
+    from projections.storage import Row, Rows, Transaction, Value
     from tests.store.conftest import MakeWriter, OpenStore
 
 ALL = 10**6
@@ -270,3 +270,32 @@ def test_a_stream_reads_back_as_it_was_answered(store: Store, writer: Writer) ->
         found = [each.recorded() for each in read_stream(rows, user_key("ada"))]
     assert found == told
     assert msgspec.structs.replace(found[0], version=2) != told[0]
+
+
+class Explaining:
+    """Rows that tell how SQLite would read, and read nothing."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.plan: list[str] = []
+
+    def fetch(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
+        found = self._rows.fetch(f"EXPLAIN QUERY PLAN {sql}", params)
+        self.plan += [str(row[-1]) for row in found]
+        return []
+
+
+@pytest.mark.parametrize("streams", [1, 64, 128, 2048])
+def test_what_is_newer_of_many_streams_is_found_without_reading_all_of_the_log(
+    tmp_path: Path, vault: Vault, streams: int
+) -> None:
+    store = open_store(SqliteStorage(tmp_path / "gatebook.db"), vault, "ES256")
+    with store.storage.snapshot() as rows:
+        explaining = cast("Any", Explaining(rows))
+        read_newer(explaining, {user_key(f"person {number}"): 1 for number in range(streams)})
+        assert any("SEARCH e USING INDEX" in step for step in explaining.plan), explaining.plan
+        assert not any("SCAN e" in step for step in explaining.plan), explaining.plan
+        read_all = cast("Any", Explaining(rows))
+        read_all.fetch("SELECT e.clear FROM events e ORDER BY e.time")
+        assert any("SCAN e" in step for step in read_all.plan), read_all.plan
+    store.storage.close()

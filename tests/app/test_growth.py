@@ -1,0 +1,197 @@
+"""The benchmarks of stores that grow: the people that fill them, and that each runs to its end.
+
+How long anything takes is looked at by people, and nothing here depends on it.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.verifying.store import verify_store
+from projections.live import read_pointers
+from tests.benchmarks import bench_growth, bench_storing, client, population
+from tests.benchmarks.bench_growth import Asked, Growth, Side, Size, percentile_99
+from tests.benchmarks.endpoints import STEPS
+from tests.benchmarks.figures import ratios, summary
+from tests.benchmarks.load import LoadError
+from tests.benchmarks.population import opened, populate, visit_on
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TINY = Size(turns=1, asked=4, starts=1, loaded=8, seconds=0.2)
+
+
+def counted(url: str, sql: str) -> int:
+    store = opened(url)
+    with store.storage.snapshot() as rows:
+        found = rows.fetch(sql)
+    store.storage.close()
+    return int(found[0][0] or 0)
+
+
+def test_a_populated_store_is_proved_and_its_views_are_at_the_head(database_url: str) -> None:
+    populate(database_url, 48)
+    store = opened(database_url)
+    with store.storage.snapshot() as rows:
+        report = verify_store(rows, store.vault, None, lambda _: None)
+        places = {each.position for each in read_pointers(rows).values()}
+        topics = {str(topic) for (topic,) in rows.fetch("SELECT DISTINCT topic FROM events")}
+        [(users, administrators)] = rows.fetch(
+            "SELECT count(*), sum(CASE WHEN permissions = 'admin' THEN 1 ELSE 0 END)"
+            " FROM user_directory_v1"
+        )
+    store.storage.close()
+    assert report.ok, report.findings
+    assert places == {report.head}
+    assert (users, administrators) == (48, 1)
+    assert topics >= {
+        *("user.registered", "user.logged_in", "user.login_failed", "user.permissions_set"),
+        *("refresh_token.issued", "refresh_token.used", "refresh_token.rotated"),
+        "refresh_token.revoked",
+    }
+
+
+def test_the_lives_of_a_population_are_told_over_days(sqlite_url: str) -> None:
+    populate(sqlite_url, 48)
+    days = counted(sqlite_url, "SELECT (max(time) - min(time)) / 86400000000 FROM events")
+    assert days == population.DAYS - 1
+    assert counted(sqlite_url, "SELECT count(*) FROM daily_activity_v1") >= days
+    lives = """
+        SELECT count(*) FROM user_directory_v1 d WHERE NOT EXISTS (
+            SELECT 1 FROM events e WHERE e.stream = d.user_key AND e.topic = 'user.logged_in'
+            AND e.time - d.registered_at < 86400000000)"""
+    assert counted(sqlite_url, lives) == 0
+
+
+def test_people_come_as_often_as_it_says() -> None:
+    visits = [[visit_on(number, age) for age in range(60)] for number in range(10)]
+    came = [[visit for visit in each if visit is not None] for each in visits]
+    assert [len(each) for each in came] == [1, 1, 1, 1, 1, 1, 2, 2, 2, 5]
+    assert all(each == list(range(len(each))) for each in came)
+
+
+def test_a_store_is_kept_until_the_source_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(population, "KEPT", tmp_path)
+    monkeypatch.setattr(population, "fingerprint", lambda: "one")
+    first = population.kept(12)
+    made = first.read_bytes()
+    assert population.kept(12).read_bytes() == made
+    assert population.kept(13) != first
+    assert first.exists()
+    monkeypatch.setattr(population, "fingerprint", lambda: "another")
+    other = population.kept(12)
+    assert not first.exists()
+    assert other.read_bytes() != made
+    monkeypatch.setattr(population, "KEPT_FOR", -1.0)
+    made = other.read_bytes()
+    assert population.kept(12).read_bytes() != made
+    assert [each.name for each in other.parent.parent.iterdir()] == ["12"]
+
+
+def test_the_source_decides_which_store_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(population, "ROOT", tmp_path)
+    for name in ("app", "domain", "projections", "tests/benchmarks"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "tests/benchmarks/population.py").write_text("one = 1\n")
+    before = population.fingerprint()
+    assert population.fingerprint() == before
+    (tmp_path / "domain" / "events.py").write_text("two = 2\n")
+    assert population.fingerprint() != before
+
+
+def test_everything_is_asked_of_both_stores(tmp_path: Path) -> None:
+    sides = [Side(f"sqlite:///{tmp_path}/{users}.db", users) for users in (24, 48)]
+    for side in sides:
+        populate(*side)
+    with bench_growth.serving_all(sides) as servers:
+        found = bench_growth.ask_both(TINY, sides, servers)
+        assert all(bench_growth.resident_mb(each.pid) > 10 for each in servers)
+    assert [each.name for each in found] == [step.name for step in STEPS]
+    assert all(min(each.median_ratio.values) > 0 for each in found)
+    assert {each.median_ms[place].n for each in found for place in (0, 1)} == {TINY.turns}
+    registered = [counted(side.url, "SELECT count(*) FROM user_directory_v1") for side in sides]
+    assert registered == [side.users + TINY.turns * TINY.asked for side in sides]
+
+
+def test_nobody_is_asked_about_twice(sqlite_url: str) -> None:
+    populate(sqlite_url, 40)
+    with ExitStack() as stack:
+        cases = stack.enter_context(bench_growth.Cases(Side(sqlite_url, 40)))
+        people = [case.who.number for case in cases.take(12) + cases.take(8)]
+        assert len(set(people)) == 20
+        assert people != sorted(people)
+        with pytest.raises(LoadError, match="fewer than 40 people more"):
+            cases.take(40)
+
+
+def an_asked(late: float) -> Asked:
+    few, many = summary([1.0, 2.0]), summary([1.1, 2.2])
+    return Asked(
+        "/me",
+        (few, many),
+        (few, summary([late, 2 * late])),
+        ratios(many.values, few.values),
+        ratios([late, 2 * late], few.values),
+        (200.0, 300.0),
+    )
+
+
+def test_what_grows_too_much_is_told() -> None:
+    flat, late = an_asked(1.1), an_asked(1.3)
+    assert flat.reached
+    assert not late.reached
+    assert "NOT" not in flat.line()
+    assert late.line().split()[1:] == [
+        *("1.50", "1.65", "1.10", "1.50", "1.95", "1.30", "1.50"),
+        *("NOT", "reached"),
+    ]
+    starts = (summary([1.0]), summary([1.6]))
+    grown = Growth("SQLite", (10, 99), TINY, [flat], starts, summary([1.6]), (90.0, 95.0), 8, 151.0)
+    assert [line.count("NOT reached") for line in grown.lines()[-2:]] == [1, 1]
+
+
+def test_all_but_one_of_a_hundred_are_at_most_so_late() -> None:
+    assert percentile_99([float(number) for number in range(1, 101)]) == 99
+    assert percentile_99([float(number) for number in range(200, 0, -1)]) == 198
+    assert percentile_99([5.0]) == 5
+
+
+def test_what_is_stored_is_measured() -> None:
+    found = bench_storing.on_sqlite(16)
+    events = {each.name: each.events for each in found.kinds}
+    assert events["a user"] == 1
+    assert events["a login from a known network"] == 2
+    assert events["a day of a live session"] == 1
+    assert events["the same with 24 uses, each recorded"] == 24
+    assert sum(each.whole * each.times for each in found.kinds) > 0
+    assert len(found.lines()) == 2 + len(found.kinds)
+
+
+@pytest.mark.long
+def test_what_is_stored_on_postgresql_is_measured() -> None:
+    found = bench_storing.on_postgresql(64)
+    assert found.store.startswith("PostgreSQL 1")
+    assert all(each.whole >= 0 for each in found.kinds)
+    assert found.kinds[0].log > 100
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_growth_is_measured_from_end_to_end(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(population, "KEPT", tmp_path)
+    measure = {"sqlite": bench_growth.on_sqlite, "postgresql": bench_growth.on_postgresql}[kind]
+    found = measure(client.GENERATOR, TINY, 48, 96)
+    assert found.users == (48, 96)
+    assert found.start_ratio.n == TINY.starts
+    assert found.loaded_mb > 10
+    assert len(found.asked) == len(STEPS)

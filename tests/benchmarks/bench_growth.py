@@ -1,0 +1,396 @@
+"""What grows with the number of people: each endpoint's time, the start, the memory.
+
+Two services of one process each, on populated stores of different size, are asked the same about
+people from all over them, one request here and one there, over one connection each. So whatever
+else the machine does meets both. Then both are started with nothing of their files in memory, and
+the larger one is loaded with as many people as there are. On SQLite, and on PostgreSQL with fewer
+people, since there they have to be made each time. Secrets are hashed as cheaply as can be.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from math import gcd
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+import msgspec
+
+from app.store import SQLITE
+from domain.policy import DAY, Policy
+from domain.refresh_token import format_refresh_token
+from tests.benchmarks.asking import ask, compact
+from tests.benchmarks.endpoints import STEPS, Case, Step, Wire
+from tests.benchmarks.figures import Summary, ratios, summary
+from tests.benchmarks.load import LoadError, Target
+from tests.benchmarks.population import (
+    ADMINISTRATOR,
+    CHEAP,
+    SECRET,
+    Person,
+    kept,
+    opened,
+    populate,
+)
+from tests.benchmarks.processes import SERVICE, serving, settings
+from tests.benchmarks.processor import cpu_seconds
+from tests.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from tests.benchmarks.load import Generator
+    from tests.benchmarks.processes import Served
+
+SMALL: Final = 1_000
+LARGE: Final = (100_000, 1_000_000)
+LARGE_POSTGRESQL: Final = (100_000,)
+SMALL_QUICK: Final = 200
+LARGE_QUICK: Final = (2_000,)
+WITHIN: Final = 1.2
+"""Of the small store's time, for the median and for 99 of 100 answers of every endpoint."""
+START_WITHIN: Final = 1.5
+RESIDENT_MB: Final = 150.0
+COPIED: Final = 64 * 2**20
+"""A kept store of at most so many bytes is copied before it is used."""
+
+_SCATTER: Final = 0.618
+_OLD: Final = """
+SELECT session_id, generation FROM token_lookup_v1
+WHERE user_key = ? AND ended_at IS NULL AND last_used_at > ? AND last_used_at < ? LIMIT 1"""
+_RESIDENT: Final = re.compile(r"^VmRSS:\s+([0-9]+) kB$", re.MULTILINE)
+
+
+class Size(NamedTuple):
+    """How much is asked: turns, requests of each kind in a turn, starts, and loaded people."""
+
+    turns: int
+    asked: int
+    starts: int
+    loaded: int
+    seconds: float
+
+
+SIZE: Final = Size(turns=5, asked=200, starts=5, loaded=30_000, seconds=10.0)
+QUICK: Final = Size(turns=2, asked=40, starts=2, loaded=1_000, seconds=1.0)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One kind of request on both stores, in ms, turn by turn; CPU in µs a request, over all."""
+
+    name: str
+    median_ms: tuple[Summary, Summary]
+    late_ms: tuple[Summary, Summary]
+    median_ratio: Summary
+    late_ratio: Summary
+    cpu_us: tuple[float, float]
+
+    @property
+    def reached(self) -> bool:
+        """Whether neither grows by more than it may."""
+        return max(self.median_ratio.median, self.late_ratio.median) <= WITHIN
+
+    def line(self) -> str:
+        """A row of the table."""
+        (few, many), (few_late, many_late) = self.median_ms, self.late_ms
+        numbers = (
+            *(few.median, many.median, self.median_ratio.median),
+            *(few_late.median, many_late.median, self.late_ratio.median),
+        )
+        cpu = self.cpu_us[1] / self.cpu_us[0]
+        text = "".join(f"{each:9.2f}" for each in (*numbers, cpu))
+        return f"  {self.name:30}{text}{'' if self.reached else '   NOT reached'}"
+
+
+class Growth(msgspec.Struct, frozen=True):
+    """A small and a large store; starts in s, memory in MB: after all that was asked, and load."""
+
+    store: str
+    users: tuple[int, int]
+    size: Size
+    asked: list[Asked]
+    start_s: tuple[Summary, Summary]
+    start_ratio: Summary
+    resident_mb: tuple[float, float]
+    loaded: int
+    loaded_mb: float
+
+    def lines(self) -> list[str]:
+        """A table for people."""
+        few, many = self.users
+        size = self.size
+        start = self.start_ratio.median
+        heads = (f"{few:,}", f"{many:,}", "ratio")
+        columns = "".join(f"{each:>9}" for each in (*heads, *heads, "CPU"))
+        counted = (
+            f"n = {size.turns} turns of {size.asked} requests of each kind, one here and one there;"
+            f" medians of turns; ratios at most {WITHIN}"
+        )
+        started = (
+            f"started, to the first answer: {self.start_s[0].median:.2f} s and"
+            f" {self.start_s[1].median:.2f} s, ratio {start:.2f} (n = {self.start_ratio.n};"
+            f" at most {START_WITHIN}: {_mark(start <= START_WITHIN)})"
+        )
+        resident = (
+            f"resident: {self.resident_mb[0]:.0f} MB and {self.resident_mb[1]:.0f} MB after that,"
+            f" {self.loaded_mb:.0f} MB after load over {self.loaded:,} people"
+            f" (at most {RESIDENT_MB:.0f}: {_mark(self.loaded_mb <= RESIDENT_MB)})"
+        )
+        return [
+            f"{few:,} and {many:,} people on {self.store}",
+            f"  {counted}",
+            f"  {'':30}{'median, ms':>27}{'99 of 100, ms':>27}{'ratio':>9}",
+            f"  {'':30}{columns}",
+            *(each.line() for each in self.asked),
+            f"  {started}",
+            f"  {resident}",
+        ]
+
+
+class Side(NamedTuple):
+    """A populated store."""
+
+    url: str
+    users: int
+
+
+class Cases:
+    """People of a store, from all over it, each one once, with what is needed to ask about them."""
+
+    def __init__(self, side: Side, administrator: str = "") -> None:
+        self._side = side
+        self._administrator = administrator
+        self._next = 0
+        step = max(1, int(side.users * _SCATTER))
+        while gcd(step, side.users) > 1:
+            step += 1
+        self._step = step
+        store = opened(side.url)
+        with store.storage.snapshot() as rows:
+            [(now,)] = rows.fetch("SELECT time FROM events ORDER BY position DESC LIMIT 1")
+        self._store = store
+        self._now = int(now or 0)
+
+    def take(self, count: int) -> list[Case]:
+        """Some who have a session that was not used for a day, nor for too long.
+
+        Raises `LoadError` when there are no more.
+        """
+        store = self._store
+        found: list[Case] = []
+        since, until = self._now - Policy().session_idle + DAY, self._now - DAY
+        with store.snapshot() as rows:
+            while len(found) < count:
+                if self._next == self._side.users:
+                    raise LoadError(f"fewer than {count} people more have an old session")
+                who = Person.of(self._next * self._step % self._side.users)
+                self._next += 1
+                for session_id, generation in rows.fetch(_OLD, (who.user_key, since, until)):
+                    token = format_refresh_token(
+                        str(session_id), int(generation or 0), store.ring.refresh
+                    )
+                    found.append(Case(who, token, self._administrator))
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._store.storage.close()
+
+
+def run(generator: Generator, *, quick: bool, users: int | None = None) -> Iterator[Growth]:
+    """Compare large stores with a small one; `users` of the large ones, where that is given."""
+    size, small = (QUICK, SMALL_QUICK) if quick else (SIZE, SMALL)
+    larges = LARGE_QUICK if quick else LARGE
+    for large in larges if users is None else (users,):
+        yield on_sqlite(generator, size, small, large)
+    larges = LARGE_QUICK if quick else LARGE_POSTGRESQL
+    for large in larges if users is None else (users,):
+        yield on_postgresql(generator, size, small, large)
+
+
+def on_sqlite(generator: Generator, size: Size, small: int, large: int) -> Growth:
+    """On stores that are kept; a large one is used where it lies."""
+    with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory:
+        sides = tuple(Side(_usable(each, Path(directory)), each) for each in (small, large))
+        return measure(generator, size, sides, "SQLite")
+
+
+def on_postgresql(generator: Generator, size: Size, small: int, large: int) -> Growth:
+    """On new databases of one server."""
+    with PostgresServer(settings={"max_wal_size": "4GB", "shared_buffers": "256MB"}) as server:
+        [(version,)] = server.psql("SHOW server_version")
+        sides = tuple(Side(server.create_database(), each) for each in (small, large))
+        for url, users in sides:
+            populate(url, users)
+        return measure(generator, size, sides, f"PostgreSQL {version}")
+
+
+def measure(generator: Generator, size: Size, sides: Sequence[Side], store: str) -> Growth:
+    """Ask both, start both, load the large one."""
+    few, many = sides
+    with serving_all(sides) as servers:
+        asked = ask_both(size, sides, servers)
+        resident = [resident_mb(each.pid) for each in servers]
+    starts = start_both(size.starts, sides)
+    with serving_all([many]) as [server]:
+        loaded = load(generator, size, many, server)
+    return Growth(
+        store,
+        (few.users, many.users),
+        size,
+        asked,
+        (summary(starts[0]), summary(starts[1])),
+        ratios(starts[1], starts[0]),
+        (resident[0], resident[1]),
+        _loaded(size, many),
+        loaded,
+    )
+
+
+def ask_both(size: Size, sides: Sequence[Side], servers: Sequence[Served]) -> list[Asked]:
+    """Ask everything of both, one request here and one there."""
+    times: dict[str, tuple[list[list[float]], list[list[float]]]]
+    times = {step.name: ([], []) for step in STEPS}
+    cpu = {step.name: [0.0, 0.0] for step in STEPS}
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(each.port)) for each in servers]
+        people = [
+            stack.enter_context(Cases(each, administrator(server.port)))
+            for each, server in zip(sides, servers, strict=True)
+        ]
+        for _ in range(size.turns):
+            cases = [each.take(size.asked) for each in people]
+            for step in STEPS:
+                before = [cpu_seconds(each.pid) for each in servers]
+                for place, spent in enumerate(_turn(step, wires, cases)):
+                    times[step.name][place].append(spent)
+                    cpu[step.name][place] += cpu_seconds(servers[place].pid) - before[place]
+    requests = size.turns * size.asked
+    return [
+        _asked(name, few, many, (cpu[name][0] / requests * 1e6, cpu[name][1] / requests * 1e6))
+        for name, (few, many) in times.items()
+    ]
+
+
+def _turn(
+    step: Step, wires: Sequence[Wire], cases: Sequence[list[Case]]
+) -> tuple[list[float], list[float]]:
+    """Ms of each request of one kind, here and there."""
+    found: tuple[list[float], list[float]] = ([], [])
+    for pair in zip(*cases, strict=True):
+        for wire, case, spent in zip(wires, pair, found, strict=True):
+            request = step.request(case)
+            began = time.perf_counter()
+            answer = wire.ask(request)
+            spent.append((time.perf_counter() - began) * 1000)
+            step.take(case, answer)
+    return found
+
+
+def _asked(
+    name: str, few: list[list[float]], many: list[list[float]], cpu_us: tuple[float, float]
+) -> Asked:
+    medians = [list(map(statistics.median, each)) for each in (few, many)]
+    late = [list(map(percentile_99, each)) for each in (few, many)]
+    return Asked(
+        name,
+        (summary(medians[0]), summary(medians[1])),
+        (summary(late[0]), summary(late[1])),
+        ratios(medians[1], medians[0]),
+        ratios(late[1], late[0]),
+        (max(cpu_us[0], 0.1), cpu_us[1]),
+    )
+
+
+def percentile_99(values: Sequence[float]) -> float:
+    """Of a hundred, all but one are at most so great."""
+    return sorted(values)[max(0, -(-len(values) * 99 // 100) - 1)]
+
+
+def start_both(starts: int, sides: Sequence[Side]) -> tuple[list[float], list[float]]:
+    """Seconds from the start to the first look-up's answer, in turn."""
+    found: tuple[list[float], list[float]] = ([], [])
+    tokens = []
+    for side in sides:
+        with Cases(side) as cases:
+            tokens += [case.old_refresh for case in cases.take(1)]
+    for _ in range(starts):
+        for side, token, spent in zip(sides, tokens, found, strict=True):
+            if side.url.startswith(SQLITE):
+                forget(Path(side.url.removeprefix(SQLITE)))
+            began = time.perf_counter()
+            with serving_all([side]) as [server]:
+                ask(server.port, "/refresh", compact(refresh_token=token))
+                spent.append(time.perf_counter() - began)
+    return found
+
+
+def forget(path: Path) -> None:
+    """Have the system keep nothing of a file in memory."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def load(generator: Generator, size: Size, side: Side, server: Served) -> float:
+    """MB after many have logged in and refreshed, each another one."""
+    count = _loaded(size, side)
+    with Cases(side) as cases:
+        old = [compact(refresh_token=case.old_refresh) for case in cases.take(count)]
+    people = map(Person.of, range(0, side.users, side.users // count))
+    bodies = [compact(user_key=who.user_key, user_secret=SECRET) for who in people]
+    for path, some in (("/refresh", old), ("/authenticate", bodies), ("/refresh", old)):
+        generator.generate(Target(server.port, path, tuple(some), 64), size.seconds)
+    return resident_mb(server.pid)
+
+
+def resident_mb(pid: int) -> float:
+    """How much memory a process has now."""
+    found = _RESIDENT.search(Path(f"/proc/{pid}/status").read_text())
+    if found is None:
+        raise RuntimeError(f"process {pid} is gone")
+    return int(found[1]) / 1024
+
+
+def administrator(port: int) -> str:
+    """An access token of whoever may read all events."""
+    who = Person.of(ADMINISTRATOR)
+    body = compact(user_key=who.user_key, user_secret=SECRET)
+    tokens = msgspec.json.decode(ask(port, "/authenticate", body), type=dict[str, str])
+    return tokens["access_token"]
+
+
+@contextmanager
+def serving_all(sides: Sequence[Side]) -> Iterator[list[Served]]:
+    """A service on each store."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatebook-bench-"))
+        yield [
+            stack.enter_context(
+                serving(SERVICE, settings(side.url, CHEAP), Path(folder, f"{number}.log"))
+            )
+            for number, side in enumerate(sides)
+        ]
+
+
+def _usable(users: int, directory: Path) -> str:
+    path = kept(users)
+    if path.stat().st_size <= COPIED:
+        path = Path(shutil.copy(path, directory / f"{users}.db"))
+    return f"{SQLITE}{path}"
+
+
+def _loaded(size: Size, side: Side) -> int:
+    """How many people are loaded: not so many that too few have an old session left."""
+    return min(size.loaded, side.users // 2)
+
+
+def _mark(reached: bool) -> str:
+    return "reached" if reached else "NOT reached"
