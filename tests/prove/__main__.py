@@ -53,6 +53,7 @@ NAMES: Final = (
     "guessing",
     "as_of",
     "verified",
+    "simulated",
     "client_python",
     "client_javascript",
 )
@@ -66,6 +67,7 @@ _SOURCES: Final = (
     "domain",
     "projections",
     "tests/prove",
+    "tests/simulation",
     "tests/server.py",
     "tests/nursery.py",
     "tests/running.py",
@@ -74,6 +76,7 @@ _SOURCES: Final = (
     "tests/store/chain.py",
     "tests/store/intruding.py",
     "tests/store/traces.py",
+    "tests/store/unsure.py",
     "tests/store/wishing.py",
     "tests/app/living.py",
     "tests/store/living.py",
