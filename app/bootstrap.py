@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
@@ -82,6 +82,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     lookup: Lookup
     dispatcher: Dispatcher
+    failed_logins: FailedLogins
     keys: KeyRing
     key_rotation: KeyRotation
     opener: Opener
@@ -188,125 +189,140 @@ def _open(settings: Settings) -> Store:
 
 @asynccontextmanager
 async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
-    metrics, stopping = Metrics(), asyncio.Event()
-    policy, ring = policy_of(settings), store.ring
     async with AsyncExitStack() as ending:
-        pool = _pool(settings, metrics)
-        ending.callback(pool.close)
-        lookup = lookup_of(store.storage)
-        ending.push_async_callback(lookup.close)
-        keeper = keeper_of(settings, store)
-        ending.push_async_callback(keeper.close)
-        dispatcher = Dispatcher(_observed(open_writer(store, settings), metrics))
-        ending.push_async_callback(dispatcher.stop)
-        failed_logins = FailedLogins(dispatcher, now)
-        ending.push_async_callback(failed_logins.close)
-        rehashing = Rehashing(dispatcher.dispatch, pool)
-        ending.push_async_callback(rehashing.close)
-        # One each, so that pages, which anybody may ask for, hold up neither lists nor the feed.
-        reading, looking, paging = (reading_of(store, settings) for _ in range(3))
-        for each in (reading, looking, paging):
-            ending.callback(each.close)
-        following, rebuilding = keepers_of(store, settings)
-        ending.push_async_callback(following.close)
-        ending.push_async_callback(rebuilding.close)
-        keys = KeyRing(store)
-        erasing = Erasing(store.storage)
-        ending.callback(erasing.close)
-        hash_parameters = HashParameters(store.storage, pool)
-        await _first(hash_parameters, keys.generation)
-        readiness = Readiness(store, keys, stopping, now)
-        ending.callback(readiness.close)
-        revocations = RevocationFeed(looking, paging, stopping, now)
-        ending.push_async_callback(revocations.close)
-        event_feed = EventFeed(reading, store.vault, lookup.head, stopping)
-        ending.push_async_callback(event_feed.close)
-
-        streams, live_streams = Streams(REVOCATION_STREAMS), Streams(LIVE_STREAMS)
-        _watch(metrics, pool, dispatcher, (streams, live_streams), keys)
-        dispatch = dispatcher.dispatch
-        # Lists are read by another thread, and seldom.
-        opener, reader = Opener(store.vault), Opener(store.vault, remembered=0)
-        issuer = Issuer(keys, settings.issuer, settings.audience, settings.access_token_ttl)
-        grants = Grants(issuer, opener, policy, now)
-        uses = Uses(opener, policy, now)
-        recognition = Recognition(lookup, issuer, policy, now)
-        registration = Registration(dispatch, pool, rules_of(settings))
-        sources = SourceBudget(keeper)
-        proving = Proving(
-            lookup,
-            opener,
-            pool,
-            sources,
-            AccountBudget(keeper),
-            failed_logins,
-            rehashing,
-            ring.network,
-            now,
-        )
-        accounts = Accounts(
-            dispatcher,
-            issuer,
-            opener,
-            proving,
-            registration,
-            RegistrationBudget(settings.registrations_per_hour, keeper),
-            sources,
-            policy,
-            ring,
-            now,
-        )
-        refresh_tokens = RefreshTokens(
-            lookup,
-            dispatcher,
-            grants,
-            uses,
-            policy,
-            ring.refresh,
-            now,
-            always_rotate=settings.refresh_rotation == "always",
-        )
-        service = Service(
-            settings=settings,
-            store=store,
-            lookup=lookup,
-            dispatcher=dispatcher,
-            keys=keys,
-            key_rotation=KeyRotation(dispatch, store.vault, settings),
-            opener=opener,
-            pool=pool,
-            proving=proving,
-            accounts=accounts,
-            refresh_tokens=refresh_tokens,
-            page_sessions=PageSessions(accounts, refresh_tokens, opener, policy),
-            service_sessions=ServiceSessions(lookup, dispatch, grants, proving, uses, policy, now),
-            recognition=recognition,
-            sessions=Sessions(lookup, dispatch, recognition, opener),
-            introspection=Introspection(lookup, dispatch, recognition, opener),
-            administration=Administration(dispatch, registration),
-            directory=Directory(reader, ring, policy),
-            as_of=AsOf(store.vault, policy),
-            erasing=erasing,
-            session_list=SessionList(reader, policy),
-            revocations=revocations,
-            revocation_streams=streams,
-            event_pages=EventPages(reading, store.vault),
-            event_feed=event_feed,
-            turns=Turns(reading, store.vault, policy),
-            heartbeats=Heartbeats(lookup.head, stopping),
-            tally=Tally(paging, now),
-            live_streams=live_streams,
-            reading=reading,
-            following=following,
-            rebuilding=rebuilding,
-            readiness=readiness,
-            metrics=metrics,
-            stopping=stopping,
-        )
-        dispatcher.start()
-        upkeep = asyncio.create_task(_keep_up(service, failed_logins, hash_parameters))
+        service = composed(settings, store, open_writer(store, settings), ending)
+        hash_parameters = HashParameters(store.storage, service.pool)
+        await _first(hash_parameters, service.keys.generation)
+        service.dispatcher.start()
+        upkeep = asyncio.create_task(_keep_up(service, hash_parameters))
         ending.push_async_callback(_stopped, upkeep)
         yield service
+
+
+def composed(
+    settings: Settings,
+    store: Store,
+    writer: Writer,
+    ending: AsyncExitStack,
+    *,
+    queue: Callable[[Commit], Dispatcher] = Dispatcher,
+    clock: Callable[[], int] = now,
+) -> Service:
+    """Every part of a service, put together on the running loop; none of them has begun to work.
+
+    `ending` closes them. `queue` stands before the writer; `clock` gives µs.
+    """
+    metrics, stopping = Metrics(), asyncio.Event()
+    policy, ring = policy_of(settings), store.ring
+    pool = _pool(settings, metrics)
+    ending.callback(pool.close)
+    lookup = lookup_of(store.storage)
+    ending.push_async_callback(lookup.close)
+    keeper = keeper_of(settings, store)
+    ending.push_async_callback(keeper.close)
+    dispatcher = queue(_observed(writer, metrics))
+    ending.push_async_callback(dispatcher.stop)
+    failed_logins = FailedLogins(dispatcher, clock)
+    ending.push_async_callback(failed_logins.close)
+    rehashing = Rehashing(dispatcher.dispatch, pool)
+    ending.push_async_callback(rehashing.close)
+    # One each, so that pages, which anybody may ask for, hold up neither lists nor the feed.
+    reading, looking, paging = (reading_of(store, settings) for _ in range(3))
+    for each in (reading, looking, paging):
+        ending.callback(each.close)
+    following, rebuilding = keepers_of(store, settings)
+    ending.push_async_callback(following.close)
+    ending.push_async_callback(rebuilding.close)
+    keys, erasing = KeyRing(store), Erasing(store.storage)
+    ending.callback(erasing.close)
+    readiness = Readiness(store, keys, stopping, clock)
+    ending.callback(readiness.close)
+    revocations = RevocationFeed(looking, paging, stopping, clock)
+    ending.push_async_callback(revocations.close)
+    event_feed = EventFeed(reading, store.vault, lookup.head, stopping)
+    ending.push_async_callback(event_feed.close)
+    streams, live_streams = Streams(REVOCATION_STREAMS), Streams(LIVE_STREAMS)
+    _watch(metrics, pool, dispatcher, (streams, live_streams), keys)
+    dispatch = dispatcher.dispatch
+    # Lists are read by another thread, and seldom.
+    opener, reader = Opener(store.vault), Opener(store.vault, remembered=0)
+    issuer = Issuer(keys, settings.issuer, settings.audience, settings.access_token_ttl)
+    grants = Grants(issuer, opener, policy, clock)
+    uses = Uses(opener, policy, clock)
+    recognition = Recognition(lookup, issuer, policy, clock)
+    registration = Registration(dispatch, pool, rules_of(settings))
+    sources = SourceBudget(keeper)
+    proving = Proving(
+        lookup,
+        opener,
+        pool,
+        sources,
+        AccountBudget(keeper),
+        failed_logins,
+        rehashing,
+        ring.network,
+        clock,
+    )
+    accounts = Accounts(
+        dispatcher,
+        issuer,
+        opener,
+        proving,
+        registration,
+        RegistrationBudget(settings.registrations_per_hour, keeper),
+        sources,
+        policy,
+        ring,
+        clock,
+    )
+    refresh_tokens = RefreshTokens(
+        lookup,
+        dispatcher,
+        grants,
+        uses,
+        policy,
+        ring.refresh,
+        clock,
+        always_rotate=settings.refresh_rotation == "always",
+    )
+    return Service(
+        settings=settings,
+        store=store,
+        lookup=lookup,
+        dispatcher=dispatcher,
+        failed_logins=failed_logins,
+        keys=keys,
+        key_rotation=KeyRotation(dispatch, store.vault, settings),
+        opener=opener,
+        pool=pool,
+        proving=proving,
+        accounts=accounts,
+        refresh_tokens=refresh_tokens,
+        page_sessions=PageSessions(accounts, refresh_tokens, opener, policy),
+        service_sessions=ServiceSessions(lookup, dispatch, grants, proving, uses, policy, clock),
+        recognition=recognition,
+        sessions=Sessions(lookup, dispatch, recognition, opener),
+        introspection=Introspection(lookup, dispatch, recognition, opener),
+        administration=Administration(dispatch, registration),
+        directory=Directory(reader, ring, policy),
+        as_of=AsOf(store.vault, policy),
+        erasing=erasing,
+        session_list=SessionList(reader, policy),
+        revocations=revocations,
+        revocation_streams=streams,
+        event_pages=EventPages(reading, store.vault),
+        event_feed=event_feed,
+        turns=Turns(reading, store.vault, policy),
+        heartbeats=Heartbeats(lookup.head, stopping),
+        tally=Tally(paging, clock),
+        live_streams=live_streams,
+        reading=reading,
+        following=following,
+        rebuilding=rebuilding,
+        readiness=readiness,
+        metrics=metrics,
+        stopping=stopping,
+    )
 
 
 def _watch(
@@ -348,9 +364,7 @@ async def _first(hash_parameters: HashParameters, generation: int) -> None:
         _logger.warning("hash_parameters_not_stored", detail=error.detail)
 
 
-async def _keep_up(
-    service: Service, failed_logins: FailedLogins, hash_parameters: HashParameters
-) -> None:
+async def _keep_up(service: Service, hash_parameters: HashParameters) -> None:
     """What goes on beside the requests; a fault of the store is met again next time."""
     while True:
         await asyncio.sleep(LOOK_ROUND)
@@ -361,7 +375,7 @@ async def _keep_up(
             service.following.news(head.position)
             await service.rebuilding.tend()
             await service.key_rotation.tend(service.keys.known, now())
-            await failed_logins.write()
+            await service.failed_logins.write()
             await service.erasing.go_on()
             service.metrics.look()
             await hash_parameters.tend(head.generation)

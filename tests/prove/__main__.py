@@ -69,6 +69,7 @@ NAMES: Final = (
     "verified",
     "upgraded",
     "herd",
+    "simulated",
     "client_python",
     "client_javascript",
 )
@@ -82,6 +83,7 @@ _SOURCES: Final = (
     "domain",
     "projections",
     "tests/prove",
+    "tests/simulation",
     "tests/server.py",
     "tests/nursery.py",
     "tests/running.py",
@@ -94,6 +96,7 @@ _SOURCES: Final = (
     "tests/store/chain.py",
     "tests/store/intruding.py",
     "tests/store/traces.py",
+    "tests/store/unsure.py",
     "tests/store/wishing.py",
     "tests/app/living.py",
     "tests/store/living.py",

@@ -1,0 +1,62 @@
+"""A service in a time of its own, with faults, honest clients and thieves, all drawn from seeds.
+
+One process (`tests.simulation`): the product's rules, writer, views, look-ups and HTTP handlers as
+several services over one SQLite file; lost and doubled requests, commits that are lost or whose
+answer is, crashes, slow commits, clocks that jump. After each step the log is read and the answer
+judged. A run that goes wrong is made smaller and printed, to be kept in `tests/simulation/kept.py`.
+The long form draws new seeds each time.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.prove.tally import Tally
+from tests.simulation.breaches import BREACHES
+from tests.simulation.kept import CONTROLS
+from tests.simulation.plan import plan_of
+from tests.simulation.shrinking import shrink
+from tests.simulation.world import play
+
+if TYPE_CHECKING:
+    from tests.simulation.breaches import Breach
+
+PROPERTY: Final = "nobody gets in again, nothing acknowledged is lost, nobody honest is logged out"
+SIZE: Final = 1_000_000
+STEP: Final = 10_000
+SHORT: Final = 600
+STORES: Final = ("sqlite",)
+A_RUN: Final = 1_000
+"""Steps of one run."""
+SEARCHED: Final = 20
+"""Runs in which a breach has to be noticed, when its kept plan doesn't show it."""
+
+
+def prove(url: str, count: int) -> Tally:
+    """Take `count` steps, in runs over stores of their own; then break each rule once."""
+    directory = Path(url.removeprefix("sqlite:///")).parent
+    tally = Tally()
+    seed = 0 if count < STEP else random.SystemRandom().randrange(2**48)
+    while tally.tried < count and not tally.violations:
+        plan = plan_of(seed, min(A_RUN, count - tally.tried))
+        outcome = play(plan, directory)
+        if outcome.kind:
+            small = shrink(plan, lambda each: play(each, directory))
+            again = play(small, directory)
+            tally.wrong(f"{again.violation or outcome.violation}; keep {small!r}")
+        tally.tried += outcome.steps
+        tally.count("runs")
+        for name, number in outcome.counts.items():
+            tally.count(name, number)
+        seed += 1
+    for breach in BREACHES:
+        tally.control(breach.name, noticed=_notices(breach, directory))
+    return tally
+
+
+def _notices(breach: Breach, directory: Path) -> bool:
+    plans = [CONTROLS[breach.name], *(plan_of(seed, A_RUN // 2) for seed in range(SEARCHED))]
+    with breach.made() as started:
+        return any(play(each, directory, started=started).kind in breach.kinds for each in plans)

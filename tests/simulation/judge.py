@@ -1,0 +1,171 @@
+"""What an answer may be, given what the log said when its request arrived, and says now.
+
+The promises of `docs/explanation/security-rules.md` about sessions and what is acknowledged.
+Knows the rules as they are written, and no code of the product that decides by them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from domain.refresh_token import parse
+from tests.simulation.people import DUPLICATE_S, OLD_ACCESS_S
+from tests.simulation.witness import Violation
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from tests.simulation.people import Request
+    from tests.simulation.process import Answer, Clocks
+    from tests.simulation.witness import Known, Witness
+
+_SECOND: Final = 1_000_000
+_CAP: Final = 100
+"""Live sessions of a user."""
+_SKEW_S: Final = 60.0
+_RECORDED: Final = 0.9
+"""Of the idle limit: the last recorded use may be a tenth of it older than the last one."""
+
+
+class Arrival(NamedTuple):
+    """What was so when a request arrived; `when` is the loop's time."""
+
+    when: float
+    over: bool
+    outside: bool
+    """A retired token that nothing allows any more."""
+    fatal: bool
+    """One whose being shown ends its session."""
+    sessions: frozenset[str]
+    """The user's live ones."""
+
+
+class Judge:
+    """Judges each answer as it leaves a process; counts what is tried."""
+
+    def __init__(
+        self, witness: Witness, clocks: Clocks, counts: Counter[str], window_s: float, idle_s: float
+    ) -> None:
+        self._witness = witness
+        self._clocks = clocks
+        self._counts = counts
+        self._window_s = window_s
+        self._idle_s = idle_s
+
+    def arrives(self, request: Request, when: float) -> Arrival:
+        """Note what is so now."""
+        session = self._session(request)
+        outside = fatal = False
+        if session is not None and request.path == "/refresh":
+            outside, fatal = self._outside(request.generation, session)
+        live: frozenset[str] = frozenset()
+        if request.path == "/sessions" and request.user_key in self._witness.users:
+            live = frozenset(self._witness.users[request.user_key].sessions)
+        over = session is not None and session.ended is not None
+        return Arrival(when, over, outside, fatal, live)
+
+    def _session(self, request: Request) -> Known | None:
+        family = request.family
+        return None if family is None else self._witness.sessions.get(family.session_id)
+
+    def _outside(self, generation: int, session: Known) -> tuple[bool, bool]:
+        if generation >= session.generation:
+            return False, False
+        if generation < session.generation - 1:
+            return True, True
+        now = max(int(self._clocks.store() * _SECOND), self._witness.time)
+        age_s = (now - session.rotated_at) / _SECOND
+        used = session.used_generation >= session.generation
+        outside = used or age_s >= self._window_s
+        return outside, outside and age_s >= DUPLICATE_S
+
+    def answered(self, request: Request, arrival: Arrival, answer: Answer) -> None:
+        """Raises `Violation`."""
+        self._counts[f"{request.path} {answer.status}"] += 1
+        if answer.status >= 500 and answer.status != 503:
+            raise Violation("fault", f"{request.path}: {answer.status} {answer.body!r}")
+        session = self._session(request)
+        if request.family is not None and session is None:
+            raise Violation("lost", f"{request.label}'s session is not in the log")
+        if answer.status in {200, 201, 204}:
+            self._granted(request, arrival, answer, session)
+        elif answer.status != 503:
+            self._refused(request, arrival, answer, session)
+
+    def _granted(
+        self, request: Request, arrival: Arrival, answer: Answer, session: Known | None
+    ) -> None:
+        where = f"{request.label} {request.path}, generation {request.generation}"
+        if request.path != "/revoke" and arrival.over:
+            raise Violation("got in again", f"{where}: the session had ended")
+        if arrival.outside and not self._clocks.moved(arrival.when):
+            raise Violation("got in by reuse", where)
+        known = self._witness
+        if request.path == "/register" and answer.json["user_key"] not in known.users:
+            raise Violation("lost", f"{where}: the registration")
+        if request.path == "/authenticate":
+            begun = known.sessions.get(answer.json["refresh_token"][4:26])
+            if begun is None or begun.user_key != request.user_key:
+                raise Violation("lost", f"{where}: the session")
+        if session is not None:
+            self._changed(request, answer, session, where)
+        if any(known.sessions[each].ended is None for each in arrival.sessions):
+            raise Violation("lost", f"{where}: the end of a session")
+
+    def _changed(self, request: Request, answer: Answer, session: Known, where: str) -> None:
+        if request.path == "/revoke" and session.ended is None:
+            raise Violation("lost", f"{where}: the end of the session")
+        if request.path == "/refresh":
+            self._refreshed(request, answer, session, where)
+
+    def _refreshed(self, request: Request, answer: Answer, session: Known, where: str) -> None:
+        if not request.rotate:
+            unused = session.used_generation < request.generation == session.generation
+            if unused:
+                raise Violation("lost", f"{where}: the first use")
+            return
+        token = parse(answer.json["refresh_token"])
+        if token is None or token.generation != request.generation + 1:
+            raise Violation("another successor", f"{where}: {token}")
+        if session.generation < token.generation:
+            raise Violation("lost", f"{where}: the rotation")
+
+    def _refused(
+        self, request: Request, arrival: Arrival, answer: Answer, session: Known | None
+    ) -> None:
+        where = f"{request.label} {request.path}, generation {request.generation}"
+        what = f"{where}: {answer.status} {answer.reason}"
+        if session is not None and session.ended is None:
+            if answer.reason in {"reused", "revoked"}:
+                raise Violation("not recorded before", what)
+            unmoved = not self._clocks.moved(arrival.when)
+            if arrival.fatal and unmoved and answer.reason != "expired":
+                raise Violation("reuse goes on", what)
+        if request.honest and not self._called_for(request, answer, session):
+            raise Violation("logged out", what)
+
+    def _called_for(self, request: Request, answer: Answer, session: Known | None) -> bool:
+        """Whether an honest client's refusal follows from something that was done or befell it."""
+        family = request.family
+        if family is None or session is None:
+            # Of the name: whether that is right only its owner can tell.
+            return (request.path, answer.status) in {("/register", 409), ("/userkey", 401)}
+        if family.stolen or family.beyond or family.ended_by_owner:
+            return True
+        if answer.reason == "retired":
+            return request.generation < session.generation
+        if session.ended == "limit":
+            return len(self._witness.users[session.user_key].sessions) >= _CAP - 1
+        if session.ended == "reuse":
+            # A clock that goes forward shortens the window.
+            jumped = self._clocks.forward(session.rotated_when) > 0
+            self._counts["ends after a jump of the clock"] += jumped
+            return jumped
+        if request.bearer and session.ended is None:
+            old = self._clocks.now() - request.access_at >= OLD_ACCESS_S
+            return old or self._clocks.moved(request.access_at) or self._idle(family.last_good_at)
+        return answer.reason == "expired" and self._idle(family.last_good_at)
+
+    def _idle(self, since: float) -> bool:
+        idle_s = self._clocks.now() - since + self._clocks.forward(since)
+        return idle_s >= _RECORDED * self._idle_s - _SKEW_S

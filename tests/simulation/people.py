@@ -1,0 +1,345 @@
+"""Who uses the service: honest people with several devices and tabs, and a thief.
+
+An honest client keeps to the rules that `docs/explanation/life-of-a-session.md` has for it. What
+it shows is the newest token that any of its tabs has heard of. Who hears nothing asks again,
+within the retry window; who heard of a successor late uses it once nothing that shows the one
+before can be under way any more, and nobody asks for the next one sooner. Knows no store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tests.simulation.process import Cut
+
+if TYPE_CHECKING:
+    import random
+
+    from tests.simulation.process import Answer
+    from tests.simulation.world import World
+
+SECRET: Final = "walnut orbit teacup"
+LATE_S: Final = 4.0
+"""A request or its copy arrives so long after it was sent, or never."""
+DECIDED_S: Final = 4.0
+"""So long after its arrival a request is decided, or never."""
+DUPLICATE_S: Final = 10.0
+"""How long after its rotation a retired token may come late; the rules' figure."""
+PATIENCE_S: Final = 5.0
+"""After which a client takes an answer for lost."""
+END_ALL_S: Final = LATE_S + DECIDED_S
+OLD_ACCESS_S: Final = 1800.0
+
+
+class Family(msgspec.Struct, eq=False):
+    """A session as its owner's tabs share it; times in seconds of the loop."""
+
+    owner: Person
+    session_id: str
+    token: str
+    access_token: str
+    heard_at: float
+    generation: int = 1
+    usable_from: float = 0.0
+    rotatable_from: float = 0.0
+    access_at: float = 0.0
+    last_good_at: float = 0.0
+    asked_to_rotate: int = 0
+    """The generation whose rotation was asked for and not yet answered."""
+    asked_at: float = 0.0
+    sent_at: float = 0.0
+    """When a token of the present generation was last sent."""
+    stolen: bool = False
+    ended_by_owner: bool = False
+    beyond: bool = False
+    """Nothing was heard for all of the retry window: what follows is nobody's fault."""
+    over: bool = False
+
+    def heard(self, token: str, generation: int, now: float) -> None:
+        """Take a successor."""
+        if generation <= self.generation:
+            return
+        until = self.sent_at + LATE_S + DECIDED_S
+        self.usable_from = now if until <= self.asked_at + DUPLICATE_S else until
+        # What shows the token before must not find it two generations old.
+        self.rotatable_from = until
+        self.token, self.generation = token, generation
+        self.asked_to_rotate = 0
+
+
+class Request(msgspec.Struct, eq=False):
+    """One request; `family` is whose token it shows, `honest` whether its owner sends it."""
+
+    label: str
+    method: str
+    path: str
+    body: bytes = b""
+    bearer: str = ""
+    source: str = "127.0.0.1"
+    agent: bytes = b"browser"
+    family: Family | None = None
+    generation: int = 0
+    rotate: bool = False
+    honest: bool = True
+    user_key: str = ""
+    access_at: float = 0.0
+    copied: bool = False
+
+
+def rest(rng: random.Random) -> float:
+    """How long somebody does something else: seconds, minutes, hours, and now and then a day."""
+    kind = rng.random()
+    if kind < 0.6:
+        return rng.uniform(0.1, 3)
+    if kind < 0.85:
+        return rng.uniform(5, 90)
+    if kind < 0.96:
+        return rng.uniform(100, 4_000)
+    return rng.uniform(3_600, 150_000)
+
+
+class Person:
+    """Registers, logs in on some devices, lives; logs in again when a session is over."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.number = number
+        self.user_key = ""
+        self.families: list[Family] = []
+        self.ends_all_at = -1e9
+        self._rng = world.plan.chance("person", number)
+
+    async def live(self) -> None:
+        await self._register()
+        devices = self._rng.choice((1, 1, 2))
+        await asyncio.gather(*(self._device(number) for number in range(devices)))
+
+    async def _register(self) -> None:
+        name = f"person{self.number}"
+        unsure = taken = False
+        while not self.user_key:
+            ask = taken or (unsure and self._rng.random() < 0.5)
+            path = "/userkey" if ask else "/register"
+            sent = self._login(path, user_id=name)
+            try:
+                answer = await self.world.send(sent, self._rng)
+            except Cut:
+                unsure = True
+            else:
+                self.world.expect(
+                    answer.status != 409 or unsure or sent.copied,
+                    "taken",
+                    f"person {self.number} is told so of the own name",
+                )
+                if answer.status in {200, 201}:
+                    self.user_key = answer.json["user_key"]
+                self.world.expect(
+                    answer.status != 401 or not taken,
+                    "taken",
+                    f"person {self.number} is told so of a name that nobody has",
+                )
+                taken = taken or answer.status == 409
+                unsure = unsure or sent.copied or answer.status == 503
+            await asyncio.sleep(self._rng.uniform(0.1, 2))
+
+    async def _device(self, number: int) -> None:
+        rng = self.world.plan.chance("device", self.number, number)
+        while True:
+            family = await self._log_in(rng, f"10.{self.number}.{number}.1")
+            tabs = [
+                Tab(family, rng, f"10.{self.number}.{number}.1")
+                for _ in range(rng.choice((1, 1, 2, 3)))
+            ]
+            await asyncio.gather(*(each.live() for each in tabs))
+
+    async def _log_in(self, rng: random.Random, source: str) -> Family:
+        while True:
+            sent_at = self.world.now()
+            try:
+                sent = self._login("/authenticate", source=source, user_key=self.user_key)
+                answer = await self.world.send(sent, rng)
+            except Cut:
+                answer = None
+            if answer is not None and answer.status == 200:
+                return self._begin(answer, sent_at)
+            await asyncio.sleep(rng.uniform(0.1, 2))
+
+    def _begin(self, answer: Answer, sent_at: float) -> Family:
+        token, access_token = answer.json["refresh_token"], answer.json["access_token"]
+        now = self.world.now()
+        family = Family(
+            self, token[4:26], token, access_token, now, access_at=now, last_good_at=now
+        )
+        family.ended_by_owner = self.ends_all_at + END_ALL_S > sent_at
+        self.families.append(family)
+        return family
+
+    def _login(self, path: str, source: str = "127.0.0.1", **members: str) -> Request:
+        body = msgspec.json.encode({**members, "user_secret": SECRET})
+        label = f"person {self.number}"
+        return Request(label, "POST", path, body, source=source, user_key=self.user_key)
+
+
+class Tab:
+    """One of several programs that share a session's tokens; `rng` is the device's."""
+
+    def __init__(self, family: Family, rng: random.Random, source: str) -> None:
+        self._family = family
+        self._rng = rng
+        self._world = family.owner.world
+        self._source = source
+
+    async def live(self) -> None:
+        family, rng = self._family, self._rng
+        while not family.over:
+            await asyncio.sleep(rest(rng))
+            if family.over:
+                return
+            what = rng.random()
+            if what < 0.75:
+                await self._refresh()
+            elif what < 0.97:
+                await self._use()
+            elif what < 0.99:
+                await self._end("POST", "/revoke")
+            else:
+                await self._end("DELETE", "/sessions")
+
+    async def _refresh(self) -> None:
+        family, rng, world = self._family, self._rng, self._world
+        rotate = rng.random() < 0.5
+        while not family.over:
+            rotates = rotate or family.asked_to_rotate == family.generation
+            changes = rotates or world.always_rotates
+            usable_from = family.rotatable_from if changes else family.usable_from
+            if usable_from > world.now():
+                await asyncio.sleep(usable_from - world.now())
+                continue
+            if await self._try(rotates):
+                return
+            await asyncio.sleep(rng.uniform(0.2, 1))
+
+    async def _try(self, rotate: bool) -> bool:
+        """Whether it was answered."""
+        family, world = self._family, self._world
+        generation, now = family.generation, world.now()
+        if (rotate or world.always_rotates) and family.asked_to_rotate != generation:
+            family.asked_to_rotate, family.asked_at = generation, now
+        if family.asked_to_rotate == generation:
+            too_late = world.window - LATE_S - DECIDED_S
+            family.beyond = family.beyond or now - family.asked_at > too_late
+        family.sent_at = now
+        body = {"refresh_token": family.token} | ({"rotate": True} if rotate else {})
+        request = self._request("POST", "/refresh", body)
+        request.rotate = rotate or world.always_rotates
+        try:
+            answer = await world.send(request, self._rng)
+        except Cut:
+            return False
+        if answer.status == 200:
+            self._took(answer, now)
+            return True
+        if answer.status == 401 and answer.reason != "retired":
+            family.over = True
+        return answer.status == 401 and family.generation != generation
+
+    def _took(self, answer: Answer, sent_at: float) -> None:
+        family, now = self._family, self._world.now()
+        given = answer.json
+        family.access_token, family.access_at = given["access_token"], sent_at
+        family.last_good_at = now
+        if "refresh_token" in given:
+            token = given["refresh_token"]
+            family.heard(token, self._world.generation_of(token), now)
+
+    async def _use(self) -> None:
+        """The access token, which is renewed once it is refused."""
+        request = self._request("GET", "/me")
+        try:
+            answer = await self._world.send(request, self._rng)
+        except Cut:
+            return
+        if answer.status == 401:
+            await self._refresh()
+
+    async def _end(self, method: str, path: str) -> None:
+        family, world = self._family, self._world
+        family.ended_by_owner = True
+        if path == "/sessions":
+            family.owner.ends_all_at = world.now()
+            for each in family.owner.families:
+                each.ended_by_owner = True
+        body = {"refresh_token": family.token} if path == "/revoke" else None
+        for _ in range(5):
+            try:
+                answer = await world.send(self._request(method, path, body), self._rng)
+            except Cut:
+                continue
+            if answer.status in {200, 204}:
+                break
+
+    def _request(self, method: str, path: str, body: object = None) -> Request:
+        family = self._family
+        return Request(
+            f"person {family.owner.number}",
+            method,
+            path,
+            b"" if body is None else msgspec.json.encode(body),
+            bearer="" if body is not None else family.access_token,
+            source=self._source,
+            family=family,
+            generation=family.generation,
+            user_key=family.owner.user_key,
+            access_at=family.access_at,
+        )
+
+
+class Thief:
+    """Copies a refresh token at a random moment, and uses what comes of it for a while."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self._world = world
+        self._number = number
+        self._rng = world.plan.chance("thief", number)
+
+    async def live(self) -> None:
+        rng = self._rng
+        while True:
+            await asyncio.sleep(rng.expovariate(1 / 3_000))
+            people = self._world.people
+            families = [each for person in people for each in person.families if not each.over]
+            if families:
+                await self._exploit(rng.choice(families[-4:]))
+
+    async def _exploit(self, family: Family) -> None:
+        rng, world = self._rng, self._world
+        family.stolen = True
+        token = family.token
+        for _ in range(rng.randint(1, 6)):
+            await asyncio.sleep(rest(rng))
+            rotate = rng.random() < 0.7
+            body = {"refresh_token": token} | ({"rotate": True} if rotate else {})
+            request = Request(
+                f"thief {self._number}",
+                "POST",
+                "/refresh",
+                msgspec.json.encode(body),
+                source="203.0.113.9",
+                agent=b"thief",
+                family=family,
+                generation=world.generation_of(token),
+                rotate=rotate or world.always_rotates,
+                honest=False,
+                user_key=family.owner.user_key,
+            )
+            try:
+                answer = await world.send(request, rng)
+            except Cut:
+                continue
+            if answer.status == 401:
+                return
+            if answer.status == 200:
+                token = answer.json.get("refresh_token", token)

@@ -1,0 +1,68 @@
+"""What a run of the simulation is made of: a seed, who takes part, what may go wrong.
+
+The same plan gives the same run. Whoever takes part has a number and draws from a stream of chance
+of his own, so that a plan with fewer of them is a similar run. Knows no service.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final, Literal, get_args
+
+import msgspec
+
+Fault = Literal[
+    "lost request",
+    "lost answer",
+    "duplicate",
+    "lost commit",
+    "lost acknowledgement",
+    "store away",
+    "crash before commit",
+    "crash after commit",
+    "crash",
+    "slow commit",
+    "clock jump",
+    "skewed clock",
+]
+FAULTS: Final[tuple[Fault, ...]] = get_args(Fault)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One run. `settings` are the service's that differ from the default, by their names."""
+
+    seed: int
+    steps: int
+    people: tuple[int, ...] = (0, 1, 2, 3)
+    thieves: tuple[int, ...] = (0,)
+    processes: int = 2
+    faults: tuple[Fault, ...] = FAULTS
+    settings: tuple[tuple[str, str], ...] = ()
+
+    def chance(self, *of: object) -> random.Random:
+        """A stream of chance of somebody's own."""
+        return random.Random(f"{self.seed} {of}")
+
+
+_WINDOWS: Final = ("60", "60", "10", "3600")
+_ROTATION: Final = ("on-request", "on-request", "always")
+_AUDIT: Final = ("sparse", "sparse", "every")
+_IDLE: Final = ("30d", "30d", "3h")
+
+
+def plan_of(seed: int, steps: int) -> Plan:
+    """One of all that there are: who takes part and under which settings follows from the seed."""
+    rng = random.Random(f"plan {seed}")
+    return Plan(
+        seed,
+        steps,
+        people=tuple(range(rng.choice((2, 4, 6)))),
+        thieves=tuple(range(rng.choice((0, 1, 1, 2)))),
+        processes=rng.choice((1, 2, 3)),
+        settings=(
+            ("REFRESH_RETRY_WINDOW", rng.choice(_WINDOWS)),
+            ("REFRESH_ROTATION", rng.choice(_ROTATION)),
+            ("REFRESH_AUDIT", rng.choice(_AUDIT)),
+            ("SESSION_IDLE", rng.choice(_IDLE)),
+        ),
+    )

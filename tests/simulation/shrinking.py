@@ -1,0 +1,63 @@
+"""A plan that fails made smaller: fewer steps, fewer who take part, less that goes wrong.
+
+Knows plans and whether they fail, and no service.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tests.simulation.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.simulation.world import Outcome
+
+TRIES: Final = 40
+
+
+def shrink(plan: Plan, play: Callable[[Plan], Outcome]) -> Plan:
+    """The smallest plan found that fails in the same way; `plan` has to fail."""
+    found = play(plan)
+    kind, plan = found.kind, _as_long(plan, found)
+    tries = TRIES
+    smaller = True
+    while smaller and tries > 0:
+        smaller = False
+        for each in _less(plan):
+            tries -= 1
+            found = play(each)
+            if found.kind == kind:
+                plan, smaller = _as_long(each, found), True
+                break
+            if tries <= 0:
+                break
+    return plan
+
+
+def _as_long(plan: Plan, outcome: Outcome) -> Plan:
+    """As long as it takes, and the step in which it fails."""
+    return msgspec.structs.replace(plan, steps=min(plan.steps, outcome.steps + 1))
+
+
+def _less(plan: Plan) -> Iterator[Plan]:
+    replace = msgspec.structs.replace
+    if plan.processes > 1:
+        yield replace(plan, processes=1)
+    if plan.thieves:
+        yield replace(plan, thieves=())
+    if plan.faults:
+        yield replace(plan, faults=())
+    if len(plan.people) > 1:
+        half = len(plan.people) // 2
+        yield replace(plan, people=plan.people[:half])
+        yield replace(plan, people=plan.people[half:])
+    for each in plan.people if len(plan.people) > 2 else ():
+        yield replace(plan, people=tuple(other for other in plan.people if other != each))
+    for fault in plan.faults:
+        yield replace(plan, faults=tuple(other for other in plan.faults if other != fault))
+    for setting in plan.settings:
+        yield replace(plan, settings=tuple(other for other in plan.settings if other != setting))

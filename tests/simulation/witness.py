@@ -1,0 +1,155 @@
+"""Who reads the log after each commit: whether it is whole, and the views are what it adds up to.
+
+Folds each stream by the rules' own `evolve` and compares it with the row that a look-up finds.
+Knows no client, and nothing that a process keeps in memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from app.eventstore.log import COLUMNS, record_from
+from app.eventstore.record import GENESIS
+from domain import events
+from domain.stream import is_user_stream
+from domain.user import User, evolve
+from projections.storage_sqlite import SqliteStorage
+from projections.token_lookup import LOOK_UP, TokenRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from domain.stream import Recorded
+    from projections.storage import Row, Rows
+
+_NEWS: Final = f"""
+SELECT {COLUMNS}, chain FROM events WHERE position > ? ORDER BY position"""
+
+
+class Violation(Exception):
+    """Something that must never be: its kind, and what was seen."""
+
+    def __init__(self, kind: str, what: str) -> None:
+        super().__init__(f"{kind}: {what}")
+        self.kind = kind
+
+
+class Known(msgspec.Struct):
+    """A session as the log has it; times in µs by the store, `…_when` in seconds of the loop."""
+
+    user_key: str
+    number: int
+    began_when: float
+    generation: int = 1
+    used_generation: int = 0
+    rotated_at: int = 0
+    rotated_when: float = 0.0
+    ended: str | None = None
+    ended_when: float = 0.0
+    reused: bool = False
+
+
+class Witness:
+    """Belongs to one run; `now` is the loop's time."""
+
+    def __init__(self, path: Path, chain_key: bytes, now: Callable[[], float]) -> None:
+        self.sessions: dict[str, Known] = {}
+        self.users: dict[str, User] = {}
+        self.position = 0
+        self.time = 0
+        self._chain = GENESIS
+        self._versions: dict[str, int] = {}
+        self._chain_key = chain_key
+        self._now = now
+        self._storage = SqliteStorage(path)
+
+    def close(self) -> None:
+        self._storage.close()
+
+    def look(self) -> None:
+        """Take in what is new; raises `Violation`."""
+        with self._storage.snapshot() as rows:
+            news = [self._proved(row) for row in rows.fetch(_NEWS, (self.position,))]
+            touched = dict.fromkeys(filter(None, map(self._take, news)))
+            for session_id in touched:
+                self._compare(rows, session_id)
+
+    def _proved(self, row: Row) -> Recorded:
+        record = record_from(row[:-1])
+        before = self._versions.get(record.stream, 0)
+        if (record.position, record.version) != (self.position + 1, before + 1):
+            place = f"{record.position} after {self.position}, version {record.version}"
+            raise Violation("gap", f"position {place} after {before}")
+        if record.time < self.time:
+            raise Violation("time", f"{record.position} is {self.time - record.time} µs earlier")
+        self._chain = record.chained(self._chain_key, self._chain)
+        if row[-1] != self._chain:
+            raise Violation("chain", f"position {record.position}")
+        self.position, self.time = record.position, record.time
+        self._versions[record.stream] = record.version
+        return record.recorded()
+
+    def _take(self, recorded: Recorded) -> str | None:
+        """Which session it is about."""
+        if not is_user_stream(recorded.stream):
+            return None
+        user = self.users.get(recorded.stream, User())
+        self.users[recorded.stream] = evolve(user, recorded)
+        session_id = getattr(recorded.event, "session_id", None)
+        if session_id is not None:
+            self._change(session_id, recorded)
+        return session_id
+
+    def _change(self, session_id: str, recorded: Recorded) -> None:
+        match recorded.event:
+            case events.UserLoggedIn():
+                if session_id in self.sessions:
+                    raise Violation("doubled", "a session was started twice")
+                number = len(self.sessions)
+                self.sessions[session_id] = Known(recorded.stream, number, self._now())
+            case events.RefreshTokenUsed(_, generation):
+                self.sessions[session_id].used_generation = generation
+            case events.RefreshTokenRotated(_, generation):
+                session = self.sessions[session_id]
+                if generation != session.generation + 1:
+                    raise Violation("doubled", f"{generation} follows {session.generation}")
+                session.generation, session.used_generation = generation, generation - 1
+                session.rotated_at, session.rotated_when = recorded.time, self._now()
+            case events.RefreshTokenReuseDetected():
+                self.sessions[session_id].reused = True
+            case events.RefreshTokenRevoked(_, why):
+                session = self.sessions[session_id]
+                if session.ended is not None:
+                    raise Violation("doubled", f"ended by {why} after {session.ended}")
+                session.ended, session.ended_when = why, self._now()
+
+    def _compare(self, rows: Rows, session_id: str) -> None:
+        known = self.sessions[session_id]
+        if known.reused and known.ended is None:
+            raise Violation("reuse goes on", f"session {known.number} was reused and lives")
+        held = self.users[known.user_key].sessions.get(session_id)
+        found = TokenRow.of(rows.fetch(LOOK_UP, (session_id,))[0])
+        if (held is None) != (found.ended_at is not None):
+            raise Violation("view", f"session {known.number} ended at {found.ended_at}")
+        if held is not None:
+            wanted = (
+                held.started_at,
+                held.expires_at,
+                held.generation,
+                held.rotated_at,
+                held.used_generation,
+                held.last_used_at,
+            )
+            seen = (
+                found.started_at,
+                found.expires_at,
+                found.generation,
+                found.rotated_at,
+                found.used_generation,
+                found.last_used_at,
+            )
+            if seen != wanted:
+                raise Violation("view", f"session {known.number} is {seen}, not {wanted}")

@@ -1,0 +1,344 @@
+"""A run: processes over one store, people, thieves, a network and what befalls them all.
+
+    outcome = play(Plan(seed=7, steps=1_000), directory)
+
+A step is a request or its copy, a jump of the clock, or a crash; after each the witness has looked
+at the log and the judge at the answer. The first violation ends the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import tempfile
+from collections import Counter
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from app.bootstrap import open_vault, policy_of
+from app.store import open_store
+from domain.policy import SECOND
+from domain.refresh_token import parse
+from projections.storage_sqlite import SqliteStorage
+from tests.prove.stored import check_log
+from tests.prove.tally import Tally
+from tests.simulation import virtual_time
+from tests.simulation.judge import Judge
+from tests.simulation.people import LATE_S, PATIENCE_S, Person, Request, Thief
+from tests.simulation.process import SKEW_S, Answer, Clocks, Cut, Process, settings_of
+from tests.simulation.witness import Violation, Witness
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator
+
+    from app.bootstrap import Service
+    from tests.simulation.plan import Fault, Plan
+    from tests.simulation.unsure_file import Fate
+    from tests.simulation.virtual_time import VirtualLoop
+
+JUMP_S: Final = 3_600.0
+JUMP_EVERY_S: Final = 20_000.0
+CRASH_EVERY_S: Final = 40_000.0
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a run came to. `trace` is the same for the same plan, whatever ids were drawn."""
+
+    steps: int
+    trace: str
+    counts: dict[str, int]
+    kind: str = ""
+    violation: str = ""
+
+
+class World:
+    """What takes part in a run, and its chances."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        loop: VirtualLoop,
+        path: Path,
+        started: Callable[[Service], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self.plan = plan
+        self._tell = tell
+        self.steps = 0
+        self.counts: Counter[str] = Counter()
+        self.over = loop.create_future()
+        self.now = loop.time
+        given = settings_of(plan.settings)
+        policy = policy_of(given)
+        self.window = policy.retry_window / SECOND
+        self.always_rotates = given.refresh_rotation == "always"
+        self.people = [Person(self, number) for number in plan.people]
+        self._thieves = [Thief(self, number) for number in plan.thieves]
+        self._loop = loop
+        self._trace = hashlib.sha256()
+        self._faults = frozenset(plan.faults)
+        self._news = True
+        self.clocks = Clocks(loop)
+        storage = SqliteStorage(path, synchronous="OFF", clock=self.clocks.store)
+        store = open_store(storage, open_vault(given), "ES256")
+        self.witness = Witness(path, store.ring.log, loop.time)
+        storage.close()
+        self._judge = Judge(
+            self.witness, self.clocks, self.counts, self.window, policy.session_idle / SECOND
+        )
+        self._processes = [
+            Process(
+                loop,
+                self.clocks,
+                path,
+                given,
+                plan.chance("process", number),
+                self._fate,
+                self._turn,
+                self._committed,
+                self._crashed,
+                started,
+            )
+            for number in range(plan.processes)
+        ]
+        for process in self._processes:
+            process.start()
+            if self._may("skewed clock") and plan.processes > 1:
+                process.skew = process.rng.uniform(-SKEW_S, SKEW_S)
+
+    async def run(self) -> None:
+        """Until all steps are done; raises the first `Violation`."""
+        tasks = [self._loop.create_task(each.live()) for each in self.people]
+        tasks += [self._loop.create_task(each.live()) for each in self._thieves]
+        tasks += [self._loop.create_task(self._befall(each)) for each in self._processes]
+        if self._may("clock jump"):
+            tasks.append(self._loop.create_task(self._jump()))
+        for task in tasks:
+            task.add_done_callback(self._failed)
+        await self.over
+
+    def _failed(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._end(error)
+
+    def expect(self, right: bool, kind: str, what: str) -> None:
+        if not right:
+            self._end(Violation(kind, what))
+
+    def _end(self, error: Exception | None = None) -> None:
+        if self.over.done():
+            return
+        if error is None:
+            self.over.set_result(None)
+        else:
+            self.over.set_exception(error)
+
+    def outcome(self, violation: Violation | None = None) -> Outcome:
+        kind, what = ("", "") if violation is None else (violation.kind, str(violation))
+        trace = self._trace.hexdigest()
+        return Outcome(self.steps, trace, dict(sorted(self.counts.items())), kind, what)
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.file.close()
+        self.witness.close()
+
+    @staticmethod
+    def generation_of(token: str) -> int:
+        found = parse(token)
+        assert found is not None
+        return found.generation
+
+    # The network.
+
+    async def send(self, request: Request, rng: random.Random) -> Answer:
+        """As a client sends a request; raises `Cut` when it hears nothing in time."""
+        fate, place = rng.random(), rng.random()
+        late = rng.uniform(0.005, 0.2) if rng.random() < 0.95 else rng.uniform(0.2, LATE_S)
+        copied = rng.random() < 0.04 and self._may("duplicate")
+        copy_late = rng.uniform(0.01, LATE_S)
+        sent_at = self.now()
+        if copied:
+            request.copied = True
+            self._loop.create_task(self._copy(request, place, copy_late)).add_done_callback(
+                self._failed
+            )
+        if fate < 0.05 and self._may("lost request"):
+            await self._unheard(sent_at)
+        await asyncio.sleep(late)
+        answer = await self._deliver(request, place)
+        await asyncio.sleep(late / 2)
+        lost = fate > 0.95 and self._may("lost answer")
+        if lost or self.now() - sent_at > PATIENCE_S:
+            await self._unheard(sent_at)
+        return answer
+
+    async def _unheard(self, sent_at: float) -> None:
+        await asyncio.sleep(max(0.0, sent_at + PATIENCE_S - self.now()))
+        raise Cut
+
+    async def _copy(self, request: Request, place: float, late: float) -> None:
+        await asyncio.sleep(late)
+        with suppress(Cut):
+            await self._deliver(request, place * 7 % 1)
+
+    async def _deliver(self, request: Request, place: float) -> Answer:
+        process = self._processes[int(place * len(self._processes))]
+        headers = [(b"user-agent", request.agent)]
+        if request.bearer:
+            headers.append((b"authorization", b"Bearer " + request.bearer.encode()))
+        else:
+            headers.append((b"content-type", b"application/json"))
+        self._look()
+        arrival = self._judge.arrives(request, self.now())
+        try:
+            answer = await process.ask(
+                request.method, request.path, request.body, headers, request.source
+            )
+        except Cut:
+            self._step(f"{request.label} {request.path} cut")
+            raise
+        self._look()
+        try:
+            self._judge.answered(request, arrival, answer)
+        except Violation as violation:
+            self._end(violation)
+        self._step(
+            f"{request.label} {request.path} {request.generation} {answer.status} {answer.reason}"
+        )
+        return answer
+
+    def _step(self, what: str) -> None:
+        self._look()
+        if self.over.done():
+            return
+        self.steps += 1
+        line = f"{self.now():.6f} {what}"
+        self._trace.update(line.encode() + b"\n")
+        self._tell(line)
+        if self.steps >= self.plan.steps:
+            self._end()
+
+    def _look(self) -> None:
+        if self._news and not self.over.done():
+            self._news = False
+            try:
+                self.witness.look()
+            except Violation as violation:
+                self._end(violation)
+
+    # What befalls processes and their store.
+
+    def _may(self, fault: Fault) -> bool:
+        return fault in self._faults
+
+    def _committed(self) -> None:
+        self._news = True
+
+    def _fate(self, process: Process) -> Fate:
+        rng = process.rng
+        drawn, away = rng.random(), rng.random()
+        fates: tuple[tuple[Fault, Fate, float], ...] = (
+            ("lost commit", "lost", 0.01),
+            ("lost acknowledgement", "done but reported lost", 0.02),
+            ("crash before commit", "crash before", 0.002),
+            ("crash after commit", "crash after", 0.003),
+        )
+        for fault, fate, chance in fates:
+            drawn -= chance
+            if drawn < 0:
+                if not self._may(fault):
+                    return "kept"
+                self.counts[fault] += 1
+                if not fate.startswith("crash") and away < 0.3 and self._may("store away"):
+                    # The longest is more than a writer waits for.
+                    process.file.away = rng.choice((1, 3, 20, 210))
+                    self.counts["store away"] += 1
+                return fate
+        return "kept"
+
+    def _turn(self, process: Process) -> tuple[float, float]:
+        """How long until the writer takes a batch, and how long that takes."""
+        rng = process.rng
+        before, late, slow = rng.uniform(0, 0.01), rng.uniform(0, 0.01), rng.random()
+        if slow < 0.02 and self._may("slow commit"):
+            self.counts["slow commit"] += 1
+            return rng.uniform(0, 2), rng.uniform(0, 2.5)
+        return before, late
+
+    async def _befall(self, process: Process) -> None:
+        """Crash now and then."""
+        while self._may("crash"):
+            await asyncio.sleep(process.rng.expovariate(1 / CRASH_EVERY_S))
+            if process.up:
+                process.crash()
+
+    def _crashed(self, process: Process) -> None:
+        self.counts["crash"] += 1
+        self._loop.call_later(process.rng.uniform(0.1, 3), self._restart, process)
+
+    def _restart(self, process: Process) -> None:
+        if not self.over.done():
+            process.start()
+            self._step("a process starts again")
+
+    async def _jump(self) -> None:
+        rng = self.plan.chance("clock")
+        while True:
+            await asyncio.sleep(rng.expovariate(1 / JUMP_EVERY_S))
+            by = rng.choice((-1, 1)) * rng.choice((0.5, 30, JUMP_S * rng.random()))
+            self.clocks.jump(by)
+            if self._may("skewed clock") and len(self._processes) > 1:
+                for process in self._processes:
+                    process.skew = process.rng.uniform(-SKEW_S, SKEW_S)
+            self.counts["clock jump"] += 1
+            self._step(f"clock {by}")
+
+
+def play(
+    plan: Plan,
+    directory: Path,
+    *,
+    started: Callable[[Service], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """One run, over a new store; `started` hears of each service, `tell` of each step."""
+
+    async def main(loop: VirtualLoop, path: Path) -> Outcome:
+        world = World(plan, loop, path, started, tell)
+        try:
+            await world.run()
+            return world.outcome()
+        except Violation as violation:
+            return world.outcome(violation)
+        finally:
+            world.close()
+
+    with quiet(), tempfile.TemporaryDirectory(dir=directory) as folder:
+        path = Path(folder) / "gatebook.db"
+        outcome = virtual_time.run(lambda loop: main(loop, path))
+        if not outcome.kind:
+            tally = Tally()
+            check_log(f"sqlite:///{path}", tally)
+            if tally.first:
+                return msgspec.structs.replace(outcome, kind="whole", violation=tally.first[0])
+        return outcome
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """What services say of the faults that they meet is for nobody to read."""
+    before = structlog.get_config()
+    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    structlog.configure(wrapper_class=silent)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
