@@ -13,8 +13,8 @@ from typing import Final, Literal, NamedTuple, Protocol, TypeVar
 
 from domain.errors import TooManyAttempts
 
-PATIENCE: Final = 2.0
-"""Seconds that somebody waits for a place, or for a keeper's answer."""
+PATIENCE: Final = 1.8
+"""Seconds that somebody waits for a place, or for a keeper's answer: refused within two."""
 
 End = Literal["spent", "back", "new"]
 """What became of a place: it stays taken, it is free again, or the bucket is as new."""

@@ -34,8 +34,9 @@ WAYS: Final[tuple[Way, ...]] = get_args(Way)
 AWAY_S: Final = {"cut": (0.0, 3.0), "silent": (0.5, 4.0), "slow": (1.0, 3.0)}
 """For how long, at least and at most."""
 DELAY_S: Final = (0.02, 0.3)
-READS: Final = 2
-"""What a request may read before it writes: each may come late by a slow wire."""
+READ_S: Final = {"cut": 0.0, "silent": REFUSED_S, "slow": 4 * DELAY_S[1]}
+"""What a request may have waited for what it reads, before it waits as long for its write: when the
+wire wakes in between, or for two answers by a slow one."""
 WORK: Final = 30
 """Acknowledgements between two disturbances, at most."""
 UNMOVED: Final = ("/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/healthz")
@@ -70,8 +71,8 @@ async def _disturbed(
             await _unmoved(ports[0], random.uniform(*AWAY_S[way]), tally)
             proxy.mend()
             await go_on(ports, ledger, tally, more)
-            read = READS * 2 * DELAY_S[1] if way == "slow" else 0.0
-            in_time(ledger, f"when PostgreSQL is {way}", REFUSED_S + read + more, tally)
+            most = REFUSED_S + READ_S[way] + more
+            in_time(ledger, f"when PostgreSQL is {way}", most, tally)
             tally.tried += 1
     for port in ports:
         await check_tokens(port, ledger, {*ledger.sessions, *ledger.ended}, tally)

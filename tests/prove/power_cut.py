@@ -21,7 +21,7 @@ from tests.running import running, settings
 from tests.store.intruding import SQLITE
 
 PROPERTY: Final = "power fails under load: nothing acknowledged is lost, the store verifies"
-SIZE: Final = 2_000
+SIZE: Final = 1_000
 STEP: Final = 40
 SHORT: Final = 2
 STORES: Final = ("sqlite",)
