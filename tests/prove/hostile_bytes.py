@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PROPERTY: Final = "odd bytes: no 5xx, no hidden request, memory flat; 1,000 idle hold up nobody"
 SIZE: Final = 40_000
 STEP: Final = 5_000
-SHORT: Final = 100
+SHORT: Final = 60
 STORES: Final = ("sqlite",)
 AT_ONCE: Final = 32
 CROWD: Final = (1_000, 40)
