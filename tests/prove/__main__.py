@@ -61,6 +61,7 @@ NAMES: Final = (
     "hostile_fields",
     "hostile_bytes",
     "hostile_tokens",
+    "hostile_origins",
     "fuzzed",
     "conformance",
     "guessing",

@@ -19,7 +19,7 @@ SLOW: Final = 5
 """One in so many sends its head bit by bit, another its body."""
 PIPELINED: Final = 200
 OTHERS: Final = 4
-ASKED_EACH: Final = 25
+ASKED_EACH: Final = 10
 DRIP_S: Final = 0.2
 PATIENCE_S: Final = 60.0
 """Longer than any deadline; only ever spent when somebody isn't cut off."""

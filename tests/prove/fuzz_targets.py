@@ -183,5 +183,5 @@ TARGETS: Final[dict[str, Target]] = {
         ("app.settings",),
     ),
 }
-PLANTED: Final = Target(_planted, (b"gbr_", b"x"), ("tests.prove.fuzz_planted",))
+PLANTED: Final = Target(_planted, (b"gbr_0000", b"x"), ("tests.prove.fuzz_planted",))
 """The control: it has a fault that nobody meets by one step."""

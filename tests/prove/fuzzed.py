@@ -26,7 +26,7 @@ PROPERTY: Final = "fuzzed readers of tokens, events, names, secrets and settings
 SIZE: Final = 200_000
 """Runs of each target."""
 STEP: Final = 20_000
-SHORT: Final = 150
+SHORT: Final = 300
 STORES: Final = ("sqlite",)
 FUZZER: Final = Path(sys.prefix) / "fuzzer"
 """Where atheris is, if it is."""

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 PROPERTY: Final = "odd bytes: no 5xx, no hidden request, memory flat; 1,000 idle hold up nobody"
 SIZE: Final = 40_000
 STEP: Final = 5_000
-SHORT: Final = 200
+SHORT: Final = 60
 STORES: Final = ("sqlite",)
 AT_ONCE: Final = 32
-CROWD: Final = (1_000, 60)
+CROWD: Final = (1_000, 40)
 """Connected at once, in the long form and in the short one."""
 HASTY_S: Final = "0.5"
 """A deadline of the short form; the long one has the service's own."""
@@ -150,7 +150,7 @@ def _check_breaches(url: str, tally: Tally) -> None:
         asyncio.run(attack.send(smuggled))
         deleted = asyncio.run(attack.deleted())
         memory = Memory(server.pid)
-        asyncio.run(attack.send([Framing("ordinary", LAST, False)] * 600))
+        asyncio.run(attack.send([Framing("ordinary", LAST, False)] * 450))
         grown = Tally()
         memory.judge(grown)
     tally.control("a reader that takes what it can get", noticed=found.violations > 0)

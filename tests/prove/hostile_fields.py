@@ -50,7 +50,7 @@ STORES: Final = ("sqlite", "postgresql")
 TRUSTED: Final = "127.0.0.0/8"
 AT_ONCE: Final = 4
 """Connections."""
-SOME: Final = 4
+SOME: Final = 2
 """Operations and forms of the short form, another choice in each run."""
 BODIES: Final = 12
 """Broken bodies of each operation, beside each text."""

@@ -7,10 +7,12 @@ it is slow; knows no target.
 from __future__ import annotations
 
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterator
     from types import FrameType
 
     from tests.prove.fuzz_targets import Target
@@ -20,6 +22,7 @@ _ODD: Final = (
     b"\xed\xa0\x80", b"\xcc\x81", b"\xef\xb7\xba", b"\\ud800", b"1e999", b"-1", b"9" * 30,
 )  # fmt: skip
 _LONGEST: Final = 4_096
+_BEGINNING: Final = 32
 
 
 class Fuzzed(NamedTuple):
@@ -33,9 +36,11 @@ class Fuzzed(NamedTuple):
 def fuzz(target: Target, runs: int, rng: random.Random) -> Fuzzed:
     """Run so often, or until something goes wrong."""
     reached = _Reached(target.modules)
-    kept = [*target.seeds]
+    kept, ahead = [*target.seeds], deque(target.seeds)
     for number in range(runs):
-        data = target.seeds[number] if number < len(target.seeds) else _bred(kept, rng)
+        # What got farther has its nearest neighbours tried before anything is bred by chance.
+        its_turn = number < len(target.seeds) or number % 2
+        data = ahead.popleft() if ahead and its_turn else _bred(kept, rng)
         try:
             with reached:
                 target.run(data)
@@ -43,6 +48,7 @@ def fuzz(target: Target, runs: int, rng: random.Random) -> Fuzzed:
             return Fuzzed(number + 1, len(reached.places), f"{error!r} of {data!r}")
         if reached.anew:
             kept.append(data)
+            ahead.extend(_flipped(data))
     return Fuzzed(runs, len(reached.places))
 
 
@@ -78,6 +84,14 @@ class _Reached:
             return line
 
         return line
+
+
+def _flipped(data: bytes) -> Iterator[bytes]:
+    """Each bit of its beginning the other way round."""
+    for place in range(8 * min(len(data), _BEGINNING)):
+        made = bytearray(data)
+        made[place // 8] ^= 1 << place % 8
+        yield bytes(made)
 
 
 def _bred(kept: list[bytes], rng: random.Random) -> bytes:

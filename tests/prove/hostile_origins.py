@@ -1,0 +1,225 @@
+"""Another host, origin or site: none is told, none may read, and no form of theirs is done.
+
+Hosts and origins that are almost the service's, or a page's that was named, in every header that
+some server somewhere believes: no answer of any operation or page holds a name that came so, or is
+another for it; none is opened to such an origin; no form of any page is done that such a site sent
+with a visitor's cookie, and the log stays where it was. Security rules 6, 8 and 24. The controls: a
+service that has the strange name for its issuer, a page that was named, and a form that a page of
+the service sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+from tests.prove.client import Client
+from tests.prove.described import OPERATIONS
+from tests.prove.flock import Flock
+from tests.prove.memory import Memory
+from tests.prove.planted_in_pages import forms
+from tests.prove.planted_wrongly import FORM, Setting
+from tests.prove.planter import Planter
+from tests.prove.tally import Tally
+from tests.running import running, settings
+from tests.store.intruding import intrude
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.prove.client import Answer
+
+PROPERTY: Final = "strange hosts, origins and sites: never told, never opened to, no form done"
+SIZE: Final = 400
+STEP: Final = 100
+SHORT: Final = 3
+STORES: Final = ("sqlite",)
+EVIL: Final = "evil-host.example"
+PAGE: Final = "https://shop.example.org"
+HERE: Final = "http://127.0.0.1"
+OPEN_TO_ALL: Final = frozenset(
+    {"/revocations", "/revocations/stream", "/.well-known/jwks.json"}
+    | {"/.well-known/oauth-authorization-server"}
+)
+SOME: Final = 12
+"""Paths and forms in the short form."""
+
+_PAGES: Final = ("/", "/login", "/register", "/account", "/admin", "/model", "/docs", "/nothing",
+                 "/errors/not_found", "/schema", "/sessions", "/me")  # fmt: skip
+_BELIEVED: Final = (
+    "X-Forwarded-Host", "X-Forwarded-Server", "X-Host", "X-Original-Host", "X-Forwarded-Prefix",
+    "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Host-Override", "Referer", "X-Forwarded-Proto",
+    "X-Real-IP", "X-Forwarded-For", "CF-Connecting-IP", "True-Client-IP", "Via",
+)  # fmt: skip
+_FIELDS: Final = {
+    "user": "eve", "user_id": "eve", "user_secret": "a quiet rope of seven", "next": "/account",
+    "new_user_secret": "a new rope of nine", "session_id": "0" * 22, "permissions": "admin",
+}  # fmt: skip
+
+
+def prove(url: str, count: int) -> Tally:
+    """Come from `count` places that are others."""
+    tally, seed = Tally(), secrets.randbits(32)
+    rng = random.Random(seed)
+    with running(settings(url, CORS_ORIGINS=PAGE)) as server:
+        asyncio.run(_Visits(server.port, url, rng, tally).all(count, server.pid))
+        tally.expect(server.stop() == 0, "the server did not stop in order")
+        tally.expect(b"Traceback" not in server.said, f"a fault: {server.said[-2_000:]!r}")
+    with running(settings(url, ISSUER=f"http://{EVIL}")) as server:
+        told = asyncio.run(_told(server.port))
+    tally.control("an answer with the strange name", noticed=told)
+    tally.first = [f"seed {seed}: {each}" for each in tally.first]
+    return tally
+
+
+class _Visits:
+    """Of one visitor's browser, on many sites."""
+
+    def __init__(self, port: int, url: str, rng: random.Random, tally: Tally) -> None:
+        self._port = port
+        self._url = url
+        self._rng = rng
+        self._tally = tally
+
+    async def all(self, count: int, pid: int) -> None:
+        flock = Flock()
+        async with Planter(self._port, flock) as who:
+            admin, plain = await who.administrator(self._url), await who.person()
+            setting = Setting(admin, plain, await who.person())
+        short, memory = count == SHORT, None
+        paths = {
+            setting.path(each): each.method
+            for each in OPERATIONS
+            if each.method == "GET" and not each.path.endswith("/stream")
+        }
+        paths |= dict.fromkeys(_PAGES, "GET")
+        cookie = {"cookie": f"gatebook={admin.refresh_token}"}
+        bearer = admin.bearer
+        async with Client(self._port) as client:
+            # The first use of a token is recorded, and any later one isn't.
+            await client.send("GET", "/account", headers=cookie)
+            for _ in range(count):
+                tried = self._rng.sample(sorted(paths), SOME) if short else sorted(paths)
+                web = self._rng.sample(sorted(forms()), SOME // 2) if short else sorted(forms())
+                for path in tried:
+                    await self._host(client, path, {**bearer, **cookie, "accept": "text/html"})
+                    await self._origin(client, path, bearer)
+                await self._site(client, web, plain.user_key, cookie)
+                self._tally.tried += 1
+                memory = memory or Memory(pid)
+            if memory is not None and not short:
+                memory.judge(self._tally)
+            await self._controls(client, cookie)
+
+    async def _host(self, client: Client, path: str, headers: Mapping[str, str]) -> None:
+        """The same answer as to the right host, without a word of the strange one."""
+        strange = _almost(self._rng, EVIL)
+        usual = await client.send("GET", path, headers=headers)
+        told = dict.fromkeys(self._rng.sample(_BELIEVED, 6), strange)
+        told["Forwarded"] = f'for=1.2.3.4;host="{strange}";proto=https'
+        told["X-HTTP-Method-Override"] = "DELETE"
+        answer = await client.send("GET", path, headers={**headers, **told, "Host": strange})
+        where = f"GET {path}, host {strange!r}"
+        self._look(answer, where)
+        # A name that can't be one is refused.
+        right = answer.status in {usual.status, 400}
+        self._tally.expect(right, f"{answer.status}: {where}")
+        place = [each.headers.get("location") for each in (usual, answer)]
+        self._tally.expect(place[1] in {place[0], None}, f"to {place[1]}: {where}")
+        absolute = await client.send("GET", f"http://{EVIL}{path}", headers=headers)
+        self._look(absolute, f"GET http://{EVIL}{path}")
+        self._tally.count("strange hosts", 2)
+
+    async def _origin(self, client: Client, path: str, bearer: Mapping[str, str]) -> None:
+        origin = _origin(self._rng)
+        wanted = {"Access-Control-Request-Method": "GET"}
+        for method, more in (("GET", bearer), ("OPTIONS", wanted)):
+            answer = await client.send(method, path, headers={**more, "Origin": origin})
+            allowed = answer.headers.get("access-control-allow-origin")
+            right = allowed == "*" if path in OPEN_TO_ALL else allowed is None
+            self._tally.expect(right, f"{method} {path} is open to {origin!r}: {allowed}")
+            sent = "access-control-allow-credentials" in answer.headers
+            self._tally.expect(not sent, f"{method} {path} is open with cookies")
+            self._tally.expect(answer.status < 500, f"{answer.status} to {method} {path}")
+            self._tally.count("strange origins")
+
+    async def _site(
+        self, client: Client, web: list[str], user_key: str, cookie: Mapping[str, str]
+    ) -> None:
+        before = self._head()
+        for path in web:
+            place = path.replace("{user_key:str}", user_key).replace("{name:str}", "revocations")
+            origin = _origin(self._rng) if self._rng.randrange(4) else PAGE
+            site = self._rng.choice(("cross-site", "same-site", "none", "x", ""))
+            told = self._rng.choice(
+                ({"origin": origin}, {"sec-fetch-site": site}, {"origin": HERE + ".evil.example"})
+            )
+            told = {**told, **({"origin": HERE} if "sec-fetch-site" in told else {})}
+            if told.get("sec-fetch-site") == "":
+                told = {"origin": "null", "host": "null"}
+            body = urlencode(_FIELDS).encode()
+            headers = {**cookie, **told, "content-type": FORM}
+            answer = await client.send("POST", place, body, headers)
+            self._tally.expect(answer.status == 400, f"POST {place} {told}: {answer.status}")
+            set_cookie = "set-cookie" in answer.headers
+            self._tally.expect(not set_cookie, f"POST {place} {told}: a cookie is set")
+            self._tally.count("forms of strange sites")
+        after = self._head()
+        self._tally.expect(after == before, f"{after - before} events of strange sites")
+
+    async def _controls(self, client: Client, cookie: Mapping[str, str]) -> None:
+        named = await client.send("GET", "/me", headers={"Origin": PAGE})
+        opened = named.headers.get("access-control-allow-origin") == PAGE
+        self._tally.control("a page that was named", noticed=opened)
+        before = self._head()
+        headers = {**cookie, "origin": HERE, "content-type": FORM}
+        done = await client.send("POST", "/web/logout", b"", headers)
+        moved = self._head() > before
+        self._tally.control("a form of the service's own", noticed=done.status == 303 and moved)
+
+    def _look(self, answer: Answer, where: str) -> None:
+        self._tally.expect(answer.status < 500, f"{answer.status}: {where}")
+        self._tally.expect(not _has(answer), f"the strange name is told: {where}")
+
+    def _head(self) -> int:
+        with intrude(self._url) as intruder:
+            ((head,),) = intruder.run("SELECT max(position) FROM events")
+        return int(head or 0)
+
+
+def _has(answer: Answer) -> bool:
+    head = " ".join(f"{name}: {value}" for name, value in answer.headers.items())
+    return EVIL in head or EVIL.encode() in answer.body
+
+
+async def _told(port: int) -> bool:
+    async with Client(port) as client:
+        return _has(await client.get("/.well-known/oauth-authorization-server"))
+
+
+def _almost(rng: random.Random, host: str) -> str:
+    """A host of that name, as some header may have it."""
+    forms = (
+        "{}", "{}:80", "{}:443", "127.0.0.1.{}", "127.0.0.1@{}", "{}#127.0.0.1", "{}:x", "{}.",
+        "127.0.0.1:8000@{}", "{}/127.0.0.1", "[::1]{}", "{}%00127.0.0.1", "{},127.0.0.1", "//{}",
+    )  # fmt: skip
+    return rng.choice(forms).replace("{}", host)
+
+
+def _origin(rng: random.Random) -> str:
+    """One that is nearly the page's, or the service's own, and isn't."""
+    real = rng.choice((PAGE, HERE))
+    scheme, _, host = real.partition("://")
+    forms = (
+        f"{real}.evil.example", f"{scheme}://evil.example/{host}", f"{scheme}://evil{host}",
+        f"{scheme}://x.{host}", f"{scheme}://{host}@evil.example", f"{scheme}://evil@{host}",
+        f"{real}/", f"{real}.", f"{real}:8", f"{real}:443", f"{real}%00", f"{real}#", f"{real}?",
+        "null", "*", "file://", f"ftp://{host}", f"{real}, https://evil.example", f"'{real}'",
+        f"https://evil.example, {real}", f"{scheme.upper()}://{host}x", f"{real}\u00e4",
+        f"{scheme}:{host}", f"{scheme}:\\\\{host}", f"{real} {real}", f"chrome-extension://{host}",
+        f"https://{EVIL}",
+    )  # fmt: skip
+    return rng.choice(forms)
