@@ -150,7 +150,7 @@ def test_what_grows_too_much_is_told() -> None:
     assert not late.reached
     assert "NOT" not in flat.line()
     assert late.line().split()[1:] == [
-        *("1.50", "1.65", "1.10", "1.50", "1.95", "1.30", "1.50"),
+        *("1.50", "1.65", "1.10", "1.50", "1.95", "1.30", "300", "1.50"),
         *("NOT", "reached"),
     ]
     starts = (summary([1.0]), summary([1.6]))
