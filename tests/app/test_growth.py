@@ -13,9 +13,10 @@ import pytest
 from app.verifying.store import verify_store
 from projections.live import read_pointers
 from tests.benchmarks import bench_growth, bench_storing, client, population
-from tests.benchmarks.bench_growth import Asked, Growth, Side, Size, percentile_99
+from tests.benchmarks.bench_growth import Side
 from tests.benchmarks.endpoints import STEPS
 from tests.benchmarks.figures import ratios, summary
+from tests.benchmarks.growth import Asked, Growth, Size, percentile_99
 from tests.benchmarks.load import LoadError
 from tests.benchmarks.population import opened, populate, visit_on
 

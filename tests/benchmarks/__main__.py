@@ -36,6 +36,7 @@ from tests.benchmarks import (
 from tests.benchmarks.bench_log import LogFigures
 from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.figures import Summary, summary
+from tests.benchmarks.growth import Growth
 from tests.benchmarks.load import Generator, LoadError
 from tests.benchmarks.machine import Machine
 
@@ -63,7 +64,7 @@ class Report(msgspec.Struct):
     idle: list[bench_idle.Idle] = msgspec.field(default_factory=list)
     pages: list[bench_pages.PageCost] = msgspec.field(default_factory=list)
     storing: list[bench_storing.Storing] = msgspec.field(default_factory=list)
-    growth: list[bench_growth.Growth] = msgspec.field(default_factory=list)
+    growth: list[Growth] = msgspec.field(default_factory=list)
     failures: dict[str, str] = msgspec.field(default_factory=dict)
 
 
