@@ -13,9 +13,10 @@ import pytest
 from app.verifying.store import verify_store
 from projections.live import read_pointers
 from tests.benchmarks import bench_growth, bench_storing, client, population
-from tests.benchmarks.bench_growth import Asked, Growth, Side, Size, percentile_99
+from tests.benchmarks.bench_growth import Side
 from tests.benchmarks.endpoints import STEPS
 from tests.benchmarks.figures import ratios, summary
+from tests.benchmarks.growth import Asked, Growth, Size, percentile_99
 from tests.benchmarks.load import LoadError
 from tests.benchmarks.population import opened, populate, visit_on
 
@@ -150,7 +151,7 @@ def test_what_grows_too_much_is_told() -> None:
     assert not late.reached
     assert "NOT" not in flat.line()
     assert late.line().split()[1:] == [
-        *("1.50", "1.65", "1.10", "1.50", "1.95", "1.30", "1.50"),
+        *("1.50", "1.65", "1.10", "1.50", "1.95", "1.30", "300", "1.50"),
         *("NOT", "reached"),
     ]
     starts = (summary([1.0]), summary([1.6]))

@@ -3,8 +3,8 @@
 Two services of one process each, on populated stores of different size, are asked the same about
 people from all over them, one request here and one there, over one connection each. So whatever
 else the machine does meets both. Then both are started with nothing of their files in memory, and
-the larger one is loaded with as many people as there are. On SQLite, and on PostgreSQL with fewer
-people, since there they have to be made each time. Secrets are hashed as cheaply as can be.
+the larger one is loaded with many people. On SQLite, and on PostgreSQL with fewer people, since
+there the logs have to be moved each time. Secrets are hashed as cheaply as can be.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -23,12 +22,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import msgspec
 
-from app.store import SQLITE
+from app.store import SQLITE, storage_of
 from domain.policy import DAY, Policy
 from domain.refresh_token import format_refresh_token
 from tests.benchmarks.asking import ask, compact
 from tests.benchmarks.endpoints import STEPS, Case, Step, Wire
-from tests.benchmarks.figures import Summary, ratios, summary
+from tests.benchmarks.figures import ratios, summary
+from tests.benchmarks.growth import Asked, Growth, Size, summed_up
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.population import (
     ADMINISTRATOR,
@@ -37,11 +37,11 @@ from tests.benchmarks.population import (
     Person,
     kept,
     opened,
-    populate,
 )
 from tests.benchmarks.processes import SERVICE, serving, settings
 from tests.benchmarks.processor import cpu_seconds
 from tests.postgres import PostgresServer
+from tests.store.archiving import export, moved
 
 if TYPE_CHECKING:
     from tests.benchmarks.load import Generator
@@ -52,13 +52,10 @@ LARGE: Final = (100_000, 1_000_000)
 LARGE_POSTGRESQL: Final = (100_000,)
 SMALL_QUICK: Final = 200
 LARGE_QUICK: Final = (2_000,)
-WITHIN: Final = 1.2
-"""Of the small store's time, for the median and for 99 of 100 answers of every endpoint."""
-START_WITHIN: Final = 1.5
-RESIDENT_MB: Final = 150.0
 COPIED: Final = 64 * 2**20
 """A kept store of at most so many bytes is copied before it is used."""
 
+_ROOMY: Final = {"max_wal_size": "4GB", "shared_buffers": "256MB"}
 _SCATTER: Final = 0.618
 _OLD: Final = """
 SELECT session_id, generation FROM token_lookup_v1
@@ -66,90 +63,8 @@ WHERE user_key = ? AND ended_at IS NULL AND last_used_at > ? AND last_used_at < 
 _RESIDENT: Final = re.compile(r"^VmRSS:\s+([0-9]+) kB$", re.MULTILINE)
 
 
-class Size(NamedTuple):
-    """How much is asked: turns, requests of each kind in a turn, starts, and loaded people."""
-
-    turns: int
-    asked: int
-    starts: int
-    loaded: int
-    seconds: float
-
-
 SIZE: Final = Size(turns=5, asked=200, starts=5, loaded=30_000, seconds=10.0)
 QUICK: Final = Size(turns=2, asked=40, starts=2, loaded=1_000, seconds=1.0)
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """One kind of request on both stores, in ms, turn by turn; CPU in µs a request, over all."""
-
-    name: str
-    median_ms: tuple[Summary, Summary]
-    late_ms: tuple[Summary, Summary]
-    median_ratio: Summary
-    late_ratio: Summary
-    cpu_us: tuple[float, float]
-
-    @property
-    def reached(self) -> bool:
-        """Whether neither grows by more than it may."""
-        return max(self.median_ratio.median, self.late_ratio.median) <= WITHIN
-
-    def line(self) -> str:
-        """A row of the table."""
-        (few, many), (few_late, many_late) = self.median_ms, self.late_ms
-        numbers = (
-            *(few.median, many.median, self.median_ratio.median),
-            *(few_late.median, many_late.median, self.late_ratio.median),
-        )
-        cpu = self.cpu_us[1] / self.cpu_us[0]
-        text = "".join(f"{each:9.2f}" for each in (*numbers, cpu))
-        return f"  {self.name:30}{text}{'' if self.reached else '   NOT reached'}"
-
-
-class Growth(msgspec.Struct, frozen=True):
-    """A small and a large store; starts in s, memory in MB: after all that was asked, and load."""
-
-    store: str
-    users: tuple[int, int]
-    size: Size
-    asked: list[Asked]
-    start_s: tuple[Summary, Summary]
-    start_ratio: Summary
-    resident_mb: tuple[float, float]
-    loaded: int
-    loaded_mb: float
-
-    def lines(self) -> list[str]:
-        """A table for people."""
-        few, many = self.users
-        size = self.size
-        start = self.start_ratio.median
-        heads = (f"{few:,}", f"{many:,}", "ratio")
-        columns = "".join(f"{each:>9}" for each in (*heads, *heads, "CPU"))
-        counted = (
-            f"n = {size.turns} turns of {size.asked} requests of each kind, one here and one there;"
-            f" medians of turns; ratios at most {WITHIN}"
-        )
-        started = (
-            f"started, to the first answer: {self.start_s[0].median:.2f} s and"
-            f" {self.start_s[1].median:.2f} s, ratio {start:.2f} (n = {self.start_ratio.n};"
-            f" at most {START_WITHIN}: {_mark(start <= START_WITHIN)})"
-        )
-        resident = (
-            f"resident: {self.resident_mb[0]:.0f} MB and {self.resident_mb[1]:.0f} MB after that,"
-            f" {self.loaded_mb:.0f} MB after load over {self.loaded:,} people"
-            f" (at most {RESIDENT_MB:.0f}: {_mark(self.loaded_mb <= RESIDENT_MB)})"
-        )
-        return [
-            f"{few:,} and {many:,} people on {self.store}",
-            f"  {counted}",
-            f"  {'':30}{'median, ms':>27}{'99 of 100, ms':>27}{'ratio':>9}",
-            f"  {'':30}{columns}",
-            *(each.line() for each in self.asked),
-            f"  {started}",
-            f"  {resident}",
-        ]
 
 
 class Side(NamedTuple):
@@ -223,12 +138,10 @@ def on_sqlite(generator: Generator, size: Size, small: int, large: int) -> Growt
 
 
 def on_postgresql(generator: Generator, size: Size, small: int, large: int) -> Growth:
-    """On new databases of one server."""
-    with PostgresServer(settings={"max_wal_size": "4GB", "shared_buffers": "256MB"}) as server:
+    """On databases of one server, to which the logs of kept stores are moved."""
+    with PostgresServer(settings=_ROOMY) as server:
         [(version,)] = server.psql("SHOW server_version")
-        sides = tuple(Side(server.create_database(), each) for each in (small, large))
-        for url, users in sides:
-            populate(url, users)
+        sides = tuple(Side(_moved(each, server.create_database()), each) for each in (small, large))
         return measure(generator, size, sides, f"PostgreSQL {version}")
 
 
@@ -274,7 +187,7 @@ def ask_both(size: Size, sides: Sequence[Side], servers: Sequence[Served]) -> li
                     cpu[step.name][place] += cpu_seconds(servers[place].pid) - before[place]
     requests = size.turns * size.asked
     return [
-        _asked(name, few, many, (cpu[name][0] / requests * 1e6, cpu[name][1] / requests * 1e6))
+        summed_up(name, few, many, (cpu[name][0] / requests * 1e6, cpu[name][1] / requests * 1e6))
         for name, (few, many) in times.items()
     ]
 
@@ -292,26 +205,6 @@ def _turn(
             spent.append((time.perf_counter() - began) * 1000)
             step.take(case, answer)
     return found
-
-
-def _asked(
-    name: str, few: list[list[float]], many: list[list[float]], cpu_us: tuple[float, float]
-) -> Asked:
-    medians = [list(map(statistics.median, each)) for each in (few, many)]
-    late = [list(map(percentile_99, each)) for each in (few, many)]
-    return Asked(
-        name,
-        (summary(medians[0]), summary(medians[1])),
-        (summary(late[0]), summary(late[1])),
-        ratios(medians[1], medians[0]),
-        ratios(late[1], late[0]),
-        (max(cpu_us[0], 0.1), cpu_us[1]),
-    )
-
-
-def percentile_99(values: Sequence[float]) -> float:
-    """Of a hundred, all but one are at most so great."""
-    return sorted(values)[max(0, -(-len(values) * 99 // 100) - 1)]
 
 
 def start_both(starts: int, sides: Sequence[Side]) -> tuple[list[float], list[float]]:
@@ -387,10 +280,16 @@ def _usable(users: int, directory: Path) -> str:
     return f"{SQLITE}{path}"
 
 
+def _moved(users: int, url: str) -> str:
+    """A database with the log and the keys of a kept store: lives have days there, too."""
+    with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory:
+        store = opened(f"{SQLITE}{kept(users)}")
+        files = export(store, Path(directory))
+        store.storage.close()
+        moved(storage_of(url), files).storage.close()
+    return url
+
+
 def _loaded(size: Size, side: Side) -> int:
     """How many people are loaded: not so many that too few have an old session left."""
     return min(size.loaded, side.users // 2)
-
-
-def _mark(reached: bool) -> str:
-    return "reached" if reached else "NOT reached"

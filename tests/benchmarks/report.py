@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from tests.benchmarks.bench_growth import Growth
 from tests.benchmarks.bench_idle import Idle
 from tests.benchmarks.bench_log import LogFigures
 from tests.benchmarks.bench_mixed import Mixed
@@ -19,6 +18,7 @@ from tests.benchmarks.bench_storing import Storing
 from tests.benchmarks.bench_verifying import Verifying
 from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.figures import Summary
+from tests.benchmarks.growth import Growth
 from tests.benchmarks.machine import Machine
 
 ROOT: Final = Path(__file__).parents[2]

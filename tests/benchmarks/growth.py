@@ -1,0 +1,126 @@
+"""What came of asking a small and a large store the same: figures, targets, and a table for people.
+
+Knows nothing of how it was asked.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tests.benchmarks.figures import Summary, ratios, summary
+
+WITHIN: Final = 1.2
+"""Of the small store's time, for the median and for 99 of 100 answers of every endpoint."""
+START_WITHIN: Final = 1.5
+RESIDENT_MB: Final = 150.0
+
+
+class Size(NamedTuple):
+    """How much is asked: turns, requests of each kind in a turn, starts, and loaded people."""
+
+    turns: int
+    asked: int
+    starts: int
+    loaded: int
+    seconds: float
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One kind of request on both stores, in ms, turn by turn; CPU in µs a request, over all."""
+
+    name: str
+    median_ms: tuple[Summary, Summary]
+    late_ms: tuple[Summary, Summary]
+    median_ratio: Summary
+    late_ratio: Summary
+    cpu_us: tuple[float, float]
+
+    @property
+    def reached(self) -> bool:
+        """Whether neither grows by more than it may."""
+        return max(self.median_ratio.median, self.late_ratio.median) <= WITHIN
+
+    def line(self) -> str:
+        """A row of the table."""
+        (few, many), (few_late, many_late) = self.median_ms, self.late_ms
+        numbers = (
+            *(few.median, many.median, self.median_ratio.median),
+            *(few_late.median, many_late.median, self.late_ratio.median),
+        )
+        text = "".join(f"{each:9.2f}" for each in numbers)
+        text += f"{self.cpu_us[1]:9.0f}{self.cpu_us[1] / self.cpu_us[0]:9.2f}"
+        return f"  {self.name:30}{text}{'' if self.reached else '   NOT reached'}"
+
+
+class Growth(msgspec.Struct, frozen=True):
+    """A small and a large store; starts in s, memory in MB: after all that was asked, and load."""
+
+    store: str
+    users: tuple[int, int]
+    size: Size
+    asked: list[Asked]
+    start_s: tuple[Summary, Summary]
+    start_ratio: Summary
+    resident_mb: tuple[float, float]
+    loaded: int
+    loaded_mb: float
+
+    def lines(self) -> list[str]:
+        """A table for people."""
+        few, many = self.users
+        size = self.size
+        start = self.start_ratio.median
+        heads = (f"{few:,}", f"{many:,}", "ratio")
+        columns = "".join(f"{each:>9}" for each in (*heads, *heads, *heads[1:]))
+        counted = (
+            f"n = {size.turns} turns of {size.asked} requests of each kind, one here and one there;"
+            f" medians of turns; ratios at most {WITHIN}"
+        )
+        started = (
+            f"started, to the first answer: {self.start_s[0].median:.2f} s and"
+            f" {self.start_s[1].median:.2f} s, ratio {start:.2f} (n = {self.start_ratio.n};"
+            f" at most {START_WITHIN}: {_mark(start <= START_WITHIN)})"
+        )
+        resident = (
+            f"resident: {self.resident_mb[0]:.0f} MB and {self.resident_mb[1]:.0f} MB after that,"
+            f" {self.loaded_mb:.0f} MB after load over {self.loaded:,} people"
+            f" (at most {RESIDENT_MB:.0f}: {_mark(self.loaded_mb <= RESIDENT_MB)})"
+        )
+        return [
+            f"{few:,} and {many:,} people on {self.store}",
+            f"  {counted}",
+            f"  {'':30}{'median, ms':>27}{'99 of 100, ms':>27}{'CPU, µs':>18}",
+            f"  {'':30}{columns}",
+            *(each.line() for each in self.asked),
+            f"  {started}",
+            f"  {resident}",
+        ]
+
+
+def summed_up(
+    name: str, few: list[list[float]], many: list[list[float]], cpu_us: tuple[float, float]
+) -> Asked:
+    """What the turns on the small and on the large store came to, each in ms."""
+    medians = [list(map(statistics.median, each)) for each in (few, many)]
+    late = [list(map(percentile_99, each)) for each in (few, many)]
+    return Asked(
+        name,
+        (summary(medians[0]), summary(medians[1])),
+        (summary(late[0]), summary(late[1])),
+        ratios(medians[1], medians[0]),
+        ratios(late[1], late[0]),
+        (max(cpu_us[0], 0.1), cpu_us[1]),
+    )
+
+
+def percentile_99(values: Sequence[float]) -> float:
+    """Of a hundred, all but one are at most so great."""
+    return sorted(values)[max(0, -(-len(values) * 99 // 100) - 1)]
+
+
+def _mark(reached: bool) -> str:
+    return "reached" if reached else "NOT reached"
