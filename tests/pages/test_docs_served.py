@@ -9,7 +9,7 @@ from urllib.parse import urldefrag
 import httpx
 import pytest
 
-from app.web.docs_files import files
+from app.web.docs_files import files, pictures
 from tests.benchmarks.processor import Meter
 from tests.docs.pages import ROOT
 from tests.pages.visits import PATIENCE, Visit
@@ -52,6 +52,17 @@ def test_the_picture_is_what_the_readme_shows(
     assert answer.content == (ROOT / "docs/model.svg").read_bytes()
     assert answer.headers["content-type"] == "image/svg+xml"
     assert "script" not in answer.headers["content-security-policy"]
+
+
+def test_every_picture_is_served_and_no_other_file(client: httpx.Client) -> None:
+    charts = pictures(ROOT) - {"docs/model.svg"}
+    assert charts
+    for name in charts:
+        answer = client.get(f"/{name}")
+        assert answer.content == (ROOT / name).read_bytes()
+        assert answer.headers["content-type"] == "image/svg+xml"
+        assert client.get(f"/{name.removesuffix('.svg')}.json").status_code == 404
+        assert client.get(f"/docs/..%2f{name}").status_code == 404
 
 
 def test_every_link_of_every_page_leads_somewhere(
