@@ -14,7 +14,7 @@ from app.http.auth import header
 from app.http.caching import etag_of, unchanged
 from app.http.form import FormRequest
 from app.web.controller import PageController
-from app.web.docs_files import HOME, PICTURE, root
+from app.web.docs_files import HOME, PICTURES, root
 from app.web.docs_library import Library, library
 from app.web.docs_search import LONGEST, MOST
 from app.web.page import base_of, page
@@ -45,10 +45,10 @@ class DocsPages(PageController):
         """A page."""
         return _shown(request, await library(base_of(request)), f"{HOME}/{name.strip('/')}")
 
-    @get(f"/{PICTURE}")
-    async def show_picture(self) -> Response[bytes]:
-        """The model, with a style of its own: it is seen outside of any page too."""
-        content = (root() / PICTURE).read_bytes()
+    @get([f"/{each}" for each in PICTURES])
+    async def show_picture(self, request: FormRequest) -> Response[bytes]:
+        """One of the pictures, with a style of its own: it is seen outside of any page too."""
+        content = (root() / request.scope["path_template"].strip("/")).read_bytes()
         return Response(content, media_type="image/svg+xml", headers={**_OF_A_PICTURE})
 
     @get(f"{HOME}/search")

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 HOME: Final = "/docs"
 MAP: Final = "docs/README.md"
 """The page that lists all others, in the order in which they are shown."""
-PICTURE: Final = "docs/model.svg"
-"""The one picture: the model, drawn from the code."""
+PICTURES: Final = ("docs/model.svg", "docs/rotation.svg")
+"""The model, drawn from the code, and rules for rotating, drawn from figures."""
 
 _BESIDE: Final = {
     "README.md": ("readme", "What it is"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from app.web import docs_files
-from app.web.docs_files import MAP, PICTURE, File
+from app.web.docs_files import MAP, PICTURES, File
 from app.web.docs_search import Found, Search
 from app.web.markdown import Part, render
 
@@ -91,8 +91,8 @@ class Library:
         if link.startswith(_OUTSIDE):
             return link
         name, anchor = docs_files.target(source, link)
-        if name == PICTURE:
-            return f"{self._base}/{PICTURE}"
+        if name in PICTURES:
+            return f"{self._base}/{name}"
         if name not in self._files:
             return ""
         mark = f"#{anchor}" if anchor else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.web.docs_files import PICTURE, files
+from app.web.docs_files import PICTURES, files
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("app", "domain", "projections")
@@ -73,7 +73,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(contents: set[str]) -> None:
 
 
 def test_every_page_of_the_documentation_is_in_the_wheel(contents: set[str]) -> None:
-    pages = {f"app/_docs/{name}" for name in (PICTURE, *(each.name for each in files(ROOT)))}
+    pages = {f"app/_docs/{name}" for name in (*PICTURES, *(each.name for each in files(ROOT)))}
     assert {f"app/_docs/{name}" for name in sources("docs")} < pages
     assert pages - contents == set()
 

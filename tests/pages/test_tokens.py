@@ -9,6 +9,7 @@ import pytest
 
 from app.web.asset import AssetController
 from app.web.controllers import CONTROLLERS
+from app.web.docs_files import PICTURES
 from tests.http.steps import SECRET
 from tests.pages.guiding import HELD, Guide
 from tests.pages.visits import new_name
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from tests.pages.browsing import Browsing
     from tests.pages.house import House
 
-NO_PAGES: Final = {"/web/admin/log/live", "/docs/model.svg"}
+NO_PAGES: Final = {"/web/admin/log/live", *(f"/{each}" for each in PICTURES)}
 OF_DOCS: Final = "/docs"
 """Where tokens are shown as examples, cut short."""
 PATHS: Final = {

@@ -297,6 +297,11 @@ def settings_of(more: tuple[tuple[str, str], ...]) -> Settings:
     return load(settings("sqlite:///unused", **dict(more))).settings
 
 
+def prepare() -> None:
+    """Make what all processes share, which takes a while and says how things are logged."""
+    _entrance()
+
+
 @lru_cache(maxsize=1)
 def _application() -> Any:
     """One for all processes: handlers find their service in the request."""

@@ -30,7 +30,7 @@ from tests.prove.tally import Tally
 from tests.simulation import virtual_time
 from tests.simulation.judge import Judge
 from tests.simulation.people import LATE_S, PATIENCE_S, Person, Request, Thief
-from tests.simulation.process import SKEW_S, Answer, Clocks, Cut, Process, settings_of
+from tests.simulation.process import SKEW_S, Answer, Clocks, Cut, Process, prepare, settings_of
 from tests.simulation.witness import Violation, Witness
 
 if TYPE_CHECKING:
@@ -335,6 +335,7 @@ def play(
 @contextmanager
 def quiet() -> Iterator[None]:
     """What services say of the faults that they meet is for nobody to read."""
+    prepare()
     before = structlog.get_config()
     silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
     structlog.configure(wrapper_class=silent)
