@@ -33,6 +33,20 @@ SHORT: Final = 600
 STORES: Final = ("sqlite",)
 A_RUN: Final = 1_000
 """Steps of one run."""
+MET: Final = (
+    "refresh_token.reuse_detected",
+    "refresh_token.repeated",
+    "signing_key.withdrawn",
+    "sessions, stolen",
+    "lost commit",
+    "lost acknowledgement",
+    "store away",
+    "slow commit",
+    "crash before commit",
+    "crash after commit",
+    "clock jump",
+)
+"""Without which a long run shows less than it says."""
 SEARCHED: Final = 20
 """Runs in which a breach has to be noticed, when its kept plan doesn't show it."""
 
@@ -50,6 +64,8 @@ def prove(url: str, count: int) -> Tally:
         with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
             for each in pool.map(_runs, [directory] * cores, seeds, shares):
                 tally.add(each)
+    for met in MET if count >= STEP else ():
+        tally.expect(tally.counts.get(met, 0) > 0, f"{met}: nothing shown")
     for breach in BREACHES:
         tally.control(breach.name, noticed=_notices(breach, directory))
     return tally

@@ -21,7 +21,9 @@ import msgspec
 import structlog
 
 from app.bootstrap import open_vault, policy_of
+from app.caller import system
 from app.store import open_store
+from domain.errors import GatebookError
 from domain.policy import SECOND
 from domain.refresh_token import parse
 from projections.storage_sqlite import SqliteStorage
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 JUMP_S: Final = 3_600.0
 JUMP_EVERY_S: Final = 20_000.0
 CRASH_EVERY_S: Final = 40_000.0
+KEYS_EVERY_S: Final = 30_000.0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -87,7 +90,7 @@ class World:
         self.clocks = Clocks(loop)
         storage = SqliteStorage(path, synchronous="OFF", clock=self.clocks.store)
         store = open_store(storage, open_vault(given), "ES256")
-        self.witness = Witness(path, store.ring.log, loop.time)
+        self.witness = Witness(path, store.ring.log, loop.time, self.counts)
         storage.close()
         self._judge = Judge(
             self.witness, self.clocks, self.counts, self.window, policy.session_idle / SECOND
@@ -119,6 +122,8 @@ class World:
         tasks += [self._loop.create_task(self._befall(each)) for each in self._processes]
         if self._may("clock jump"):
             tasks.append(self._loop.create_task(self._jump()))
+        if self._may("key rotation"):
+            tasks.append(self._loop.create_task(self._rotate_keys()))
         for task in tasks:
             task.add_done_callback(self._failed)
         await self.over
@@ -142,6 +147,9 @@ class World:
 
     def outcome(self, violation: Violation | None = None) -> Outcome:
         kind, what = ("", "") if violation is None else (violation.kind, str(violation))
+        for family in (each for person in self.people for each in person.families):
+            self.counts["sessions, stolen" if family.stolen else "sessions, not stolen"] += 1
+            self.counts["sessions beyond the rules"] += family.beyond and not family.stolen
         trace = self._trace.hexdigest()
         return Outcome(self.steps, trace, dict(sorted(self.counts.items())), kind, what)
 
@@ -300,6 +308,20 @@ class World:
                     process.skew = process.rng.uniform(-SKEW_S, SKEW_S)
             self.counts["clock jump"] += 1
             self._step(f"clock {by}")
+
+    async def _rotate_keys(self) -> None:
+        """As an operator does who fears for a key, and as a service does by its age."""
+        rng = self.plan.chance("keys")
+        while True:
+            await asyncio.sleep(rng.expovariate(1 / KEYS_EVERY_S))
+            process = rng.choice(self._processes)
+            at_once = rng.random() < 0.5
+            if process.up:
+                rotation = process.service.key_rotation
+                with suppress(GatebookError):
+                    await rotation.rotate(system(), at_once=at_once)
+                    await rotation.tend(process.service.keys.known, process.clock())
+                self._step(f"keys {at_once}")
 
 
 def play(
