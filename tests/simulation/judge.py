@@ -12,14 +12,15 @@ import msgspec
 
 from app.tokens import base64url
 from domain.refresh_token import parse
-from tests.simulation.people import DUPLICATE_S, OLD_ACCESS_S
+from tests.simulation.family import DUPLICATE_S, OLD_ACCESS_S
 from tests.simulation.witness import Violation
 
 if TYPE_CHECKING:
     from collections import Counter
 
-    from tests.simulation.people import Request
-    from tests.simulation.process import Answer, Clocks
+    from tests.simulation.clocks import Clocks
+    from tests.simulation.family import Request
+    from tests.simulation.process import Answer
     from tests.simulation.witness import Known, Witness
 
 _SECOND: Final = 1_000_000
