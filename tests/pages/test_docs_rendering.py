@@ -13,7 +13,7 @@ from app.web.markdown import Part, anchor, render
 from tests.docs.pages import PAGES, ROOT, anchors, name
 
 HREF = re.compile(r'<a(?: class="anchor")? href="([^"]*)">')
-PICTURES = re.compile(r'<img src="([^"]*)" alt="[^"]+">')
+SHOWN = re.compile(r'<img src="([^"]*)" alt="[^"]+">')
 ID = re.compile(r' id="([^"]+)"')
 
 
@@ -147,4 +147,4 @@ def test_no_page_has_a_style_or_a_script_of_its_own(library: Library) -> None:
     for path, page in library.pages.items():
         assert not re.search(r"<[a-z0-9]+[^>]* (style|on[a-z]+)=", page.html), path
         assert "<script" not in page.html, path
-        assert set(PICTURES.findall(page.html)) <= ours, path
+        assert set(SHOWN.findall(page.html)) <= ours, path

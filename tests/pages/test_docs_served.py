@@ -44,12 +44,19 @@ def test_every_page_is_served(answers: dict[str, httpx.Response]) -> None:
         assert not re.search(r"<script(?![^>]* src=)", answer.text), path
 
 
-def test_the_picture_is_what_the_readme_shows(
-    client: httpx.Client, answers: dict[str, httpx.Response]
+@pytest.mark.parametrize(
+    ("picture", "shown_on"),
+    [
+        ("docs/model.svg", "/docs/project/readme"),
+        ("docs/rotation.svg", "/docs/explanation/rotation-compared"),
+    ],
+)
+def test_a_picture_is_what_its_page_shows(
+    client: httpx.Client, answers: dict[str, httpx.Response], picture: str, shown_on: str
 ) -> None:
-    assert '<img src="/docs/model.svg"' in answers["/docs/project/readme"].text
-    answer = client.get("/docs/model.svg")
-    assert answer.content == (ROOT / "docs/model.svg").read_bytes()
+    assert f'<img src="/{picture}"' in answers[shown_on].text
+    answer = client.get(f"/{picture}")
+    assert answer.content == (ROOT / picture).read_bytes()
     assert answer.headers["content-type"] == "image/svg+xml"
     assert "script" not in answer.headers["content-security-policy"]
 

@@ -127,6 +127,11 @@ BREACHES: Final = (
         environ={"LOOKUP_CACHE": "1e9"},
     ),
     Breach(
+        "keys that are kept",
+        frozenset({"withdrawn key"}),
+        environ={"KEEP_KEYS": "1"},
+    ),
+    Breach(
         "a rotation that isn't checked again",
         frozenset({"doubled"}),
         lambda: patch.object(session_rules, "rotate", _rotate_again),

@@ -159,6 +159,20 @@ CONTROLS: Final[dict[str, Plan]] = {
             ("SESSION_IDLE", "30d"),
         ),
     ),
+    "keys that are kept": Plan(
+        seed=105,
+        steps=6,
+        people=(0,),
+        thieves=(),
+        processes=1,
+        faults=("clock jump", "skewed clock", "key rotation"),
+        settings=(
+            ("REFRESH_RETRY_WINDOW", "3600"),
+            ("REFRESH_ROTATION", "always"),
+            ("REFRESH_AUDIT", "sparse"),
+            ("SESSION_IDLE", "3h"),
+        ),
+    ),
     "a rotation that isn't checked again": Plan(
         seed=101,
         steps=4,

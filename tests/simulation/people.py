@@ -1,4 +1,4 @@
-"""Who uses the service: honest people with several devices and tabs, and a thief.
+"""Honest people with several devices, and several tabs on each.
 
 An honest client keeps to the rules that `docs/explanation/life-of-a-session.md` has for it. What
 it shows is the newest token that any of its tabs has heard of. Who hears nothing asks again,
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tests.simulation.family import DECIDED_S, LATE_S, Family, Request, rest
 from tests.simulation.process import Cut
 
 if TYPE_CHECKING:
@@ -22,83 +23,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SECRET: Final = "walnut orbit teacup"
-LATE_S: Final = 4.0
-"""A request or its copy arrives so long after it was sent, or never."""
-DECIDED_S: Final = 4.0
-"""So long after its arrival a request is decided, or never."""
-DUPLICATE_S: Final = 10.0
-"""How long after its rotation a retired token may come late; the rules' figure."""
-PATIENCE_S: Final = 5.0
-"""After which a client takes an answer for lost."""
 END_ALL_S: Final = LATE_S + DECIDED_S
-OLD_ACCESS_S: Final = 1800.0
-
-
-class Family(msgspec.Struct, eq=False):
-    """A session as its owner's tabs share it; times in seconds of the loop."""
-
-    owner: Person
-    session_id: str
-    token: str
-    access_token: str
-    heard_at: float
-    generation: int = 1
-    usable_from: float = 0.0
-    rotatable_from: float = 0.0
-    access_at: float = 0.0
-    last_good_at: float = 0.0
-    asked_to_rotate: int = 0
-    """The generation whose rotation was asked for and not yet answered."""
-    asked_at: float = 0.0
-    sent_at: float = 0.0
-    """When a token of the present generation was last sent."""
-    stolen: bool = False
-    ended_by_owner: bool = False
-    beyond: bool = False
-    """Nothing was heard for all of the retry window: what follows is nobody's fault."""
-    over: bool = False
-
-    def heard(self, token: str, generation: int, now: float) -> None:
-        """Take a successor."""
-        if generation <= self.generation:
-            return
-        until = self.sent_at + LATE_S + DECIDED_S
-        self.usable_from = now if until <= self.asked_at + DUPLICATE_S else until
-        # What shows the token before must not find it two generations old.
-        self.rotatable_from = until
-        self.token, self.generation = token, generation
-        self.asked_to_rotate = 0
-
-
-class Request(msgspec.Struct, eq=False):
-    """One request; `family` is whose token it shows, `honest` whether its owner sends it."""
-
-    label: str
-    method: str
-    path: str
-    body: bytes = b""
-    bearer: str = ""
-    source: str = "127.0.0.1"
-    agent: bytes = b"browser"
-    family: Family | None = None
-    generation: int = 0
-    rotate: bool = False
-    honest: bool = True
-    user_key: str = ""
-    access_at: float = 0.0
-    copied: bool = False
-
-
-def rest(rng: random.Random) -> float:
-    """How long somebody does something else: seconds, minutes, hours, and now and then a day."""
-    kind = rng.random()
-    if kind < 0.6:
-        return rng.uniform(0.1, 3)
-    if kind < 0.85:
-        return rng.uniform(5, 90)
-    if kind < 0.96:
-        return rng.uniform(100, 4_000)
-    return rng.uniform(3_600, 150_000)
 
 
 class Person:
@@ -170,9 +95,7 @@ class Person:
     def _begin(self, answer: Answer, sent_at: float) -> Family:
         token, access_token = answer.json["refresh_token"], answer.json["access_token"]
         now = self.world.now()
-        family = Family(
-            self, token[4:26], token, access_token, now, access_at=now, last_good_at=now
-        )
+        family = Family(self, token[4:26], token, access_token, access_at=now, last_good_at=now)
         family.ended_by_owner = self.ends_all_at + END_ALL_S > sent_at
         self.families.append(family)
         return family
@@ -295,51 +218,3 @@ class Tab:
             user_key=family.owner.user_key,
             access_at=family.access_at,
         )
-
-
-class Thief:
-    """Copies a refresh token at a random moment, and uses what comes of it for a while."""
-
-    def __init__(self, world: World, number: int) -> None:
-        self._world = world
-        self._number = number
-        self._rng = world.plan.chance("thief", number)
-
-    async def live(self) -> None:
-        rng = self._rng
-        while True:
-            await asyncio.sleep(rng.expovariate(1 / 3_000))
-            people = self._world.people
-            families = [each for person in people for each in person.families if not each.over]
-            if families:
-                await self._exploit(rng.choice(families[-4:]))
-
-    async def _exploit(self, family: Family) -> None:
-        rng, world = self._rng, self._world
-        family.stolen = True
-        token = family.token
-        for _ in range(rng.randint(1, 6)):
-            await asyncio.sleep(rest(rng))
-            rotate = rng.random() < 0.7
-            body = {"refresh_token": token} | ({"rotate": True} if rotate else {})
-            request = Request(
-                f"thief {self._number}",
-                "POST",
-                "/refresh",
-                msgspec.json.encode(body),
-                source="203.0.113.9",
-                agent=b"thief",
-                family=family,
-                generation=world.generation_of(token),
-                rotate=rotate or world.always_rotates,
-                honest=False,
-                user_key=family.owner.user_key,
-            )
-            try:
-                answer = await world.send(request, rng)
-            except Cut:
-                continue
-            if answer.status == 401:
-                return
-            if answer.status == 200:
-                token = answer.json.get("refresh_token", token)

@@ -24,6 +24,7 @@ Fault = Literal[
     "slow commit",
     "clock jump",
     "skewed clock",
+    "key rotation",
 ]
 FAULTS: Final[tuple[Fault, ...]] = get_args(Fault)
 

@@ -11,18 +11,18 @@ import asyncio
 import copy
 from contextlib import AsyncExitStack, suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from app.application import application
 from app.bootstrap import Service, composed, open_vault, policy_of
-from app.dispatcher import MAX_BATCH, Commit, Dispatcher
 from app.settings import load
 from app.store import open_store
 from app.writer import Writer
 from tests.running import settings
-from tests.simulation.unsure_file import Crashed, UnsureFile
+from tests.simulation.dispatching import Queue
+from tests.simulation.unsure_file import UnsureFile
 from tests.simulation.virtual_time import AtOnce
 
 if TYPE_CHECKING:
@@ -32,14 +32,9 @@ if TYPE_CHECKING:
 
     from app.http.observe import Observed
     from app.settings import Settings
+    from tests.simulation.clocks import Clocks
     from tests.simulation.unsure_file import Fate
     from tests.simulation.virtual_time import VirtualLoop
-
-EPOCH: Final = 1_800_000_000.0
-"""What the clocks show at the beginning, in seconds."""
-SKEW_S: Final = 25.0
-"""A process's clock is at most so far from the store's: two of them are within the minute that
-tokens are allowed."""
 
 
 class Cut(Exception):
@@ -60,82 +55,6 @@ class Answer(NamedTuple):
     def reason(self) -> str:
         """Of a refusal; the empty text when none is told."""
         return str(self.json.get("reason", "")) if self.status == 401 else ""
-
-
-class Clocks:
-    """The store's clock, which jumps; in seconds."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
-        self._offset = 0.0
-        self.jumps: list[tuple[float, float]] = []
-        """When a clock was moved, in the loop's time, and by how much the store's was."""
-
-    def now(self) -> float:
-        """The loop's time, which no clock shows."""
-        return self._loop.time()
-
-    def store(self) -> float:
-        """What the store's shows."""
-        return EPOCH + self._loop.time() + self._offset
-
-    def jump(self, seconds: float) -> None:
-        self._offset += seconds
-        self.jumps.append((self._loop.time(), seconds))
-
-    def moved(self, since: float) -> bool:
-        """Whether any clock was moved then or later."""
-        return bool(self.jumps) and self.jumps[-1][0] >= since
-
-    def forward(self, since: float) -> float:
-        """How much the store's was moved forward since then."""
-        return sum(by for when, by in reversed(self.jumps) if when >= since and by > 0)
-
-
-class Queue(Dispatcher):
-    """The dispatcher without its thread.
-
-    `turn` is asked how long until the writer takes a batch, and how long from its commit to its
-    answers; `crashed` hears that the process is gone.
-    """
-
-    def __init__(
-        self,
-        commit: Commit,
-        turn: Callable[[], tuple[float, float]],
-        crashed: Callable[[], None],
-    ) -> None:
-        super().__init__(commit)
-        self._turn = turn
-        self._crashed = crashed
-        self._busy_until = 0.0
-        self._late = 0.0
-
-    def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
-
-    def _hand_over(self) -> None:
-        super()._hand_over()
-        assert self._loop is not None
-        before, late = self._turn()
-        at = max(self._loop.time(), self._busy_until) + before
-        self._busy_until = at + late
-        self._loop.call_at(at, self._take, late)
-
-    def _take(self, late: float) -> None:
-        taken: list[Any] = []
-        while not self._queue.empty() and len(taken) < MAX_BATCH:
-            taken += self._queue.get_nowait()
-        self._late = late
-        try:
-            for first in range(0, len(taken), MAX_BATCH):
-                self._serve(taken[first : first + MAX_BATCH])
-        except Crashed:
-            self._crashed()
-
-    def _deliver(self, served: int, done: list[Any]) -> None:
-        assert self._loop is not None
-        self._loop.call_later(self._late, super()._deliver, served, done)
 
 
 class Process:
@@ -295,6 +214,11 @@ async def _exchange(
 def settings_of(more: tuple[tuple[str, str], ...]) -> Settings:
     """The settings of a service of the simulation."""
     return load(settings("sqlite:///unused", **dict(more))).settings
+
+
+def prepare() -> None:
+    """Make what all processes share, which takes a while and says how things are logged."""
+    _entrance()
 
 
 @lru_cache(maxsize=1)

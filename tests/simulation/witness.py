@@ -19,6 +19,7 @@ from projections.storage_sqlite import SqliteStorage
 from projections.token_lookup import LOOK_UP, TokenRow
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable
     from pathlib import Path
 
@@ -55,15 +56,20 @@ class Known(msgspec.Struct):
 class Witness:
     """Belongs to one run; `now` is the loop's time."""
 
-    def __init__(self, path: Path, chain_key: bytes, now: Callable[[], float]) -> None:
+    def __init__(
+        self, path: Path, chain_key: bytes, now: Callable[[], float], counts: Counter[str]
+    ) -> None:
         self.sessions: dict[str, Known] = {}
         self.users: dict[str, User] = {}
+        self.withdrawn: set[str] = set()
+        """The kids of keys that nothing may be accepted of."""
         self.position = 0
         self.time = 0
         self._chain = GENESIS
         self._versions: dict[str, int] = {}
         self._chain_key = chain_key
         self._now = now
+        self._counts = counts
         self._storage = SqliteStorage(path)
 
     def close(self) -> None:
@@ -94,6 +100,9 @@ class Witness:
 
     def _take(self, recorded: Recorded) -> str | None:
         """Which session it is about."""
+        self._counts[recorded.event.name] += 1
+        if isinstance(recorded.event, events.SigningKeyWithdrawn):
+            self.withdrawn.add(recorded.event.kid)
         if not is_user_stream(recorded.stream):
             return None
         user = self.users.get(recorded.stream, User())

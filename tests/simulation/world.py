@@ -21,16 +21,22 @@ import msgspec
 import structlog
 
 from app.bootstrap import open_vault, policy_of
+from app.caller import system
 from app.store import open_store
+from domain.errors import GatebookError
 from domain.policy import SECOND
 from domain.refresh_token import parse
 from projections.storage_sqlite import SqliteStorage
 from tests.prove.stored import check_log
 from tests.prove.tally import Tally
 from tests.simulation import virtual_time
-from tests.simulation.judge import Judge
-from tests.simulation.people import LATE_S, PATIENCE_S, Person, Request, Thief
-from tests.simulation.process import SKEW_S, Answer, Clocks, Cut, Process, settings_of
+from tests.simulation.clocks import SKEW_S, Clocks
+from tests.simulation.family import Request
+from tests.simulation.judge import Arrival, Judge
+from tests.simulation.network import Network
+from tests.simulation.people import Person
+from tests.simulation.process import Answer, Process, prepare, settings_of
+from tests.simulation.thief import Thief
 from tests.simulation.witness import Violation, Witness
 
 if TYPE_CHECKING:
@@ -45,6 +51,7 @@ if TYPE_CHECKING:
 JUMP_S: Final = 3_600.0
 JUMP_EVERY_S: Final = 20_000.0
 CRASH_EVERY_S: Final = 40_000.0
+KEYS_EVERY_S: Final = 30_000.0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -81,18 +88,19 @@ class World:
         self.people = [Person(self, number) for number in plan.people]
         self._thieves = [Thief(self, number) for number in plan.thieves]
         self._loop = loop
+        self._network = Network(self, loop)
         self._trace = hashlib.sha256()
         self._faults = frozenset(plan.faults)
         self._news = True
         self.clocks = Clocks(loop)
         storage = SqliteStorage(path, synchronous="OFF", clock=self.clocks.store)
         store = open_store(storage, open_vault(given), "ES256")
-        self.witness = Witness(path, store.ring.log, loop.time)
+        self.witness = Witness(path, store.ring.log, loop.time, self.counts)
         storage.close()
-        self._judge = Judge(
+        self.judge = Judge(
             self.witness, self.clocks, self.counts, self.window, policy.session_idle / SECOND
         )
-        self._processes = [
+        self.processes = [
             Process(
                 loop,
                 self.clocks,
@@ -107,23 +115,25 @@ class World:
             )
             for number in range(plan.processes)
         ]
-        for process in self._processes:
+        for process in self.processes:
             process.start()
-            if self._may("skewed clock") and plan.processes > 1:
+            if self.may("skewed clock") and plan.processes > 1:
                 process.skew = process.rng.uniform(-SKEW_S, SKEW_S)
 
     async def run(self) -> None:
         """Until all steps are done; raises the first `Violation`."""
         tasks = [self._loop.create_task(each.live()) for each in self.people]
         tasks += [self._loop.create_task(each.live()) for each in self._thieves]
-        tasks += [self._loop.create_task(self._befall(each)) for each in self._processes]
-        if self._may("clock jump"):
+        tasks += [self._loop.create_task(self._befall(each)) for each in self.processes]
+        if self.may("clock jump"):
             tasks.append(self._loop.create_task(self._jump()))
+        if self.may("key rotation"):
+            tasks.append(self._loop.create_task(self._rotate_keys()))
         for task in tasks:
-            task.add_done_callback(self._failed)
+            task.add_done_callback(self.failed)
         await self.over
 
-    def _failed(self, task: asyncio.Task[None]) -> None:
+    def failed(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             self._end(error)
@@ -142,11 +152,14 @@ class World:
 
     def outcome(self, violation: Violation | None = None) -> Outcome:
         kind, what = ("", "") if violation is None else (violation.kind, str(violation))
+        for family in (each for person in self.people for each in person.families):
+            self.counts["sessions, stolen" if family.stolen else "sessions, not stolen"] += 1
+            self.counts["sessions beyond the rules"] += family.beyond and not family.stolen
         trace = self._trace.hexdigest()
         return Outcome(self.steps, trace, dict(sorted(self.counts.items())), kind, what)
 
     def close(self) -> None:
-        for process in self._processes:
+        for process in self.processes:
             process.file.close()
         self.witness.close()
 
@@ -156,67 +169,23 @@ class World:
         assert found is not None
         return found.generation
 
-    # The network.
-
     async def send(self, request: Request, rng: random.Random) -> Answer:
-        """As a client sends a request; raises `Cut` when it hears nothing in time."""
-        fate, place = rng.random(), rng.random()
-        late = rng.uniform(0.005, 0.2) if rng.random() < 0.95 else rng.uniform(0.2, LATE_S)
-        copied = rng.random() < 0.04 and self._may("duplicate")
-        copy_late = rng.uniform(0.01, LATE_S)
-        sent_at = self.now()
-        if copied:
-            request.copied = True
-            self._loop.create_task(self._copy(request, place, copy_late)).add_done_callback(
-                self._failed
-            )
-        if fate < 0.05 and self._may("lost request"):
-            await self._unheard(sent_at)
-        await asyncio.sleep(late)
-        answer = await self._deliver(request, place)
-        await asyncio.sleep(late / 2)
-        lost = fate > 0.95 and self._may("lost answer")
-        if lost or self.now() - sent_at > PATIENCE_S:
-            await self._unheard(sent_at)
-        return answer
+        """As `Network.send`."""
+        return await self._network.send(request, rng)
 
-    async def _unheard(self, sent_at: float) -> None:
-        await asyncio.sleep(max(0.0, sent_at + PATIENCE_S - self.now()))
-        raise Cut
-
-    async def _copy(self, request: Request, place: float, late: float) -> None:
-        await asyncio.sleep(late)
-        with suppress(Cut):
-            await self._deliver(request, place * 7 % 1)
-
-    async def _deliver(self, request: Request, place: float) -> Answer:
-        process = self._processes[int(place * len(self._processes))]
-        headers = [(b"user-agent", request.agent)]
-        if request.bearer:
-            headers.append((b"authorization", b"Bearer " + request.bearer.encode()))
-        else:
-            headers.append((b"content-type", b"application/json"))
-        self._look()
-        arrival = self._judge.arrives(request, self.now())
+    def judged(self, request: Request, arrival: Arrival, answer: Answer) -> None:
+        """An answer leaves a process."""
+        self.look()
         try:
-            answer = await process.ask(
-                request.method, request.path, request.body, headers, request.source
-            )
-        except Cut:
-            self._step(f"{request.label} {request.path} cut")
-            raise
-        self._look()
-        try:
-            self._judge.answered(request, arrival, answer)
+            self.judge.answered(request, arrival, answer)
         except Violation as violation:
             self._end(violation)
-        self._step(
+        self.step(
             f"{request.label} {request.path} {request.generation} {answer.status} {answer.reason}"
         )
-        return answer
 
-    def _step(self, what: str) -> None:
-        self._look()
+    def step(self, what: str) -> None:
+        self.look()
         if self.over.done():
             return
         self.steps += 1
@@ -226,7 +195,7 @@ class World:
         if self.steps >= self.plan.steps:
             self._end()
 
-    def _look(self) -> None:
+    def look(self) -> None:
         if self._news and not self.over.done():
             self._news = False
             try:
@@ -236,7 +205,7 @@ class World:
 
     # What befalls processes and their store.
 
-    def _may(self, fault: Fault) -> bool:
+    def may(self, fault: Fault) -> bool:
         return fault in self._faults
 
     def _committed(self) -> None:
@@ -254,10 +223,10 @@ class World:
         for fault, fate, chance in fates:
             drawn -= chance
             if drawn < 0:
-                if not self._may(fault):
+                if not self.may(fault):
                     return "kept"
                 self.counts[fault] += 1
-                if not fate.startswith("crash") and away < 0.3 and self._may("store away"):
+                if not fate.startswith("crash") and away < 0.3 and self.may("store away"):
                     # The longest is more than a writer waits for.
                     process.file.away = rng.choice((1, 3, 20, 210))
                     self.counts["store away"] += 1
@@ -268,14 +237,14 @@ class World:
         """How long until the writer takes a batch, and how long that takes."""
         rng = process.rng
         before, late, slow = rng.uniform(0, 0.01), rng.uniform(0, 0.01), rng.random()
-        if slow < 0.02 and self._may("slow commit"):
+        if slow < 0.02 and self.may("slow commit"):
             self.counts["slow commit"] += 1
             return rng.uniform(0, 2), rng.uniform(0, 2.5)
         return before, late
 
     async def _befall(self, process: Process) -> None:
         """Crash now and then."""
-        while self._may("crash"):
+        while self.may("crash"):
             await asyncio.sleep(process.rng.expovariate(1 / CRASH_EVERY_S))
             if process.up:
                 process.crash()
@@ -287,7 +256,7 @@ class World:
     def _restart(self, process: Process) -> None:
         if not self.over.done():
             process.start()
-            self._step("a process starts again")
+            self.step("a process starts again")
 
     async def _jump(self) -> None:
         rng = self.plan.chance("clock")
@@ -295,11 +264,25 @@ class World:
             await asyncio.sleep(rng.expovariate(1 / JUMP_EVERY_S))
             by = rng.choice((-1, 1)) * rng.choice((0.5, 30, JUMP_S * rng.random()))
             self.clocks.jump(by)
-            if self._may("skewed clock") and len(self._processes) > 1:
-                for process in self._processes:
+            if self.may("skewed clock") and len(self.processes) > 1:
+                for process in self.processes:
                     process.skew = process.rng.uniform(-SKEW_S, SKEW_S)
             self.counts["clock jump"] += 1
-            self._step(f"clock {by}")
+            self.step(f"clock {by}")
+
+    async def _rotate_keys(self) -> None:
+        """As an operator does who fears for a key, and as a service does by its age."""
+        rng = self.plan.chance("keys")
+        while True:
+            await asyncio.sleep(rng.expovariate(1 / KEYS_EVERY_S))
+            process = rng.choice(self.processes)
+            at_once = rng.random() < 0.5
+            if process.up:
+                rotation = process.service.key_rotation
+                with suppress(GatebookError):
+                    await rotation.rotate(system(), at_once=at_once)
+                    await rotation.tend(process.service.keys.known, process.clock())
+                self.step(f"keys {at_once}")
 
 
 def play(
@@ -335,6 +318,7 @@ def play(
 @contextmanager
 def quiet() -> Iterator[None]:
     """What services say of the faults that they meet is for nobody to read."""
+    prepare()
     before = structlog.get_config()
     silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
     structlog.configure(wrapper_class=silent)
