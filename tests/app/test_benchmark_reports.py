@@ -16,6 +16,7 @@ from tests.benchmarks import (
     bench_refresh,
     bench_workers,
     chart,
+    growth,
     machine,
 )
 from tests.benchmarks.bench_idle import Idle
@@ -23,6 +24,7 @@ from tests.benchmarks.bench_mixed import Mixed, Times
 from tests.benchmarks.bench_pages import PageCost
 from tests.benchmarks.comparison import Comparison, Size, Turn, compare
 from tests.benchmarks.figures import summary
+from tests.benchmarks.growth import Asked, Growth
 from tests.benchmarks.paced import Taken
 from tests.benchmarks.page import PARTS, page
 from tests.benchmarks.report import Report, kept, read, write
@@ -136,6 +138,12 @@ def test_what_has_a_limit_is_drawn_as_a_share_of_it() -> None:
     report = a_report(quick=True)
     report.mixed = mixed()
     report.idle.append(Idle("SQLite", summary([0.25, 2.0])))
+    both = summary([2.0]), summary([2.2])
+    asked = Asked("GET /me", both, both, summary([1.1]), summary([1.3]), (100.0, 110.0))
+    size = growth.Size(turns=1, asked=1, starts=1, loaded=1, seconds=1.0)
+    report.growth.append(
+        Growth("SQLite", (9, 99), size, [asked], both, summary([1.5]), (70.0, 80.0), 1, 151.0)
+    )
     report.pages += [PageCost(f"/{number}", summary([number])) for number in range(30)]
     found = chart.chart_of("mixed", report)
     assert found is not None
@@ -146,6 +154,10 @@ def test_what_has_a_limit_is_drawn_as_a_share_of_it() -> None:
     assert by_name["/healthz beside logins, p99 in ms"].reached
     assert by_name["503 to too many logins, p99 in ms"].said == "51.0, at most 50"
     assert by_name["Idle on SQLite"].value == 1.125
+    assert by_name["GET /me, p50, SQLite"].reached
+    assert not by_name["GET /me, p99, SQLite"].reached
+    assert by_name["Cold start, SQLite"].reached
+    assert not by_name["Memory when loaded, SQLite"].reached
     assert [name for name in by_name if re.fullmatch(r"/\d+", name)] == [
         f"/{number}" for number in range(29, 29 - chart.DEAREST, -1)
     ]

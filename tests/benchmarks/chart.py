@@ -14,11 +14,14 @@ from xml.sax.saxutils import escape
 from tests.benchmarks.bench_idle import PERCENT
 from tests.benchmarks.bench_pages import MOST_MS
 from tests.benchmarks.bench_verifying import TARGET as VERIFYING_TARGET
+from tests.benchmarks.figures import summary
+from tests.benchmarks.growth import RESIDENT_MB, START_WITHIN, WITHIN
 
 if TYPE_CHECKING:
     from tests.benchmarks.bench_mixed import Mixed
     from tests.benchmarks.comparison import Comparison, Side
     from tests.benchmarks.figures import Summary
+    from tests.benchmarks.growth import Growth
     from tests.benchmarks.report import Report
 
 DEAREST: Final = 8
@@ -88,6 +91,8 @@ def chart_of(name: str, report: Report) -> Chart | None:
         limited.append(_limited(verified.algorithm, verified.ratio, VERIFYING_TARGET, "of PyJWT's"))
     for idle in report.idle:
         limited.append(_limited(f"Idle on {idle.store}", idle.percent, PERCENT, "% of a core"))
+    for grown in report.growth:
+        limited += _grown(grown)
     dearest = sorted(report.pages, key=lambda page: -page.ms.median)[:DEAREST]
     for page in dearest:
         limited.append(_limited(page.path, page.ms, MOST_MS, "ms of CPU"))
@@ -185,6 +190,17 @@ def _mixed(found: Mixed) -> Iterator[Bar]:
     for row, note in zip(found.rows, notes, strict=True):
         said = f"{row.figure.median:.1f}, at most {row.most:g}"
         yield _share(row.name, row.figure, row.most, said, note)
+
+
+def _grown(found: Growth) -> Iterator[Bar]:
+    """What each costs on the large store; times as shares of the small one's."""
+    for asked in found.asked:
+        for name, ratio in (("p50", asked.median_ratio), ("p99", asked.late_ratio)):
+            yield _limited(f"{asked.name}, {name}, {found.store}", ratio, WITHIN, "times")
+    yield _limited(f"Cold start, {found.store}", found.start_ratio, START_WITHIN, "times")
+    for name, resident in (("asked", found.resident_mb[1]), ("loaded", found.loaded_mb)):
+        figure = summary([resident])
+        yield _limited(f"Memory when {name}, {found.store}", figure, RESIDENT_MB, "MB")
 
 
 def _limited(name: str, figure: Summary, most: float, unit: str) -> Bar:

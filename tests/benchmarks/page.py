@@ -114,6 +114,12 @@ PARTS: Final[Mapping[str, Part]] = {
         "other that write for the same user.",
         "Two processes as a share of one",
     ),
+    "growth": Part(
+        "A store that has grown",
+        "What each request takes on a large store, as a multiple of what it takes on a small one, "
+        "and what the process holds in memory. [Scale](scale.md) says what follows.",
+        "Times and memory on a large store as a share of what they may be",
+    ),
     "verifying": Part(
         "Verifying in a service of yours",
         "The Python client's `Verifier` beside PyJWT's `decode`, in µs of processor time.",
