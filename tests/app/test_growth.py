@@ -133,6 +133,16 @@ def test_nobody_is_asked_about_twice(sqlite_url: str) -> None:
             cases.take(40)
 
 
+def test_the_small_store_has_people_enough_for_every_turn(sqlite_url: str) -> None:
+    """The same as for the larger one: nine in ten have an old session, however many there are."""
+    users = bench_growth.SMALL_QUICK
+    populate(sqlite_url, users)
+    with bench_growth.Cases(Side(sqlite_url, users)) as cases:
+        assert len(cases.take(users * 9 // 10)) == users * 9 // 10
+    for size, small in ((bench_growth.QUICK, users), (bench_growth.SIZE, bench_growth.SMALL)):
+        assert size.turns * size.asked <= small * 9 // 10
+
+
 def an_asked(late: float) -> Asked:
     few, many = summary([1.0, 2.0]), summary([1.1, 2.2])
     return Asked(

@@ -63,7 +63,7 @@ WHERE user_key = ? AND ended_at IS NULL AND last_used_at > ? AND last_used_at < 
 _RESIDENT: Final = re.compile(r"^VmRSS:\s+([0-9]+) kB$", re.MULTILINE)
 
 
-SIZE: Final = Size(turns=5, asked=200, starts=5, loaded=30_000, seconds=10.0)
+SIZE: Final = Size(turns=5, asked=160, starts=5, loaded=30_000, seconds=10.0)
 QUICK: Final = Size(turns=2, asked=40, starts=2, loaded=1_000, seconds=1.0)
 
 
