@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "hostile texts in every field are data: no 5xx, a line a request, all kept"
 SIZE: Final = 2 * len(ALL)
-STEP: Final = len(ALL)
+STEP: Final = len(ALL) // 3
 SHORT: Final = 2
 STORES: Final = ("sqlite", "postgresql")
 TRUSTED: Final = "127.0.0.0/8"
