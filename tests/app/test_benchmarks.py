@@ -317,7 +317,14 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
     assert "no place to listen" in "".join(failed.value.__notes__)
 
 
-@pytest.mark.parametrize("way", bench_refresh.WAYS, ids=lambda way: way.name)
+@pytest.mark.parametrize(
+    "way",
+    [
+        bench_refresh.WAYS[0],
+        *(pytest.param(each, marks=pytest.mark.long) for each in bench_refresh.WAYS[1:]),
+    ],
+    ids=lambda way: way.name,
+)
 def test_refresh_is_measured_from_end_to_end(tmp_path: Path, way: bench_refresh.Way) -> None:
     found = bench_refresh.on_sqlite(client.GENERATOR, TINY, way, connections=4)
     assert found.target == way.targets[0]
