@@ -1,7 +1,8 @@
 """Which tests `./run test` has: all but the `long` ones, each of them on one of the two stores.
 
-Which one a test has is told by its name, so that both are tried throughout, and stores of earlier
-releases are opened on each; `./run test --long` tries all on both.
+Which one is told by the name of a test's file, so that both are tried throughout and what a file's
+tests share is set up once; stores of earlier releases are opened on each. `./run test --long` tries
+all on both.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def short(items: Iterable[pytest.Item]) -> set[pytest.Item]:
 def _of(name: str, by_kind: _ByKind) -> set[pytest.Item]:
     kinds = sorted(set(KINDS) & set(by_kind))
     if len(kinds) == len(KINDS) and not name.startswith(ON_EACH):
-        by_kind.pop(kinds[crc32(name.encode()) % len(kinds)])
+        by_kind.pop(kinds[crc32(name.partition("::")[0].encode()) % len(kinds)])
     return set().union(*by_kind.values())
 
 

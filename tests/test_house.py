@@ -160,6 +160,8 @@ def test_the_short_form_leaves_out_what_is_long_and_one_of_two_stores() -> None:
     assert chosen(here, long=True) == set()
     assert len(chosen(here)) == 1
     assert len(chosen(deep)) == len(KINDS)
-    assert {each[-4:] for each in chosen(*(f"{here}{number}" for number in range(20)))} == {
-        kind[-3:] + "]" for kind in KINDS
-    }
+    kinds = {kind[-3:] + "]" for kind in KINDS}
+    of_a_file = [f"{here}{number}" for number in range(20)]
+    assert len({each[-4:] for each in chosen(*of_a_file)}) == 1
+    of_files = [here.replace("_a", f"_a{number}") for number in range(20)]
+    assert {each[-4:] for each in chosen(*of_files)} == kinds
