@@ -54,7 +54,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 def run(disk: Disk, program: str) -> str:
     """What a program prints that works on the disk."""
-    environ = {"LD_PRELOAD": str(disk.library)}
+    environ = {"LD_PRELOAD": str(disk.preloaded)}
     environ |= {f"GATEBOOK_{name}": value for name, value in disk.settings.items()}
     command = (sys.executable, "-IS", "-c", _PROGRAM + program, disk.directory)
     return subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout

@@ -128,7 +128,7 @@ def cut_and_reopen(disk: Disk, url: str, ledger: Timed, tally: Tally, moments: i
     """
     cut_before(disk, ledger, moments - 1, tally)
     cut(disk, disk.written, random.choice(CUTS), disk.directory, tally)
-    with running(settings(url), disk.library) as server:
+    with running(settings(url), disk.preloaded) as server:
         everything = {*ledger.sessions, *ledger.ended}
         asyncio.run(check_tokens(server.port, ledger, everything, tally))
     # Whoever closes a store brings its log into the file: the next life goes on without that.
@@ -168,7 +168,7 @@ def new_store() -> Iterator[tuple[str, Disk]]:
 def make(url: str, disk: Disk, tally: Tally) -> None:
     """Have the store made; every byte of it has to be in the journal, or the disk is none."""
     disk.begin()
-    with running(settings(url, **disk.settings), disk.library) as server:
+    with running(settings(url, **disk.settings), disk.preloaded) as server:
         tally.expect(server.stop() == 0, "a server that had nothing to do did not stop in order")
     tally.expect(disk.is_faithful(), "the journal does not have what the files have")
 
@@ -180,7 +180,7 @@ def is_noticed(given: dict[str, str], lying: int = 0) -> bool:
         ledger = Timed(disk)
         disk.begin()
         disk.control.lying_syncs = lying
-        with running(settings(url, **given, **disk.settings), disk.library) as server:
+        with running(settings(url, **given, **disk.settings), disk.preloaded) as server:
             asyncio.run(work(server, ledger, Tally(), BREACH))
         for moment in range(disk.written, 0, -disk.written // TRIES):
             with tempfile.TemporaryDirectory(prefix="gatebook-prove-") as place:

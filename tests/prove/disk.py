@@ -2,7 +2,7 @@
 
     with Disk(directory) as disk:
         disk.begin()
-        with running(settings(url, **disk.settings), preload=disk.library) as server:
+        with running(settings(url, **disk.settings), preload=disk.preloaded) as server:
             disk.room = 0
             server.kill()
         disk.cut(disk.written, "some", directory)
@@ -103,7 +103,7 @@ class Disk:
     """Under one directory; `control` may be written while a server runs on it."""
 
     def __init__(self, directory: Path) -> None:
-        self.library = library()
+        self.preloaded = library()
         self.directory = directory.resolve()
         self._place = Path(tempfile.mkdtemp(prefix="gatebook-disk-"))
         self._journal = self._place / "journal"

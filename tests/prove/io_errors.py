@@ -53,7 +53,7 @@ def prove(url: str, count: int) -> Tally:
         for _ in range(count):
             disk.begin()
             ledger.begin()
-            with running(settings(url, **disk.settings), disk.library) as server:
+            with running(settings(url, **disk.settings), disk.preloaded) as server:
                 asyncio.run(_live(server, disk, ledger, tally, more))
             cut_and_reopen(disk, url, ledger, tally, MOMENTS if count >= STEP else 1)
         tally.count("writes that failed", disk.control.failed_writes)

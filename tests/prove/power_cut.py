@@ -38,7 +38,7 @@ def prove(url: str, count: int) -> Tally:
         while tally.tried < count:
             disk.begin()
             ledger.begin()
-            with running(settings(url, **disk.settings), disk.library) as server:
+            with running(settings(url, **disk.settings), disk.preloaded) as server:
                 asyncio.run(work(server, ledger, tally, random.randint(*LIVES)))
             tally.count("checkpoints", disk.syncs(FILE))
             cut_and_reopen(disk, url, ledger, tally, min(count - tally.tried, MOMENTS))
