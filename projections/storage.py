@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeVar
 
 Value = int | str | bytes | None
 Row = tuple[Value, ...]
@@ -20,6 +20,10 @@ LOCK_DEADLINE: Final = 5.0
 """Seconds after which a wait for the append lock is given up, and a holder that went silent
 loses it."""
 
+
+_TOGETHER: Final = 64
+"""Rows in one statement: a thread gives way to others before and after each."""
+T = TypeVar("T")
 
 SCANNED: Final = 1000
 """Rows that a scan gives at a time."""
@@ -125,3 +129,12 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Close every connection."""
+
+
+def pieces(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """What one statement writes together: a power of two, so that few are prepared."""
+    first = 0
+    while left := len(rows) - first:
+        size = min(_TOGETHER, 1 << (left.bit_length() - 1))
+        yield rows[first : first + size]
+        first += size

@@ -96,9 +96,9 @@ _GONE: Final = (
 
 @lru_cache(maxsize=1024)
 def dialect(sql: str) -> str:
-    """The same statement with PostgreSQL's driver's parameters and name of the order of bytes."""
+    """The same statement with PostgreSQL's driver's parameters, order and type of bytes."""
     text = sql.replace("%", "%%").replace("?", "%s")
-    return text.replace("COLLATE BINARY", 'COLLATE "C"')
+    return text.replace("COLLATE BINARY", 'COLLATE "C"').replace(" AS BLOB)", " AS BYTEA)")
 
 
 class PostgresRows:

@@ -7,7 +7,7 @@ policy: whether a session is still live is computed by whoever reads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,7 @@ from domain.policy import ENDED_SESSION_KEPT
 from domain.sealed import sealed
 from domain.stream import Recorded
 from projections.projection import Mode
-from projections.storage import Row, Rows, Value
+from projections.storage import Row, Rows, Value, pieces
 
 _CREATE: Final = """
 CREATE TABLE IF NOT EXISTS token_lookup_v1 (
@@ -50,15 +50,18 @@ _DROP_LONG_OVER: Final = """
 DELETE FROM token_lookup_v1 WHERE user_key = ? AND ended_at < ?
   OR user_key = ? AND ended_at IS NULL AND expires_at < ?"""
 _ISSUE: Final = "UPDATE token_lookup_v1 SET expires_at = ? WHERE session_id = ?"
-_USE: Final = """
-UPDATE token_lookup_v1 SET used_generation = ?, last_used_at = ?, used_origin = ?
-WHERE session_id = ?"""
-_ROTATE: Final = """
-UPDATE token_lookup_v1 SET generation = ?, rotated_at = ?, used_generation = ?, last_used_at = ?,
-  used_origin = ?
-WHERE session_id = ?"""
-_REPEAT: Final = """
-UPDATE token_lookup_v1 SET last_used_at = ?, used_origin = ? WHERE session_id = ?"""
+_MOVE: Final = """
+WITH moved (session_id, generation, rotated_at, used_generation, last_used_at, used_origin) AS (
+VALUES %s)
+UPDATE token_lookup_v1 AS t SET generation = coalesce(m.generation, t.generation),
+  rotated_at = coalesce(m.rotated_at, t.rotated_at),
+  used_generation = coalesce(m.used_generation, t.used_generation),
+  last_used_at = m.last_used_at, used_origin = m.used_origin
+FROM moved m WHERE t.session_id = m.session_id"""
+_MOVED: Final = (
+    "(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), "
+    "CAST(? AS BIGINT), CAST(? AS BLOB))"
+)
 _END: Final = """
 UPDATE token_lookup_v1 SET ended_at = ?, ended_why = ? WHERE session_id = ? AND ended_at IS NULL"""
 _END_ALL: Final = """
@@ -182,31 +185,79 @@ class TokenLookup:
     tables: tuple[str, ...] = (_CREATE, CREATE_BY_END)
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
-        """Start, move on and end sessions."""
+        """Start, move on and end sessions.
+
+        Where sessions stand is written last, together: a session starts before it is used, and
+        nothing else writes or reads these columns of one that there is.
+        """
+        moved: dict[str, _Moved] = {}
         for recorded in batch:
             for sql, params in _changes(recorded):
                 rows.execute(sql, params)
+            move = _move(recorded)
+            if move is not None:
+                before = moved.get(move.session_id)
+                moved[move.session_id] = move if before is None else before.then(move)
+        for piece in pieces(list(moved.values())):
+            values = ", ".join([_MOVED] * len(piece))
+            rows.execute(_MOVE % values, [each for move in piece for each in move])
+
+
+class _Moved(NamedTuple):
+    """What uses of a session leave in its row; None: as it was."""
+
+    session_id: str
+    generation: int | None
+    rotated_at: int | None
+    used_generation: int | None
+    last_used_at: int
+    used_origin: bytes | None
+
+    def then(self, later: _Moved) -> _Moved:
+        """Both, one after the other."""
+        return later._replace(
+            generation=_newer(self.generation, later.generation),
+            rotated_at=_newer(self.rotated_at, later.rotated_at),
+            used_generation=_newer(self.used_generation, later.used_generation),
+        )
+
+
+def _newer(before: int | None, later: int | None) -> int | None:
+    return before if later is None else later
+
+
+def _move(recorded: Recorded) -> _Moved | None:
+    time = recorded.time
+    match recorded.event:
+        case events.RefreshTokenUsed(session_id, generation):
+            return _Moved(session_id, None, None, generation, time, _origin(recorded))
+        case events.RefreshTokenRotated(session_id, generation):
+            origin = _origin(recorded)
+            return _Moved(session_id, generation, time, generation - 1, time, origin)
+        case events.RefreshTokenRepeated(session_id):
+            return _Moved(session_id, None, None, None, time, _origin(recorded))
+        case _:
+            return None
+
+
+def _origin(recorded: Recorded) -> bytes | None:
+    origin = recorded.meta.origin
+    return None if origin is None else sealed(origin)
 
 
 def _changes(recorded: Recorded) -> tuple[tuple[str, tuple[Value, ...]], ...]:
-    time, origin = recorded.time, recorded.meta.origin
-    blob = None if origin is None else sealed(origin)
+    time = recorded.time
     match recorded.event:
         case events.UserLoggedIn(session_id, by):
             user, over = recorded.stream, time - ENDED_SESSION_KEPT
             service = int(by == "client_credentials")
+            started = (session_id, user, service, time, time, time, time, _origin(recorded))
             return (
                 (_DROP_LONG_OVER, (user, over, user, over)),
-                (_START, (session_id, user, service, time, time, time, time, blob)),
+                (_START, started),
             )
         case events.RefreshTokenIssued(session_id, expires_at):
             return ((_ISSUE, (expires_at, session_id)),)
-        case events.RefreshTokenUsed(session_id, generation):
-            return ((_USE, (generation, time, blob, session_id)),)
-        case events.RefreshTokenRotated(session_id, generation):
-            return ((_ROTATE, (generation, time, generation - 1, time, blob, session_id)),)
-        case events.RefreshTokenRepeated(session_id):
-            return ((_REPEAT, (time, blob, session_id)),)
         case events.RefreshTokenRevoked(session_id, why):
             return ((_END, (time, why, session_id)),)
         case events.UserErased():

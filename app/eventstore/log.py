@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from app.eventstore.record import GENESIS, Record
 from domain.errors import Damage
-from projections.storage import Row, Rows, Storage, Transaction
+from projections.storage import Row, Rows, Storage, Transaction, pieces
 
 T = TypeVar("T")
 
@@ -24,8 +24,6 @@ FROM store s LEFT JOIN events e ON e.position = (SELECT max(position) FROM event
 INSERT: Final = f"""
 INSERT INTO events ({COLUMNS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""  # noqa: S608
 _ANOTHER: Final = ", (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_TOGETHER: Final = 64
-"""Rows in one statement: a thread gives way to others before and after each."""
 _STREAM: Final = f"""
 SELECT {COLUMNS} FROM events WHERE stream = ? AND version > ? ORDER BY version"""  # noqa: S608
 _PROVED: Final = f"""
@@ -83,7 +81,7 @@ class Append:
             chain = record.chained(self._chain_key, chain)
             written.append((*record, chain))
             last = record
-        for piece in _pieces(written):
+        for piece in pieces(written):
             together = INSERT + _ANOTHER * (len(piece) - 1)
             self.rows.execute(together, [each for row in piece for each in row])
         if last is not None:
@@ -158,15 +156,6 @@ def read_newer(rows: Rows, versions: Mapping[str, int]) -> list[Record]:
 def padded(items: list[T], filler: T) -> list[T]:
     """Filled up to a power of two, so that few different statements are prepared."""
     return items + [filler] * ((1 << max(0, (len(items) - 1).bit_length())) - len(items))
-
-
-def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
-    """Each of a power of two, so that few different statements are prepared."""
-    first = 0
-    while left := len(rows) - first:
-        size = min(_TOGETHER, 1 << (left.bit_length() - 1))
-        yield rows[first : first + size]
-        first += size
 
 
 def read_stream(rows: Rows, stream: str, after: int = 0) -> list[Record]:
