@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Final
 
 from app.buckets import PATIENCE, Bucket, Claim, End, Hold, Limit, admit
+from app.deadline import left
 from domain.errors import Overloaded, TooManyAttempts
 
 _CANDIDATES: Final = 64
@@ -55,7 +56,7 @@ class MemoryKeeper:
         waiter = _Waiter(claims, found, asyncio.get_running_loop().create_future())
         found.waiters[waiter] = None
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(left(self._patience)):
                 return await waiter.served
         except (asyncio.CancelledError, TimeoutError) as stopped:
             waiter.leave()

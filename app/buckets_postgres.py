@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import structlog
 
 from app.buckets import PATIENCE, Bucket, Claim, End, Hold, Limit, admit
+from app.deadline import left
 from domain.errors import GatebookError, InternalError, Overloaded, TooManyAttempts, Unavailable
 from projections.storage import Lost, Row
 
@@ -108,7 +109,7 @@ class PostgresKeeper:
         self._waiting.append(waiter)
         self._wanted.set()
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(left(self._patience)):
                 return await waiter.served
         except (asyncio.CancelledError, TimeoutError) as stopped:
             waiter.leave()

@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from app.deadline import left
 from app.writer import Answer, Wish
 from domain.commands import Command
 from domain.errors import InternalError, Overloaded, Unavailable
@@ -76,7 +77,7 @@ class Dispatcher:
         if not self._gathered:
             loop.call_soon(self._hand_over)
         self._gathered.append((wish, future))
-        timer = loop.call_later(ANSWER_WITHIN, _give_up, future)
+        timer = loop.call_later(left(ANSWER_WITHIN), _give_up, future)
         try:
             return await future
         finally:

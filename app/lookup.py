@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import structlog
 
+from app.deadline import left
 from app.eventstore.log import Head
 from domain.errors import GatebookError, InternalError, Unavailable
 from projections.live import Live, Pointer
@@ -214,7 +215,7 @@ class PostgresLookup(_ByKey):
 
     async def _answer(self, future: Future) -> Row:
         self._wanted.set()
-        timer = future.get_loop().call_later(ANSWER_WITHIN, _give_up, future)
+        timer = future.get_loop().call_later(left(ANSWER_WITHIN), _give_up, future)
         try:
             return await future
         finally:

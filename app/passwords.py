@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final, TypeVar
 
-from app import argon2id
+from app import argon2id, deadline
 from app.argon2id import Parameters
 from domain.errors import Overloaded
 
@@ -128,7 +128,8 @@ class HashPool:
         try:
             # Cancelling the waiter cancels the job, which then never starts; one that runs
             # already is finished and counted as busy until then.
-            return await asyncio.wrap_future(job)
+            with deadline.paused():
+                return await asyncio.wrap_future(job)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from app.deadline import left
 from app.store import live_snapshot
 from domain.errors import Overloaded, Unavailable
 from projections.storage import Lost, NoTable, Rows, Storage
@@ -48,7 +49,7 @@ class Reading:
         future = asyncio.wrap_future(job)
         future.add_done_callback(self._done)
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(left(ANSWER_WITHIN)):
                 return await future
         except (Lost, TimeoutError) as error:
             raise Unavailable from error

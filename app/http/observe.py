@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from app import deadline
 from app.http.problem import MEDIA_TYPE, headers_of, problem_of, status_of
 from app.identifiers import new_request_id
 from app.logs import RequestLog
@@ -79,6 +80,7 @@ class Observed:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        deadline.begin()
         method = noted["method"] if noted["method"] in _METHODS else _NO_METHOD
         if method == "HEAD":
             # Answered as GET (RFC 9110 §9.3.2); the server drops the body, by its own scope.

@@ -87,7 +87,12 @@ def clock(database_url: str, request: pytest.FixtureRequest) -> Iterator[Clock]:
 @pytest.fixture
 def start(database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     """Starts it, patient: on a busy machine too a crowd waits for its turn."""
-    for name in ("dispatcher.ANSWER_WITHIN", "lookup.ANSWER_WITHIN", "buckets_postgres.PATIENCE"):
+    for name in (
+        "deadline.WITHIN",
+        "dispatcher.ANSWER_WITHIN",
+        "lookup.ANSWER_WITHIN",
+        "buckets_postgres.PATIENCE",
+    ):
         monkeypatch.setattr(f"app.{name}", PATIENCE)
     serving = Serving(database_url)
     yield serving

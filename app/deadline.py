@@ -1,0 +1,64 @@
+"""How long a request may wait for the store: its waits together, so that a refusal comes in time.
+
+A request is a task, and its waits are those of that task: what it starts beside itself, such as a
+stream, has waits of its own. What takes time for good reasons is left out. Knows no store and no
+HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
+from weakref import ReferenceType, ref
+
+WITHIN: Final = 1.8
+"""Seconds from the start of a request in which its waits end: a caller hears within two."""
+LEAST: Final = 0.1
+"""Seconds that each wait has all the same: a store that is well answers in a few milliseconds."""
+
+
+class _Begun(NamedTuple):
+    """Held weakly, since a task holds its context, and this is in it."""
+
+    task: ReferenceType[asyncio.Task[Any]]
+    at: float
+
+
+_begun: ContextVar[_Begun | None] = ContextVar("begun", default=None)
+
+
+def begin() -> None:
+    """The running task is a request from now on."""
+    task = asyncio.current_task()
+    if task is not None:
+        _begun.set(_Begun(ref(task), asyncio.get_running_loop().time()))
+
+
+def left(most: float) -> float:
+    """The seconds that a wait may take: `most`, or what is left of its request."""
+    begun = _of_this_task()
+    if begun is None:
+        return most
+    over = begun.at + WITHIN - asyncio.get_running_loop().time()
+    return min(most, max(over, LEAST))
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """What is waited for in here isn't the store: its time doesn't count."""
+    time = asyncio.get_running_loop().time
+    since = time()
+    try:
+        yield
+    finally:
+        begun = _of_this_task()
+        if begun is not None:
+            _begun.set(begun._replace(at=begun.at + time() - since))
+
+
+def _of_this_task() -> _Begun | None:
+    begun = _begun.get()
+    return None if begun is None or begun.task() is not asyncio.current_task() else begun
