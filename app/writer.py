@@ -16,8 +16,9 @@ import structlog
 
 from app import traces
 from app.eventstore import snapshot
-from app.eventstore.log import Append, EventLog, padded, read_newer
+from app.eventstore.log import Append, EventLog, padded
 from app.eventstore.record import Record, record_of
+from app.states import advanced
 from app.vault import (
     ADD_USER_KEY,
     FORGET_OLD_CREDENTIALS,
@@ -33,7 +34,6 @@ from app.vault import (
 )
 from domain.aggregate import aggregate_of
 from domain.authority import NOBODY_ELSE, Others, is_administrator
-from domain.catalogue import UnknownEvent
 from domain.commands import Command, RegisterUser
 from domain.errors import Damage, GatebookError, InternalError, Unavailable, UserIdTaken
 from domain.events import UserErased
@@ -43,7 +43,14 @@ from domain.user import User
 from domain.user_id import prepare
 from projections.live import Live, MissedEvents, read_live
 from projections.registry import PROJECTIONS
-from projections.storage import Lost, NotDurable, OutcomeUnknown, Rows, Statement
+from projections.storage import (
+    Lost,
+    NotDurable,
+    OutcomeUnknown,
+    Rows,
+    Statement,
+    StorageError,
+)
 from projections.user_directory import ADMINISTRATORS
 
 Answer = tuple[Recorded, ...] | Exception
@@ -208,7 +215,7 @@ class Writer:
                 states: dict[str, Any] = {**snapshot.newest(rows, keys)} if keys else {}
                 for stream in cold:
                     states.setdefault(stream, aggregate_of(stream).state())
-                self._states.update(_advanced(rows, states, broken={}))
+                self._states.update(advanced(rows, states, broken={}))
         return [
             name_mac(self._ring, prepare(wish.command.user_id.text))
             for wish in batch
@@ -236,7 +243,7 @@ class Writer:
             self._generation = head.generation
         draft.live = self._live
         known = {each: self._states.get(each) or aggregate_of(each).state() for each in streams}
-        draft.states = _advanced(rows, known, draft.broken)
+        draft.states = advanced(rows, known, draft.broken)
         for stream, state in draft.states.items():
             if isinstance(state, User) and state.status in {"active", "disabled"}:
                 if stream not in self._keys:
@@ -251,11 +258,14 @@ class Writer:
             return Unavailable()
         for needed in _streams(wish):
             if needed in draft.broken:
-                return _again(draft.broken[needed])
+                broken = draft.broken[needed]
+                return type(broken)(*broken.args)  # each caller raises its own
         try:
             return self._draw_up(draft, wish, stream)
         except GatebookError as refusal:
             return refusal
+        except StorageError:
+            raise  # it is the batch that can't be decided
         except Exception:
             _logger.exception("command_failed", command=type(wish.command).__name__)
             return InternalError()
@@ -277,11 +287,11 @@ class Writer:
             statements.append((ADD_USER_KEY, (stream, PERSON, *wrapped)))
             statements.append((RESERVE_NAME, (mac, stream)))
         if events and isinstance(events[-1], UserErased):
-            keys.pop(stream, None)  # it goes in this commit: nothing new is sealed with it
-            draft.erased.add(stream)
             statements += traces.forget(
                 draft.append.rows, self._log.storage.kind, self._ring.network, stream, draft.now
             )
+            keys.pop(stream, None)  # it goes in this commit: nothing new is sealed with it
+            draft.erased.add(stream)
         recorded: list[Recorded] = []
         for event in events:
             version = state.version + 1
@@ -333,26 +343,6 @@ class Writer:
                 self._sleep(0.05)
 
 
-def _advanced(rows: Rows, states: dict[str, Any], broken: dict[str, Exception]) -> dict[str, Any]:
-    """The states after what is newer in the log; streams that can't be read go to `broken`."""
-    advanced = dict(states)
-    for record in read_newer(rows, {each: state.version for each, state in states.items()}):
-        stream = record.stream
-        if stream in broken:
-            continue
-        try:
-            advanced[stream] = aggregate_of(stream).evolve(advanced[stream], record.recorded())
-        except UnknownEvent:
-            _logger.exception("unknown_event", stream=stream)
-            broken[stream] = Unavailable("A newer release has written here. Upgrade this process.")
-        except Damage as error:
-            _logger.exception("damaged_event", stream=stream)
-            broken[stream] = error
-    return {each: state for each, state in advanced.items() if each not in broken} | {
-        each: states[each] for each in broken
-    }
-
-
 def _streams(wish: Wish) -> tuple[str, ...]:
     """The streams whose newest state decides a wish: its own, and that of whoever administers."""
     asking = wish.command.asking
@@ -393,8 +383,3 @@ def _taken(rows: Rows, macs: list[bytes]) -> set[bytes]:
     wanted = padded(macs, b"")
     found = rows.fetch(NAMES_TAKEN % ", ".join("?" * len(wanted)), wanted)
     return {row[0] for row in found if isinstance(row[0], bytes)}
-
-
-def _again(error: Exception) -> Exception:
-    """Another one of the same: each caller raises its own."""
-    return type(error)(*error.args)

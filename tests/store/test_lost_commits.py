@@ -6,19 +6,21 @@ Each write is tried as lost and as done but reported lost.
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app import traces
 from app.eventstore.log import read_range
 from app.store import open_store, storage_of
 from app.writer import SETTLE_WITHIN, Wish, Writer
+from domain import commands
 from domain.errors import InvalidCredentials, InvalidToken, Unavailable, UserIdTaken
 from domain.policy import Policy
-from projections.storage import OutcomeUnknown
+from projections.storage import Lost, OutcomeUnknown
 from tests.store.chain import verify_chain
 from tests.store.unsure import Fate, UnsureStorage
-from tests.store.wishing import end, fail, log_in, permit, register, use, user_key
+from tests.store.wishing import end, fail, log_in, meta, permit, register, use, user_key
 
 if TYPE_CHECKING:
     from app.store import Store
@@ -241,3 +243,37 @@ def test_a_snapshot_unanswered_is_there_once(
     assert kinds(writer.commit([log_in("ada", "hundredth")])) == [2]
     with store.storage.snapshot() as rows:
         assert rows.fetch("SELECT version FROM snapshots") == [(101,)]
+
+
+def erase(who: str) -> Wish:
+    return Wish(commands.EraseUser(user_key(who)), meta())
+
+
+@pytest.mark.parametrize("batch", [[erase("ada")], [erase("ada"), log_in("bob", "b")]])
+@pytest.mark.parametrize("losses", [1, 2])
+def test_a_store_that_goes_while_a_command_is_decided_is_tried_again(
+    store: Store,
+    writer: Writer,
+    monkeypatch: pytest.MonkeyPatch,
+    batch: list[Wish],
+    losses: int,
+) -> None:
+    """As when it goes at any other moment, whoever else is in the batch (security rule 27)."""
+    writer.commit([register("ada"), register("bob", "bob")])
+    forget, left = traces.forget, count(losses, -1)
+
+    def lost(*given: Any) -> Any:
+        if next(left) > 0:
+            raise Lost("the server closed the connection")
+        return forget(*given)
+
+    monkeypatch.setattr(traces, "forget", lost)
+    before = contents(store)
+    answers = writer.commit(batch)
+    if losses == 1:
+        assert kinds(answers) == [1, 2][: len(batch)]
+    else:
+        assert kinds(answers) == [Unavailable] * len(batch)
+        assert kinds(writer.commit([use("ada", "never")])) == [InvalidToken]
+    with store.storage.snapshot() as rows:
+        assert len(read_range(rows, 3, 10**6)) == len(before) + len(told(answers))
