@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from weakref import ReferenceType, ref
 
 WITHIN: Final = 1.8
@@ -20,45 +20,42 @@ LEAST: Final = 0.1
 """Seconds that each wait has all the same: a store that is well answers in a few milliseconds."""
 
 
-class _Begun(NamedTuple):
-    """Held weakly, since a task holds its context, and this is in it."""
-
-    task: ReferenceType[asyncio.Task[Any]]
-    at: float
-
+_Begun = tuple["ReferenceType[asyncio.Task[Any]]", float]
+"""Which task, and when; held weakly, since a task holds its context, and this is in it."""
 
 _begun: ContextVar[_Begun | None] = ContextVar("begun", default=None)
 
 
 def begin() -> None:
     """The running task is a request from now on."""
-    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task(loop)
     if task is not None:
-        _begun.set(_Begun(ref(task), asyncio.get_running_loop().time()))
+        _begun.set((ref(task), loop.time()))
 
 
 def left(most: float) -> float:
     """The seconds that a wait may take: `most`, or what is left of its request."""
-    begun = _of_this_task()
+    loop = asyncio.get_running_loop()
+    begun = _of_this_task(loop)
     if begun is None:
         return most
-    over = begun.at + WITHIN - asyncio.get_running_loop().time()
-    return min(most, max(over, LEAST))
+    return min(most, max(begun[1] + WITHIN - loop.time(), LEAST))
 
 
 @contextmanager
 def paused() -> Iterator[None]:
     """What is waited for in here isn't the store: its time doesn't count."""
-    time = asyncio.get_running_loop().time
-    since = time()
+    loop = asyncio.get_running_loop()
+    since = loop.time()
     try:
         yield
     finally:
-        begun = _of_this_task()
+        begun = _of_this_task(loop)
         if begun is not None:
-            _begun.set(begun._replace(at=begun.at + time() - since))
+            _begun.set((begun[0], begun[1] + loop.time() - since))
 
 
-def _of_this_task() -> _Begun | None:
+def _of_this_task(loop: asyncio.AbstractEventLoop) -> _Begun | None:
     begun = _begun.get()
-    return None if begun is None or begun.task() is not asyncio.current_task() else begun
+    return None if begun is None or begun[0]() is not asyncio.current_task(loop) else begun
