@@ -26,6 +26,7 @@ from app.timestamps import rfc3339
 from app.vault import Vault
 from app.verifying.findings import Findings
 from app.verifying.guards import check_guards
+from app.verifying.shape import check_shape
 from domain.aggregate import KEYS
 from domain.stream import SIGNING_KEYS
 from projections.storage import Kind, Rows
@@ -160,9 +161,10 @@ def _projections(rows: Rows, now: int) -> Iterator[Finding]:
 
 
 def _guards(rows: Rows, kind: Kind) -> Iterator[Finding]:
-    """Whether the database still refuses to change events."""
+    """Whether the database still refuses to change events, and whatever its tables must."""
     findings = Findings()
     check_guards(rows, kind, findings)
+    check_shape(rows, kind, findings)
     for each in findings.told():
         yield Finding(
             "fail",

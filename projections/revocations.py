@@ -13,7 +13,7 @@ from domain.events import Event
 from domain.policy import REVOCATION_NOTICE
 from domain.stream import Recorded
 from projections.projection import Mode
-from projections.storage import Row, Rows
+from projections.storage import Row, Rows, Value
 
 _CREATE: Final = """
 CREATE TABLE IF NOT EXISTS revocations_v1 (
@@ -59,8 +59,14 @@ class Revocations:
     tables: tuple[str, ...] = (_CREATE, _CREATE_INDEX)
 
     def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
-        """Note each end, and drop those that no token can outlive."""
-        for recorded in batch:
+        """Note each end, and drop those that no token can outlive.
+
+        Dropping is one statement for all of them, and what the batch itself finds over isn't
+        written: the rows are the same as one by one.
+        """
+        newest = 0
+        kept: list[Sequence[Value]] = []
+        for recorded in reversed(batch):
             session_id: str | None = None
             kid: str | None = None
             match recorded.event:
@@ -69,5 +75,9 @@ class Revocations:
                 case events.SigningKeyWithdrawn(kid):
                     pass
             until = recorded.time + REVOCATION_NOTICE
-            rows.execute(_DROP_OVER, (recorded.time,))
-            rows.execute(_REVOKE, (recorded.position, session_id, kid, until))
+            if until >= newest:
+                kept.append((recorded.position, session_id, kid, until))
+            newest = max(newest, recorded.time)
+        rows.execute(_DROP_OVER, (newest,))
+        for row in reversed(kept):
+            rows.execute(_REVOKE, row)

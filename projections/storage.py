@@ -82,6 +82,12 @@ class Transaction(Rows, Protocol):
     def define(self, statement: str) -> None:
         """Run DDL, written with the types `TEXT`, `BIGINT` and `BYTEA`."""
 
+    def analyze(self, tables: Sequence[str]) -> None:
+        """Tell the planner what is in tables that this transaction fills, however long that takes.
+
+        For whoever fills a store. Nothing, where the planner needs no telling.
+        """
+
     def clock(self) -> int:
         """The store's time in µs since the epoch, UTC."""
 

@@ -138,6 +138,17 @@ class PostgresRows:
         """Run DDL."""
         self.execute(statement)
 
+    def analyze(self, tables: Sequence[str]) -> None:
+        """The server's own look at them begins after a commit; plans it has kept are made anew."""
+        self._send()
+        try:
+            self._connection.execute(_PATIENT)
+            self._connection.execute(
+                SQL("ANALYZE {}").format(SQL(", ").join(map(Identifier, tables)))
+            )
+        except psycopg.Error as error:
+            raise translated(error) from error
+
     def has_table(self, name: str) -> bool:
         """Whether there is a table of that name."""
         return bool(self.fetch(_HAS_TABLE, (name,)))

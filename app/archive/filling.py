@@ -19,6 +19,7 @@ from app.archive.lines import (
     RingKey,
     UserKey,
 )
+from app.archive.statistics import Statistics
 from app.eventstore.log import INSERT, LENGTH
 from app.known_networks import KEEP_NETWORK
 from app.store import UnusableStore, lay_out
@@ -112,6 +113,7 @@ def put_records(
     findings, time, live = Findings(), 0, read_live(rows, PROJECTIONS)
     keys = open_users(rows, vault, open_ring(rows, vault, findings), findings)
     own, people, proof = Own(), People(keys, findings), LogProof(findings, ring.log, noted)
+    statistics = Statistics(rows)
     for batch in _batched(records):
         steps = proof.take([(*record, chain) for record, chain in batch])
         for step in steps:
@@ -122,6 +124,7 @@ def put_records(
             rows.execute(INSERT, (*record, chain))
         live.apply(rows, _recorded(steps))
         _sent(rows)
+        statistics.wrote(len(batch))
         time = batch[-1][0].time
         advance(len(batch))
     proof.end()

@@ -14,7 +14,7 @@ from app.archive.filling import Filled, check_ring, make_tables, put_keys, put_r
 from app.archive.lent import LentStorage
 from app.archive.lines import End, Header, is_record, read_key, read_record
 from app.archive.reading import reading
-from app.archive.restoring import Restored, Restoring
+from app.archive.restoring import Ending, Restored, Restoring, untold
 from app.eventstore.feed import LogFeed
 from app.settings import Settings
 from app.vault import Vault
@@ -58,12 +58,14 @@ def import_log(
     *,
     move: bool,
     noted: Noted | None = None,
+    ending: Ending = untold,
 ) -> Imported:
     """Fill a store with an exported log; with `move` it goes on as the very same log.
 
-    `noted` is a root that it must extend, and its own for files that aren't sealed. Raises
-    `UnusableStore` for a database that isn't empty and for another master key, before anything is
-    written; `Damage` for files that aren't as they were written, and then nothing is.
+    `advance` hears of the records that are in, and `ending` of what is done then with those who
+    have sessions. `noted` is a root that it must extend, and its own for files that aren't sealed.
+    Raises `UnusableStore` for a database that isn't empty and for another master key, before
+    anything is written; `Damage` for files that aren't as they were written, and then nothing is.
     """
     with reading(keys, "gatebook-keys") as wrapped:
         check_ring(wrapped.read(read_key, wrapped.lines()), place.vault)
@@ -81,7 +83,7 @@ def import_log(
                 raise Damage(_OTHER)
             return filled
 
-        return _import(place, records.header, fill, None if move else ())
+        return _import(place, records.header, fill, None if move else (), ending)
 
 
 def restore(
@@ -90,6 +92,7 @@ def restore(
     erase: Sequence[str],
     advance: Advance,
     noted: Noted | None = None,
+    ending: Ending = untold,
 ) -> Imported:
     """Fill a store with a backup, and erase these people again; the rest as `import_log`."""
     with reading(backup, "gatebook-backup") as reader:
@@ -109,7 +112,7 @@ def restore(
             _check(filled, reader.end, noted)
             return filled
 
-        return _import(place, reader.header, fill, erase)
+        return _import(place, reader.header, fill, erase, ending)
 
 
 def _import(
@@ -117,6 +120,7 @@ def _import(
     header: Header,
     fill: Callable[[Transaction], Filled],
     erase: Sequence[str] | None,
+    ending: Ending,
 ) -> Imported:
     storage, vault, settings = place
     storage.prepare()
@@ -126,7 +130,7 @@ def _import(
         restored = None
         if erase is not None:
             restoring = Restoring(rows, storage.kind, filled, vault)
-            restored = restoring.go_on(settings, erase)
+            restored = restoring.go_on(settings, erase, ending)
         _follow(storage.kind, rows)
         rows.commit()
     return Imported(filled, restored)

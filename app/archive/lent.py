@@ -29,6 +29,9 @@ class _Uncommitted:
     def define(self, statement: str) -> None:
         self._rows.define(statement)
 
+    def analyze(self, tables: Sequence[str]) -> None:
+        self._rows.analyze(tables)
+
     def has_table(self, name: str) -> bool:
         return self._rows.has_table(name)
 

@@ -8,11 +8,13 @@ isn't known here. Through the writer, inside the transaction that fills the stor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final, NamedTuple
 
 from app.archive.filling import Filled
 from app.archive.lent import LentStorage
+from app.archive.statistics import Statistics
 from app.caller import command_line
 from app.eventstore.log import EventLog
 from app.eventstore.schema import NAME_LOG
@@ -31,6 +33,12 @@ from projections.token_lookup import WITH_SESSIONS
 
 BATCH: Final = 64
 
+Ending = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+"""Is told how many people have sessions; what it gives hears of each few whose are ended."""
+
+_HOW_MANY: Final = f"SELECT count(*) FROM ({WITH_SESSIONS}) AS found"  # noqa: S608
+_ALL: Final = 2**62
+
 
 class Restored(NamedTuple):
     """What became of it; `unknown` are those to erase who aren't there, or were erased before."""
@@ -39,6 +47,12 @@ class Restored(NamedTuple):
     sessions: int
     erased: int
     unknown: int
+
+
+@contextmanager
+def untold(_total: int) -> Iterator[Callable[[int], None]]:
+    """Nobody hears how far it is."""
+    yield lambda _: None
 
 
 class Restoring:
@@ -50,16 +64,27 @@ class Restoring:
         self._vault = vault
         log = EventLog(LentStorage(kind, rows), filled.ring.log)
         self._writer = Writer(log, vault, filled.ring, Policy())
+        self._statistics = Statistics(rows)
 
-    def go_on(self, settings: Settings, erase: Sequence[str]) -> Restored:
+    def go_on(self, settings: Settings, erase: Sequence[str], ending: Ending) -> Restored:
         """Begin the other log; raises what the writer refuses with."""
+        self._statistics.refresh()
         log_id, meta = new_log_id(), command_line()
         self._write([RestoreLog(log_id, self._filled.position)], meta, ((NAME_LOG, (log_id,)),))
-        ended = sum(self._end(batch, meta) for batch in self._with_sessions())
+        ended = self._end_all(meta, ending)
         rotation = KeyRotation(self._dispatch, self._vault, settings)
         asyncio.run(rotation.rotate(meta, at_once=True))
         erased = sum(self._erase(user_key, meta) for user_key in erase)
         return Restored(log_id, ended, erased, len(erase) - erased)
+
+    def _end_all(self, meta: Meta, ending: Ending) -> int:
+        ((total,),) = self._rows.fetch(_HOW_MANY, (self._rows.clock(), "", _ALL))
+        ended = 0
+        with ending(int(total or 0)) as advance:
+            for users in self._with_sessions():
+                ended += self._end(users, meta)
+                advance(len(users))
+        return ended
 
     def _with_sessions(self) -> Iterator[list[str]]:
         now, after = self._rows.clock(), ""
@@ -94,4 +119,5 @@ class Restoring:
             if isinstance(answer, Exception):
                 raise answer
             recorded += answer
+        self._statistics.wrote(len(recorded))
         return recorded

@@ -5,17 +5,19 @@ Knows no command.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from app import logs, master_key
 from app.archive.importing import Imported, Place, header_of
 from app.archive.lines import End
+from app.archive.restoring import Ending
 from app.bootstrap import open_vault
 from app.cli import output
 from app.cli.access import check_release, closing_storage, makes_key, read_settings
-from app.cli.progress import progress
+from app.cli.progress import Advance, progress
 from app.settings import SettingFault, SettingsError
 from app.timestamps import rfc3339
 
@@ -40,11 +42,26 @@ def empty_place() -> Iterator[Place]:
         yield Place(storage, vault, settings)
 
 
+class Working(NamedTuple):
+    """What is told how far it is: of the file's records, then of those whose sessions end."""
+
+    reading: Advance
+    ending: Ending
+
+
 @contextmanager
-def working(file: Path, *, backup: bool) -> Iterator[Callable[[int], None]]:
-    """Progress through a file."""
-    with progress("Reading", header_of(file, backup=backup).head) as advance:
-        yield advance
+def working(file: Path, *, backup: bool) -> Iterator[Working]:
+    """Progress through a file, and then through what follows from it."""
+    with ExitStack() as stack:
+
+        @contextmanager
+        def ending(total: int) -> Iterator[Advance]:
+            stack.close()  # a terminal has one bar at a time
+            with progress("Ending sessions", total) as advance:
+                yield advance
+
+        head = header_of(file, backup=backup).head
+        yield Working(stack.enter_context(progress("Reading", head)), ending)
 
 
 def tell_written(end: End, what: str) -> None:

@@ -33,8 +33,8 @@ def command(file: Path, erased: Path | None, expect: str | None) -> None:
     """
     noted = None if expect is None else Noted.of(expect)
     people = [] if erased is None else _people(erased)
-    with empty_place() as place, working(file, backup=True) as advance:
-        imported = restore(place, file, people, advance, noted)
+    with empty_place() as place, working(file, backup=True) as told:
+        imported = restore(place, file, people, told.reading, noted, told.ending)
         erasing.finish(place.storage)
     tell(imported)
     if imported.restored is not None and people:

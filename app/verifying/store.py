@@ -20,6 +20,7 @@ from app.verifying.guards import check_guards
 from app.verifying.keys import Keys, check_signing_keys, open_ring, open_users
 from app.verifying.log import LogProof, Noted, Step
 from app.verifying.people import People
+from app.verifying.shape import check_shape
 from app.verifying.snapshots import Snapshots
 from app.verifying.views import Views, views
 from domain.aggregate import KEYS, OF_LOG
@@ -73,11 +74,12 @@ def verify_store(
 ) -> Report:
     """Prove the log and all that follows from it; as `verify_log`.
 
-    `guarded` is the kind of a storage whose guards must be there.
+    `guarded` is the kind of a storage whose guards must be there, and tables as they are made.
     """
     findings = Findings()
     if guarded is not None:
         check_guards(rows, guarded, findings)
+        check_shape(rows, guarded, findings)
     keys = open_users(rows, vault, open_ring(rows, vault, findings), findings)
     proof = LogProof(findings, keys.ring.get("log"), noted)
     own, people = Own(), People(keys, findings)

@@ -23,7 +23,8 @@ from projections.storage_scratch import scratch
 
 BATCH: Final = 500
 _PLACES: Final = """
-SELECT name, version, position, build, stalled, error_type, digest, digest_position FROM views"""
+SELECT name, version, position, build, stalled, error_position, error_type, digest, digest_position
+FROM views"""
 _HOW: Final = {
     "missing": "Missing: the log says that there is such a row.",
     "extra": "Too many: the log knows no such row.",
@@ -37,6 +38,7 @@ class _Place(NamedTuple):
     position: object
     build: object
     stalled: object
+    error_position: object
     error: object
     digest: object
     digest_position: object
@@ -104,9 +106,10 @@ class Views:
         if name not in self._places:
             told("views", name, "Missing: nothing says which version of this view is live.")
             return
-        version, position = self._places[name][:2]
+        place = self._places[name]
+        version, position = place.version, place.position
         if projection.mode == "inline":
-            self._check_flags(name, self._places[name])
+            self._check_flags(name, place)
         if name not in {each.name for each in self._kept}:
             text = f"Version {version} is live, this release knows {projection.version}."
             told("views", name, text)
@@ -115,6 +118,19 @@ class Views:
         late = not isinstance(position, int) or position > head
         if late or (projection.mode == "inline" and position != head):
             told("views", name, f"The view says that it is at {position}, the log is at {head}.")
+        elif projection.mode == "follow":
+            self._check_follower(name, place, head)
+
+    def _check_follower(self, name: str, place: _Place, head: int) -> None:
+        """It may be behind the log, and stop at an event: there is one where it says so."""
+        position = place.position
+        if place.stalled != 0 and position == head:
+            text = "It is said to have stopped, though no event is after it. "
+            self._findings.add("views", name, text + "Run: gatebook projections retry")
+        elif place.stalled != 0:
+            where = f"{place.error_position} ({spelled(str(place.error))})"
+            text = f"It stopped at {where}, the log is at {head}: no service brings it there. "
+            self._findings.note("views", name, text + "Run: gatebook projections retry")
         elif position != head:
             text = f"It is at {position}, the log at {head}: a running service brings it there."
             self._findings.note("views", name, text)

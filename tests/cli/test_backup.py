@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from app.cli import progress
 from app.store import open_store, storage_of
 from app.vault import Vault
 from app.writer import Writer
@@ -120,6 +121,19 @@ def test_a_restored_store_is_proved_and_extends_the_root_of_its_backup(
     twice = gatebook("restore", str(file), DATABASE_URL=elsewhere)
     assert twice.exit_code == 2
     assert "already" in twice.stderr
+
+
+@pytest.mark.usefixtures("lived")
+def test_a_restore_tells_how_far_it_is(
+    gatebook: Gatebook, tmp_path: Path, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the file, and of those whose sessions end."""
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    gatebook("backup", str(tmp_path / "backup"))
+    told = gatebook("restore", str(tmp_path / "backup"), DATABASE_URL=elsewhere).stderr
+    reading, ending = (told.find(f"{what}: ") for what in ("Reading", "Ending sessions"))
+    assert 0 <= reading < ending
+    assert "Ending sessions: 1 of 1, " in told
 
 
 @pytest.mark.usefixtures("lived")

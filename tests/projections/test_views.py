@@ -16,6 +16,7 @@ from projections.live import newest, read_live
 from projections.naming import base_of
 from projections.registry import PROJECTIONS
 from projections.revocations import Revocations
+from projections.runner import Chunk, portion
 from projections.token_lookup import TokenLookup
 from projections.user_directory import UserDirectory
 from tests.projections.history import DAY, START, TABLES, History, fill, whole
@@ -269,6 +270,20 @@ def test_a_revocation_goes_when_a_later_one_finds_it_over(
     history.recorded.clear()
     end("s3", 1)
     assert [row[1] for row in revocations(rows, history)] == ["s2", "s3"]
+
+
+def test_what_a_batch_itself_finds_over_goes_as_well(rows: Transaction, history: History) -> None:
+    for session, after in (("s1", 1), ("s2", 1), ("s3", REVOCATION_NOTICE)):
+        history.then(ADA, events.RefreshTokenRevoked(session, "owner"), after=after)
+    assert [row[1] for row in revocations(rows, history)] == ["s2", "s3"]
+
+
+def test_revocations_are_dropped_by_one_statement_a_batch(history: History) -> None:
+    for session in ("s1", "s2", "s3"):
+        history.then(ADA, events.RefreshTokenRevoked(session, "owner"))
+    chunk = Chunk(history.recorded, 3)
+    statements = [sql for sql, _ in portion(Revocations(), chunk).statements]
+    assert sum("DELETE" in sql for sql in statements) == 1
 
 
 # --- daily activity: day, registrations, logins, failed logins, uses, revocations

@@ -39,7 +39,7 @@ from tests.store.living import Life
 from tests.store.wishing import log_in, permit, register, use, user_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from app.store import Store
@@ -139,6 +139,24 @@ def test_a_restored_store_is_whole_and_nobody_is_logged_in(
     assert refused.reason == "revoked"
     assert look(there).findings == []
     assert_all_at_head(there)
+
+
+def test_how_many_have_sessions_and_with_how_many_it_is_done_is_told(
+    backup: Path, elsewhere: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    totals: list[int] = []
+    done: list[int] = []
+
+    @contextmanager
+    def ending(total: int) -> Iterator[Callable[[int], None]]:
+        totals.append(total)
+        yield done.append
+
+    monkeypatch.setattr(restoring, "BATCH", 2)
+    restore(place_of(elsewhere), backup, (), lambda _: None, ending=ending)
+    assert totals == [sum(done)]
+    assert len(done) > 1
+    assert set(done[:-1]) == {2}
 
 
 def assert_all_at_head(store: Store) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from app.eventstore import snapshot
+from app.eventstore.feed import LogFeed
 from app.store import UnusableStore
 from app.vault import PERSON_KEYS, Vault, Wrapped
 from app.verifying import findings
@@ -19,19 +20,23 @@ from app.verifying.log import Noted
 from app.verifying.store import Report, verify_log, verify_store
 from domain.errors import InvalidRequest
 from domain.user import User
+from projections.daily_activity import DailyActivity
+from projections.registry import PROJECTIONS
+from projections.runner import Follower
 from tests.faults.holding import holds
 from tests.prove import verified
 from tests.prove.verified import look
 from tests.store.intruding import unseal
-from tests.store.living import Life
+from tests.store.living import Life, follow
 from tests.store.wishing import commit, log_in, permit, register, user_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from app.store import Store
     from app.writer import Writer
-    from projections.storage import Value
+    from domain.stream import Recorded
+    from projections.storage import Rows, Value
 
 ADA: Final = user_key("ada")
 BEN: Final = user_key("ben")
@@ -374,6 +379,44 @@ def test_a_wrapped_key_s_first_byte_counts(lived: Store) -> None:
 def test_a_view_that_is_written_with_the_events_is_never_stopped(lived: Store, change: str) -> None:
     damage(lived, (f"UPDATE views SET {change} WHERE name = 'token_lookup'", ()))
     assert list(told(look(lived), "views")) == ["token_lookup"]
+
+
+def test_a_view_that_stopped_is_noted_with_where_and_what_to_run(
+    lived: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = DailyActivity.apply
+
+    def refuse(projection: DailyActivity, rows: Rows, batch: Sequence[Recorded]) -> None:
+        if any(each.position >= 11 for each in batch):
+            raise ValueError
+        apply(projection, rows, batch)
+
+    assert [each.detail for each in look(lived).notes] == [
+        "It is at 0, the log at 13: a running service brings it there."
+    ]
+    monkeypatch.setattr(DailyActivity, "apply", refuse)
+    stopped = Follower(lived.storage, LogFeed(), PROJECTIONS).catch_up()["daily_activity"]
+    monkeypatch.undo()
+    report = look(lived)
+    assert report.findings == []
+    assert report.notes == [
+        Finding(
+            "views",
+            "daily_activity",
+            f"It stopped at {stopped.position} ({stopped.type}), the log is at 13: no service "
+            "brings it there. Run: gatebook projections retry",
+        )
+    ]
+
+
+def test_a_view_that_is_said_to_have_stopped_where_the_log_ends_is_found(lived: Store) -> None:
+    follow(lived.storage)
+    assert (look(lived).findings, look(lived).notes) == ([], [])
+    damage(lived, ("UPDATE views SET stalled = 1 WHERE name = 'daily_activity'", ()))
+    assert told(look(lived), "views") == {
+        "daily_activity": "It is said to have stopped, though no event is after it. "
+        "Run: gatebook projections retry"
+    }
 
 
 def test_a_kept_digest_is_that_of_the_log(lived: Store) -> None:

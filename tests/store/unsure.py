@@ -39,6 +39,9 @@ class UnsureTransaction:
     def define(self, statement: str) -> None:
         self._rows.define(statement)
 
+    def analyze(self, tables: Sequence[str]) -> None:
+        self._rows.analyze(tables)
+
     def has_table(self, name: str) -> bool:
         return self._rows.has_table(name)
 

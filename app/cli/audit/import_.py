@@ -29,8 +29,10 @@ def import_(file: Path, keys: Path, *, move: bool, expect: str | None) -> None:
     only when the source is shut down for ever. Broken off, it leaves no store.
     """
     noted = None if expect is None else Noted.of(expect)
-    with empty_place() as place, working(file, backup=False) as advance:
-        imported = import_log(place, file, keys, advance, move=move, noted=noted)
+    with empty_place() as place, working(file, backup=False) as told:
+        imported = import_log(
+            place, file, keys, told.reading, move=move, noted=noted, ending=told.ending
+        )
     tell(imported)
     if move:
         output.talk("This is the same log now. Never run its source again: it would fork.")
