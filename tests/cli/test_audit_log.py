@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -231,3 +232,21 @@ def test_following_outlasts_a_store_that_is_away(
         found += following.told(2)
         assert [item["position"] for item in found] == list(range(1, 8))
         assert following.stop() == "The store is back.\n"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_following_tells_that_another_file_took_the_place_of_the_database(
+    follow: Callable[..., Following], database_url: str
+) -> None:
+    following = follow()
+    following.told(7)
+    path = Path(database_url.removeprefix("sqlite:///"))
+    restored = path.with_name("restored.db")
+    with writing(f"sqlite:///{restored}") as writer:
+        commit(writer, [register("eve")])
+    for end in ("-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    restored.replace(path)
+    _, said = following.process.communicate(timeout=PATIENCE_S)
+    assert following.process.returncode == 1
+    assert "This place is of another log" in said

@@ -22,11 +22,15 @@ _FILE: Final = re.compile(r"`((?:app|domain|projections|tests)/[\w/.-]+)(?:::(\w
 
 
 class Fence(NamedTuple):
-    """A fenced block: its language, its text, and the line on which it begins."""
+    """A fenced block: its language, its text, the line on which it begins, and what is said of it.
+
+    `before` is the prose since the block before.
+    """
 
     language: str
     text: str
     line: int
+    before: str = ""
 
 
 class Named(NamedTuple):
@@ -48,11 +52,12 @@ def name(page: Path) -> str:
 
 def fences(page: Path) -> list[Fence]:
     """The fenced blocks, in order."""
-    text = read(page)
-    return [
-        Fence(found[1], found[2], text.count("\n", 0, found.start()) + 1)
-        for found in _FENCE.finditer(text)
-    ]
+    text, found, end = read(page), [], 0
+    for each in _FENCE.finditer(text):
+        line = text.count("\n", 0, each.start()) + 1
+        found.append(Fence(each[1], each[2], line, text[end : each.start()]))
+        end = each.end()
+    return found
 
 
 def parts(page: Path) -> dict[str, list[Fence]]:

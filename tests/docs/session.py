@@ -1,9 +1,10 @@
 """Does what a page shows, in one shell: its commands, its files, and changes of files.
 
-`./run serve` in a fence starts the service, or stops it and starts it again, and
-`.venv/bin/uvicorn` a service of the reader's own. What the page prints in a `text` fence after one
-is compared in shape: ids, tokens, times and addresses are other ones each time, but the same text
-must stand for the same value all over a page, and `…` for anything.
+`./run serve` in a fence starts the service. Where one runs it is stopped first, if the paragraph
+before the fence says so; where it doesn't, the second is refused, as its reader would find.
+`.venv/bin/uvicorn` is a service of the reader's own. What the page prints in a `text` fence after
+one is compared in shape: ids, tokens, times and addresses are other ones each time, but the same
+text must stand for the same value all over a page, and `…` for anything.
 Knows no page.
 """
 
@@ -44,8 +45,13 @@ _stop() {
     kill -INT $_pid
     wait $_pid || { echo "the service ended with $?"; exit 1; }
 }
-_serve() {
+_restart() {
     _stop
+    _pid=
+    _serve "$@"
+}
+_serve() {
+    [ -z "${_pid-}" ] || { echo "a service runs, and the page doesn't say to stop it"; exit 1; }
     rm -f .talk
     mkfifo .talk
     ./run serve "$@" >.talk 2>&1 &
@@ -81,6 +87,7 @@ trap '_stop_own >/dev/null 2>&1; _stop >/dev/null 2>&1' EXIT
 """
 _MARK: Final = re.compile(r"\036([0-9]+)\036")
 _SERVE: Final = re.compile(r"^\./run serve\b", re.MULTILINE)
+_SAYS_STOP: Final = re.compile(r"\b(?:stop|restart)\b", re.IGNORECASE)
 _UVICORN: Final = re.compile(r"^\.venv/bin/uvicorn\b", re.MULTILINE)
 _DONE: Final = {"sh", "python", "diff"}
 """What is done, one after another: commands, files that are written, files that are changed."""
@@ -193,10 +200,16 @@ def _command(fence: Fence, place: int, directory: Path, stands_for: Mapping[str,
     """What the shell does for a fence."""
     text = _put(fence.text, stands_for)
     if fence.language == "sh":
-        return _UVICORN.sub("_uvicorn", _SERVE.sub("_serve", text))
+        serve = "_restart" if _SAYS_STOP.search(_last(fence.before)) else "_serve"
+        return _UVICORN.sub("_uvicorn", _SERVE.sub(serve, text))
     kept = f"{_KEPT}/{place}"
     (directory / kept).write_text(text, encoding="utf-8")
     return f"_apply {kept}\n"
+
+
+def _last(prose: str) -> str:
+    """Its last paragraph."""
+    return prose.strip().rpartition("\n\n")[2]
 
 
 def _put(text: str, stands_for: Mapping[str, str]) -> str:

@@ -115,3 +115,19 @@ def test_a_text_stands_for_one_value_all_over_a_page() -> None:
     )
     assert list(differences([first, same])) == []
     assert len(list(differences([first, another]))) == 1
+
+
+@pytest.mark.parametrize(("told", "restarts"), [("Go on:", False), ("Stop it, and go on:", True)])
+def test_a_running_service_is_started_again_only_where_the_page_says_so(
+    told: str, restarts: bool, tmp_path: Path, port: int
+) -> None:
+    page = [
+        Fence("sh", "./run serve\n", 1, "Start the service:\n\n"),
+        Fence("sh", "./run serve\n", 5, f"\nStop is said long before.\n\n{told}\n\n"),
+    ]
+    if restarts:
+        found = steps(page, tmp_path, {"GATEBOOK_PORT": str(port)}, {})
+        assert not list(differences(found))
+    else:
+        with pytest.raises(AssertionError, match="doesn't say to stop it"):
+            steps(page, tmp_path, {"GATEBOOK_PORT": str(port)}, {})

@@ -9,21 +9,23 @@ from __future__ import annotations
 import select
 import sys
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from app.audit import Page, Wanted, places, read_page
 from app.cli import output
-from app.cli.access import without_password
+from app.cli.access import closing_storage, without_password
 from app.eventstore.log import read_head
 from app.log_place import log_place, position_of
 from projections.storage import Lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from app.audit import EventItem
     from app.cli.access import Access
-    from projections.storage import Rows
+    from projections.storage import Rows, Storage
 
 LOOK_EVERY: Final = 0.5
 """Seconds between two looks at a log that has nothing new."""
@@ -35,12 +37,17 @@ def follow(access: Access, wanted: Wanted) -> Iterator[list[EventItem]]:
 
     Raises as `audit.events` does, and `LogChanged` when another log took the place of this one.
     """
-    store = access.store
+    with ExitStack() as opened:
+        yield from _follow(access, wanted, opened)
+
+
+def _follow(access: Access, wanted: Wanted, opened: ExitStack) -> Iterator[list[EventItem]]:
+    store, there = access.store, _There(access, opened)
     reached, away = 0, False
     while True:
         place = log_place(store.log_id, reached)
         try:
-            with store.storage.snapshot() as rows:
+            with there.storage().snapshot() as rows:
                 found = _next(rows, access, wanted, place)
         except Lost as error:
             if not away:
@@ -60,6 +67,33 @@ def follow(access: Access, wanted: Wanted) -> Iterator[list[EventItem]]:
                 continue
         if not _somebody_reads(LOOK_EVERY):
             raise BrokenPipeError
+
+
+def _file(path: Path | None) -> tuple[int, int] | None:
+    """Which file has the name of the database now; None while none has, and on PostgreSQL."""
+    try:
+        found = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
+
+
+class _There:
+    """The database that has the name now: whoever has a file open reads that one for ever."""
+
+    def __init__(self, access: Access, opened: ExitStack) -> None:
+        self._settings = access.settings
+        self._opened = opened
+        self._storage = access.store.storage
+        self._file = _file(self._settings.sqlite_path)
+
+    def storage(self) -> Storage:
+        """Opened anew when another file took the place of the one before."""
+        now = _file(self._settings.sqlite_path)
+        if now not in {self._file, None}:
+            self._file = now
+            self._storage = self._opened.enter_context(closing_storage(self._settings.database_url))
+        return self._storage
 
 
 def _next(rows: Rows, access: Access, wanted: Wanted, place: str) -> Page:
