@@ -6,6 +6,7 @@ one that was killed. Knows nothing of what is in it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -20,6 +21,8 @@ from domain.errors import Fault, InvalidRequest
 _PRIVATE: Final = 0o600
 _MARK: Final = 8
 """Random bytes in a hidden name."""
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a disk says that is full, or fails."""
 
 
 @contextmanager
@@ -27,7 +30,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     """Write under another name beside it, and give it its name when all is on the disk.
 
     Only its owner may read it. What killed writers of the same name left is removed. Raises
-    `InvalidRequest` when there is something of that name, or it can't be made.
+    `InvalidRequest` when there is something of that name, it can't be made, or the disk is full.
     """
     check_new(path)
     _remove_left(path)
@@ -42,6 +45,10 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(descriptor)
         _publish(draft, path)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise _refusal(path, f"can't be written to its end ({error.strerror})") from None
     finally:
         draft.unlink(missing_ok=True)
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
