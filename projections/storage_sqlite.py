@@ -363,7 +363,7 @@ class SqliteStorage:
                 fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    msg = "another process holds the append lock"
+                    msg = "another process holds the append lock, perhaps to restore or import"
                     raise Lost(msg) from None
                 self._sleep(pause)
                 pause = min(pause * 2, 0.01)
