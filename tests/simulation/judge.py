@@ -141,11 +141,15 @@ class Judge:
                 raise Violation("lost", f"{where}: the session")
         if session is not None:
             self._changed(request, answer, session, where)
-        if any(known.sessions[each].ended is None for each in arrival.sessions):
+        if any(self._goes_on(known.sessions[each]) for each in arrival.sessions):
             raise Violation("lost", f"{where}: the end of a session")
 
+    def _goes_on(self, session: Known) -> bool:
+        """Whether it was neither ended nor, by the log's own time, over for good."""
+        return session.ended is None and session.expires_at > self._witness.time
+
     def _changed(self, request: Request, answer: Answer, session: Known, where: str) -> None:
-        if request.path == "/revoke" and session.ended is None:
+        if request.path == "/revoke" and self._goes_on(session):
             raise Violation("lost", f"{where}: the end of the session")
         if request.path == "/refresh":
             self._refreshed(request, answer, session, where)

@@ -10,7 +10,29 @@ from typing import Final
 
 from tests.simulation.plan import Plan
 
-KEPT: Final[tuple[Plan, ...]] = ()
+KEPT: Final[tuple[Plan, ...]] = (
+    Plan(
+        seed=5021,
+        steps=218,
+        people=(0, 1),
+        thieves=(),
+        processes=2,
+        faults=(
+            "lost request",
+            "lost answer",
+            "duplicate",
+            "lost commit",
+            "lost acknowledgement",
+            "store away",
+            "crash",
+            "slow commit",
+            "clock jump",
+            "skewed clock",
+            "key rotation",
+        ),
+        settings=(("REFRESH_AUDIT", "sparse"), ("SESSION_IDLE", "3h"), ("SESSION_MAX", "4h")),
+    ),
+)
 """What went wrong once."""
 
 CONTROLS: Final[dict[str, Plan]] = {
