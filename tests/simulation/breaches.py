@@ -6,15 +6,19 @@ kind of violation it leads to, and no run.
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from unittest.mock import patch
 
 import msgspec
 
+from app import live
 from app.eventstore.log import Append, EventLog
+from app.tokens import access_token
 from domain import events, session_rules
 from domain.errors import InvalidToken
+from projections import daily_activity
 from projections.token_lookup import TokenLookup
 from tests import server
 
@@ -26,11 +30,14 @@ if TYPE_CHECKING:
     from domain import commands
     from domain.policy import Policy
     from domain.stream import Recorded
-    from domain.user import User
+    from domain.user import Session, User
     from projections.storage import Rows
+    from projections.token_lookup import TokenRow
 
 _present: Final = session_rules.present_retired
 _apply: Final = TokenLookup.apply
+_check: Final = access_token.check
+_LAST_ALONE: Final = re.sub(r"= daily_activity_v1\.\w+ \+", "=", daily_activity._COUNT)
 
 
 class Breach(NamedTuple):
@@ -90,6 +97,20 @@ def _but_repeats(self: TokenLookup, rows: Rows, batch: Sequence[Recorded]) -> No
     _apply(self, rows, kept)
 
 
+def _at_any_time(row: TokenRow, policy: Policy, now: int) -> bool:
+    del policy, now
+    return row.status == "active" and row.ended_at is None
+
+
+def _not_idle(session: Session, policy: Policy, now: int) -> bool:
+    del policy
+    return now < session.expires_at
+
+
+def _check_undated(claims: access_token.Claims, *, now: int, **wanted: Any) -> None:
+    _check(claims, now=min(now, claims.exp * 1_000_000 - 1), **wanted)
+
+
 BREACHES: Final = (
     Breach(
         "a grace that use doesn't end",
@@ -140,6 +161,27 @@ BREACHES: Final = (
         "times as the clock has them",
         frozenset({"time"}),
         lambda: patch.object(Append, "now", lambda append: append.rows.clock()),
+    ),
+    Breach(
+        "a look-up that knows no limit",
+        # A use that is worth a record is still refused by the rules: as one of no session.
+        frozenset({"after its time", "not recorded before"}),
+        lambda: patch.object(live, "is_live", _at_any_time),
+    ),
+    Breach(
+        "access tokens that never expire",
+        frozenset({"after its time"}),
+        lambda: patch.object(access_token, "check", _check_undated),
+    ),
+    Breach(
+        "rules that know no idle limit",
+        frozenset({"after its time"}),
+        lambda: patch.object(session_rules, "is_live", _not_idle),
+    ),
+    Breach(
+        "a following view that counts its last batch alone",
+        frozenset({"followed"}),
+        lambda: patch.object(daily_activity, "_COUNT", _LAST_ALONE),
     ),
     Breach(
         "a view without repeats",

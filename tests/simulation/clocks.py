@@ -1,4 +1,4 @@
-"""The clocks of a run: the store's, which jumps, and how far a process's may be from it.
+"""The clocks of a run: the store's, which jumps, and how far a process's and a device's are off.
 
 Knows no process.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import random
+
     from tests.simulation.virtual_time import VirtualLoop
 
 EPOCH: Final = 1_800_000_000.0
@@ -15,6 +17,8 @@ EPOCH: Final = 1_800_000_000.0
 SKEW_S: Final = 25.0
 """A process's clock is at most so far from the store's: two of them are within the minute that
 tokens are allowed."""
+OFF_S: Final = (1.0, 60.0, 5_400.0, 172_800.0)
+"""As far as people's clocks are off, at most: nobody is owed a right one."""
 
 
 class Clocks:
@@ -45,3 +49,15 @@ class Clocks:
     def forward(self, since: float) -> float:
         """How much the store's was moved forward since then."""
         return sum(by for when, by in reversed(self.jumps) if when >= since and by > 0)
+
+
+class OwnClock:
+    """What a device shows, in seconds; it is as far off as it was when its owner set it."""
+
+    def __init__(self, clocks: Clocks, rng: random.Random, *, skewed: bool) -> None:
+        off = rng.choice(OFF_S) * rng.uniform(-1, 1)
+        self._clocks = clocks
+        self._off = off if skewed else 0.0
+
+    def __call__(self) -> float:
+        return EPOCH + self._clocks.now() + self._off

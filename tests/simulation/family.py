@@ -12,6 +12,7 @@ import msgspec
 if TYPE_CHECKING:
     import random
 
+    from tests.simulation.clocks import OwnClock
     from tests.simulation.people import Person
 
 LATE_S: Final = 4.0
@@ -30,6 +31,8 @@ class Family(msgspec.Struct, eq=False):
     """A session as its owner's tabs share it; times in seconds of the loop."""
 
     owner: Person
+    clock: OwnClock
+    """The device's, which what is measured here isn't measured by."""
     session_id: str
     token: str
     access_token: str
@@ -38,6 +41,7 @@ class Family(msgspec.Struct, eq=False):
     rotatable_from: float = 0.0
     access_at: float = 0.0
     last_good_at: float = 0.0
+    began_at: float = 0.0
     asked_to_rotate: int = 0
     """The generation whose rotation was asked for and not yet answered."""
     asked_at: float = 0.0

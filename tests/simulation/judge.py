@@ -6,18 +6,20 @@ Knows the rules as they are written, and no code of the product that decides by 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from app.tokens import base64url
 from domain.refresh_token import parse
+from tests.simulation.clocks import SKEW_S
 from tests.simulation.family import DUPLICATE_S, OLD_ACCESS_S
 from tests.simulation.witness import Violation
 
 if TYPE_CHECKING:
     from collections import Counter
 
+    from domain.policy import Policy
     from tests.simulation.clocks import Clocks
     from tests.simulation.family import Request
     from tests.simulation.process import Answer
@@ -44,19 +46,23 @@ class Arrival(NamedTuple):
     """The user's live ones."""
     withdrawn: frozenset[str]
     """The kids of keys that were."""
+    late: str
+    """What was past its time by every clock that a process may have; empty when nothing was."""
 
 
 class Judge:
     """Judges each answer as it leaves a process; counts what is tried."""
 
     def __init__(
-        self, witness: Witness, clocks: Clocks, counts: Counter[str], window_s: float, idle_s: float
+        self, witness: Witness, clocks: Clocks, counts: Counter[str], policy: Policy
     ) -> None:
         self._witness = witness
         self._clocks = clocks
         self._counts = counts
-        self._window_s = window_s
-        self._idle_s = idle_s
+        self._policy = policy
+        self._window_s = policy.retry_window / _SECOND
+        self._idle_s = policy.session_idle / _SECOND
+        self._max_s = policy.session_max / _SECOND
 
     def arrives(self, request: Request, when: float) -> Arrival:
         """Note what is so now."""
@@ -69,7 +75,20 @@ class Judge:
             live = frozenset(self._witness.users[request.user_key].sessions)
         over = session is not None and session.ended is not None
         withdrawn = frozenset(self._witness.withdrawn)
-        return Arrival(when, over, outside, fatal, live, withdrawn)
+        late = self._late(request, session)
+        return Arrival(when, over, outside, fatal, live, withdrawn, late)
+
+    def _late(self, request: Request, session: Known | None) -> str:
+        if session is None or request.path == "/revoke":
+            return ""
+        now = int((self._clocks.store() - SKEW_S) * _SECOND)
+        if request.bearer and now >= claims_of(request.bearer)["exp"] * _SECOND:
+            self._counts["access tokens shown late"] += 1
+            return "the access token had expired"
+        if now >= self._policy.ends_at(session.expires_at, session.last_used_at):
+            self._counts["sessions shown late"] += 1
+            return "the session was past its limit"
+        return ""
 
     def _session(self, request: Request) -> Known | None:
         family = request.family
@@ -105,6 +124,8 @@ class Judge:
         where = f"{request.label} {request.path}, generation {request.generation}"
         if request.path != "/revoke" and arrival.over:
             raise Violation("got in again", f"{where}: the session had ended")
+        if arrival.late and not self._clocks.moved(arrival.when):
+            raise Violation("after its time", f"{where}: {arrival.late}")
         if arrival.outside and not self._clocks.moved(arrival.when):
             raise Violation("got in by reuse", where)
         given = "" if request.bearer else answer.json.get("access_token", "")
@@ -120,11 +141,15 @@ class Judge:
                 raise Violation("lost", f"{where}: the session")
         if session is not None:
             self._changed(request, answer, session, where)
-        if any(known.sessions[each].ended is None for each in arrival.sessions):
+        if any(self._goes_on(known.sessions[each]) for each in arrival.sessions):
             raise Violation("lost", f"{where}: the end of a session")
 
+    def _goes_on(self, session: Known) -> bool:
+        """Whether it was neither ended nor, by the log's own time, over for good."""
+        return session.ended is None and session.expires_at > self._witness.time
+
     def _changed(self, request: Request, answer: Answer, session: Known, where: str) -> None:
-        if request.path == "/revoke" and session.ended is None:
+        if request.path == "/revoke" and self._goes_on(session):
             raise Violation("lost", f"{where}: the end of the session")
         if request.path == "/refresh":
             self._refreshed(request, answer, session, where)
@@ -173,8 +198,15 @@ class Judge:
         if request.bearer and session.ended is None:
             old = self._clocks.now() - request.access_at >= OLD_ACCESS_S
             old = old or _kid(request.bearer) in self._witness.withdrawn
-            return old or self._clocks.moved(request.access_at) or self._idle(family.last_good_at)
-        return answer.reason == "expired" and self._idle(family.last_good_at)
+            old = old or self._clocks.moved(request.access_at)
+            return old or self._limit(family.last_good_at, session)
+        return answer.reason == "expired" and self._limit(family.last_good_at, session)
+
+    def _limit(self, since: float, session: Known) -> bool:
+        """Whether one of a session's two limits may be reached, which was last used `since`."""
+        age_s = self._clocks.now() - session.began_when
+        old = age_s + self._clocks.forward(session.began_when) >= self._max_s - _SKEW_S
+        return old or self._idle(since)
 
     def _idle(self, since: float) -> bool:
         idle_s = self._clocks.now() - since + self._clocks.forward(since)
@@ -185,3 +217,9 @@ def _kid(token: str) -> str:
     """Whose key signed an access token."""
     header = base64url.decode(token.partition(".")[0].encode())
     return str(msgspec.json.decode(header)["kid"])
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """What an access token says, whoever signed it."""
+    payload = base64url.decode(token.split(".")[1].encode())
+    return msgspec.json.decode(payload, type=dict[str, Any])

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tests.simulation.clocks import SKEW_S, OwnClock
 from tests.simulation.family import DECIDED_S, LATE_S, Family, Request, rest
+from tests.simulation.judge import claims_of
 from tests.simulation.process import Cut
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SECRET: Final = "walnut orbit teacup"
+SOON_S: Final = 600.0
+DAY_S: Final = 86_400.0
+"""Nobody waits longer than that for something to be past its time."""
 END_ALL_S: Final = LATE_S + DECIDED_S
 
 
@@ -72,15 +77,17 @@ class Person:
 
     async def _device(self, number: int) -> None:
         rng = self.world.plan.chance("device", self.number, number)
+        own = self.world.plan.chance("clock of", self.number, number)
+        clock = OwnClock(self.world.clocks, own, skewed=self.world.may("skewed clock"))
         while True:
-            family = await self._log_in(rng, f"10.{self.number}.{number}.1")
+            family = await self._log_in(rng, clock, f"10.{self.number}.{number}.1")
             tabs = [
                 Tab(family, rng, f"10.{self.number}.{number}.1")
                 for _ in range(rng.choice((1, 1, 2, 3)))
             ]
             await asyncio.gather(*(each.live() for each in tabs))
 
-    async def _log_in(self, rng: random.Random, source: str) -> Family:
+    async def _log_in(self, rng: random.Random, clock: OwnClock, source: str) -> Family:
         while True:
             sent_at = self.world.now()
             try:
@@ -89,13 +96,22 @@ class Person:
             except Cut:
                 answer = None
             if answer is not None and answer.status == 200:
-                return self._begin(answer, sent_at)
+                return self._begin(answer, clock, sent_at)
             await asyncio.sleep(rng.uniform(0.1, 2))
 
-    def _begin(self, answer: Answer, sent_at: float) -> Family:
+    def _begin(self, answer: Answer, clock: OwnClock, sent_at: float) -> Family:
         token, access_token = answer.json["refresh_token"], answer.json["access_token"]
         now = self.world.now()
-        family = Family(self, token[4:26], token, access_token, access_at=now, last_good_at=now)
+        family = Family(
+            self,
+            clock,
+            token[4:26],
+            token,
+            access_token,
+            access_at=now,
+            last_good_at=now,
+            began_at=now,
+        )
         family.ended_by_owner = self.ends_all_at + END_ALL_S > sent_at
         self.families.append(family)
         return family
@@ -118,7 +134,7 @@ class Tab:
     async def live(self) -> None:
         family, rng = self._family, self._rng
         while not family.over:
-            await asyncio.sleep(rest(rng))
+            await asyncio.sleep(self._rest())
             if family.over:
                 return
             what = rng.random()
@@ -130,6 +146,26 @@ class Tab:
                 await self._end("POST", "/revoke")
             else:
                 await self._end("DELETE", "/sessions")
+
+    def _rest(self) -> float:
+        """For a while, or until something is about to be past its time, or just was."""
+        family, rng, world = self._family, self._rng, self._world
+        if rng.random() >= 0.04:
+            return rest(rng)
+        since, limit_s = rng.choice(
+            (
+                (family.last_good_at, world.access_s),
+                (family.last_good_at, world.idle_s),
+                (family.began_at, world.longest_s),
+            )
+        )
+        left = since + limit_s - world.now()
+        if not 0 < left < DAY_S:
+            return rest(rng)
+        if since == family.began_at and left > SOON_S:
+            # A use that is near enough to the end not to be followed by a recorded one.
+            return left - rng.uniform(0, SOON_S)
+        return max(0.0, left + rng.uniform(-SKEW_S, 3 * SKEW_S))
 
     async def _refresh(self) -> None:
         family, rng, world = self._family, self._rng, self._world
@@ -179,7 +215,12 @@ class Tab:
             family.heard(token, self._world.generation_of(token), now)
 
     async def _use(self) -> None:
-        """The access token, which is renewed once it is refused."""
+        """The access token, which is renewed when it seems to be over, and once it is refused."""
+        family = self._family
+        if claims_of(family.access_token)["exp"] <= family.clock():
+            await self._refresh()
+            if family.over:
+                return
         request = self._request("GET", "/me")
         try:
             answer = await self._world.send(request, self._rng)

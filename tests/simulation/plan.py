@@ -49,21 +49,28 @@ _WINDOWS: Final = ("60", "60", "10", "3600")
 _ROTATION: Final = ("on-request", "on-request", "always")
 _AUDIT: Final = ("sparse", "sparse", "every")
 _IDLE: Final = ("30d", "30d", "3h")
+_MAX: Final = ("365d", "4h")
 
 
 def plan_of(seed: int, steps: int) -> Plan:
     """One of all that there are: who takes part and under which settings follows from the seed."""
     rng = random.Random(f"plan {seed}")
+    people, thieves = rng.choice((2, 4, 6)), rng.choice((0, 1, 1, 2))
+    processes = rng.choice((1, 2, 3))
+    window, rotation, audit = rng.choice(_WINDOWS), rng.choice(_ROTATION), rng.choice(_AUDIT)
+    idle, longest = rng.choice(_IDLE), rng.choice(_MAX)
     return Plan(
         seed,
         steps,
-        people=tuple(range(rng.choice((2, 4, 6)))),
-        thieves=tuple(range(rng.choice((0, 1, 1, 2)))),
-        processes=rng.choice((1, 2, 3)),
+        people=tuple(range(people)),
+        thieves=tuple(range(thieves)),
+        processes=processes,
         settings=(
-            ("REFRESH_RETRY_WINDOW", rng.choice(_WINDOWS)),
-            ("REFRESH_ROTATION", rng.choice(_ROTATION)),
-            ("REFRESH_AUDIT", rng.choice(_AUDIT)),
-            ("SESSION_IDLE", rng.choice(_IDLE)),
+            ("REFRESH_RETRY_WINDOW", window),
+            ("REFRESH_ROTATION", rotation),
+            ("REFRESH_AUDIT", audit),
+            ("SESSION_IDLE", idle),
+            # The idle limit is never the longer one.
+            ("SESSION_MAX", longest if idle == "3h" else "365d"),
         ),
     )

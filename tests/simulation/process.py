@@ -22,7 +22,7 @@ from app.store import open_store
 from app.writer import Writer
 from tests.running import settings
 from tests.simulation.dispatching import Queue
-from tests.simulation.unsure_file import UnsureFile
+from tests.simulation.unsure_file import Crashed, UnsureFile
 from tests.simulation.virtual_time import AtOnce
 
 if TYPE_CHECKING:
@@ -123,11 +123,19 @@ class Process:
             clock=self.clock,
         )
         self.service.pool._executor = AtOnce()  # type: ignore[assignment]
+        self.service.following._thread = AtOnce()  # type: ignore[assignment]
         self.service.dispatcher.start()
         self._entrance = copy.copy(_entrance())
         self._entrance.service = self.service
         self._started(self.service)
         self.up = True
+
+    def follow(self, head: int) -> None:
+        """Bring the following views up, as far as the store lets it."""
+        try:
+            self.service.following.news(head)
+        except Crashed:
+            self.crash()
 
     def crash(self) -> None:
         """Be gone at once, with all that was in memory; whoever waits gets no answer."""

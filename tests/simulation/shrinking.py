@@ -1,5 +1,7 @@
 """A plan that fails made smaller: fewer steps, fewer who take part, less that goes wrong.
 
+It goes on for as long as that helps, or until so many steps were spent on it.
+
 Knows plans and whether they fail, and no service.
 """
 
@@ -16,24 +18,25 @@ if TYPE_CHECKING:
 
     from tests.simulation.world import Outcome
 
-TRIES: Final = 40
+BUDGET: Final = 60_000
+"""Steps: some minutes at the most, and hours less than a run as it was found takes to read."""
 
 
-def shrink(plan: Plan, play: Callable[[Plan], Outcome]) -> Plan:
+def shrink(plan: Plan, play: Callable[[Plan], Outcome], budget: int = BUDGET) -> Plan:
     """The smallest plan found that fails in the same way; `plan` has to fail."""
     found = play(plan)
     kind, plan = found.kind, _as_long(plan, found)
-    tries = TRIES
     smaller = True
-    while smaller and tries > 0:
+    while smaller and budget > 0:
         smaller = False
         for each in _less(plan):
-            tries -= 1
             found = play(each)
+            # A run that fails before its first step costs something too.
+            budget -= max(1, found.steps)
             if found.kind == kind:
                 plan, smaller = _as_long(each, found), True
                 break
-            if tries <= 0:
+            if budget <= 0:
                 break
     return plan
 

@@ -23,11 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from domain.policy import Policy
     from domain.stream import Recorded
     from projections.storage import Row, Rows
 
 _NEWS: Final = f"""
 SELECT {COLUMNS}, chain FROM events WHERE position > ? ORDER BY position"""
+
+_USES: Final = (
+    events.RefreshTokenUsed,
+    events.RefreshTokenRotated,
+    events.RefreshTokenRepeated,
+    events.RefreshTokenReuseDetected,
+)
 
 
 class Violation(Exception):
@@ -50,6 +58,8 @@ class Known(msgspec.Struct):
     rotated_when: float = 0.0
     ended: str | None = None
     ended_when: float = 0.0
+    expires_at: int = 0
+    last_used_at: int = 0
     reused: bool = False
 
 
@@ -57,7 +67,12 @@ class Witness:
     """Belongs to one run; `now` is the loop's time."""
 
     def __init__(
-        self, path: Path, chain_key: bytes, now: Callable[[], float], counts: Counter[str]
+        self,
+        path: Path,
+        chain_key: bytes,
+        now: Callable[[], float],
+        counts: Counter[str],
+        policy: Policy,
     ) -> None:
         self.sessions: dict[str, Known] = {}
         self.users: dict[str, User] = {}
@@ -70,6 +85,7 @@ class Witness:
         self._chain_key = chain_key
         self._now = now
         self._counts = counts
+        self._policy = policy
         self._storage = SqliteStorage(path)
 
     def close(self) -> None:
@@ -112,13 +128,19 @@ class Witness:
             self._change(session_id, recorded)
         return session_id
 
-    def _change(self, session_id: str, recorded: Recorded) -> None:
+    def _change(self, session_id: str, recorded: Recorded) -> None:  # noqa: C901 - one case an event
+        if isinstance(recorded.event, _USES):
+            self._use(self.sessions[session_id], recorded)
         match recorded.event:
             case events.UserLoggedIn():
                 if session_id in self.sessions:
                     raise Violation("doubled", "a session was started twice")
                 number = len(self.sessions)
-                self.sessions[session_id] = Known(recorded.stream, number, self._now())
+                session = Known(recorded.stream, number, self._now())
+                session.expires_at = session.last_used_at = recorded.time
+                self.sessions[session_id] = session
+            case events.RefreshTokenIssued(_, expires_at):
+                self.sessions[session_id].expires_at = expires_at
             case events.RefreshTokenUsed(_, generation):
                 self.sessions[session_id].used_generation = generation
             case events.RefreshTokenRotated(_, generation):
@@ -134,6 +156,15 @@ class Witness:
                 if session.ended is not None:
                     raise Violation("doubled", f"ended by {why} after {session.ended}")
                 session.ended, session.ended_when = why, self._now()
+
+    def _use(self, session: Known, recorded: Recorded) -> None:
+        """A use by the store's own clock, which leaves no room for skew."""
+        ends_at = self._policy.ends_at(session.expires_at, session.last_used_at)
+        if recorded.time >= ends_at:
+            late = f"{recorded.event.name} {recorded.time - ends_at} µs late"
+            raise Violation("after its time", f"session {session.number}: {late}")
+        if not isinstance(recorded.event, events.RefreshTokenReuseDetected):
+            session.last_used_at = recorded.time
 
     def _compare(self, rows: Rows, session_id: str) -> None:
         known = self.sessions[session_id]

@@ -12,10 +12,11 @@ import asyncio
 import hashlib
 import logging
 import tempfile
+import traceback
 from collections import Counter
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import structlog
@@ -32,6 +33,7 @@ from tests.prove.tally import Tally
 from tests.simulation import virtual_time
 from tests.simulation.clocks import SKEW_S, Clocks
 from tests.simulation.family import Request
+from tests.simulation.followed import check_followed
 from tests.simulation.judge import Arrival, Judge
 from tests.simulation.network import Network
 from tests.simulation.people import Person
@@ -52,6 +54,8 @@ JUMP_S: Final = 3_600.0
 JUMP_EVERY_S: Final = 20_000.0
 CRASH_EVERY_S: Final = 40_000.0
 KEYS_EVERY_S: Final = 30_000.0
+FOLLOWED_S: Final = 60.0
+"""After a commit some process follows within this time."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -95,11 +99,14 @@ class World:
         self.clocks = Clocks(loop)
         storage = SqliteStorage(path, synchronous="OFF", clock=self.clocks.store)
         store = open_store(storage, open_vault(given), "ES256")
-        self.witness = Witness(path, store.ring.log, loop.time, self.counts)
+        self.witness = Witness(path, store.ring.log, loop.time, self.counts, policy)
         storage.close()
-        self.judge = Judge(
-            self.witness, self.clocks, self.counts, self.window, policy.session_idle / SECOND
-        )
+        self.judge = Judge(self.witness, self.clocks, self.counts, policy)
+        self.access_s = float(given.access_token_ttl)
+        self.idle_s = float(given.session_idle)
+        self.longest_s = float(given.session_max)
+        self._follows = False
+        self._following_rng = plan.chance("following")
         self.processes = [
             Process(
                 loop,
@@ -121,7 +128,8 @@ class World:
                 process.skew = process.rng.uniform(-SKEW_S, SKEW_S)
 
     async def run(self) -> None:
-        """Until all steps are done; raises the first `Violation`."""
+        """Until all steps are done; raises the first `Violation`, or whatever else went wrong."""
+        self._loop.set_exception_handler(self._burst)
         tasks = [self._loop.create_task(each.live()) for each in self.people]
         tasks += [self._loop.create_task(each.live()) for each in self._thieves]
         tasks += [self._loop.create_task(self._befall(each)) for each in self.processes]
@@ -138,6 +146,12 @@ class World:
         if isinstance(error, Exception):
             self._end(error)
 
+    def _burst(self, loop: object, context: dict[str, Any]) -> None:
+        """What something that the loop called by itself has raised, as the start of a process."""
+        del loop
+        if "handle" in context:
+            self._end(context["exception"])
+
     def expect(self, right: bool, kind: str, what: str) -> None:
         if not right:
             self._end(Violation(kind, what))
@@ -150,8 +164,8 @@ class World:
         else:
             self.over.set_exception(error)
 
-    def outcome(self, violation: Violation | None = None) -> Outcome:
-        kind, what = ("", "") if violation is None else (violation.kind, str(violation))
+    def outcome(self, error: Exception | None = None) -> Outcome:
+        kind, what = ("", "") if error is None else _told(error)
         for family in (each for person in self.people for each in person.families):
             self.counts["sessions, stolen" if family.stolen else "sessions, not stolen"] += 1
             self.counts["sessions beyond the rules"] += family.beyond and not family.stolen
@@ -210,6 +224,18 @@ class World:
 
     def _committed(self) -> None:
         self._news = True
+        if not self._follows and not self.over.done():
+            self._follows = True
+            self._loop.call_later(self._following_rng.uniform(0.1, FOLLOWED_S), self._follow)
+
+    def _follow(self) -> None:
+        """As a process does that looks for news; what it writes itself is none."""
+        if not self.over.done():
+            up = [each for each in self.processes if each.up]
+            if up:
+                self._following_rng.choice(up).follow(self.witness.position)
+                self.counts["views followed"] += 1
+        self._follows = False
 
     def _fate(self, process: Process) -> Fate:
         rng = process.rng
@@ -292,27 +318,50 @@ def play(
     started: Callable[[Service], None] = lambda _: None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """One run, over a new store; `started` hears of each service, `tell` of each step."""
+    """One run, over a new store; `started` hears of each service, `tell` of each step.
+
+    Whatever is raised is an outcome as well: it goes with the seed, and it gets smaller.
+    """
 
     async def main(loop: VirtualLoop, path: Path) -> Outcome:
         world = World(plan, loop, path, started, tell)
         try:
             await world.run()
             return world.outcome()
-        except Violation as violation:
-            return world.outcome(violation)
+        except Exception as error:  # noqa: BLE001 - whoever raised it, the run is over by it
+            return world.outcome(error)
         finally:
             world.close()
 
     with quiet(), tempfile.TemporaryDirectory(dir=directory) as folder:
         path = Path(folder) / "gatebook.db"
-        outcome = virtual_time.run(lambda loop: main(loop, path))
-        if not outcome.kind:
-            tally = Tally()
-            check_log(f"sqlite:///{path}", tally)
-            if tally.first:
-                return msgspec.structs.replace(outcome, kind="whole", violation=tally.first[0])
+        outcome = Outcome(0, "", {})
+        try:
+            outcome = virtual_time.run(lambda loop: main(loop, path))
+            if not outcome.kind:
+                _check_whole(path)
+        except Exception as error:  # noqa: BLE001 - likewise, before its first step or after its last
+            kind, what = _told(error)
+            return msgspec.structs.replace(outcome, kind=kind, violation=what)
         return outcome
+
+
+def _check_whole(path: Path) -> None:
+    """The store as the run has left it; raises `Violation`."""
+    tally = Tally()
+    log = check_log(f"sqlite:///{path}", tally)
+    if tally.first:
+        raise Violation("whole", tally.first[0])
+    check_followed(path, log)
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """Which kind of violation it is, and what was seen."""
+    if isinstance(error, Violation):
+        return error.kind, str(error)
+    kind = type(error).__name__
+    (*_, last) = traceback.extract_tb(error.__traceback__)
+    return kind, f"{kind}: {error} ({Path(last.filename).name}, line {last.lineno})"
 
 
 @contextmanager
