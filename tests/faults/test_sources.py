@@ -31,5 +31,17 @@ def test_a_change_of_any_module_that_a_proof_imports_makes_it_begin_anew() -> No
     assert imported - known == set()
 
 
+def test_a_change_of_any_file_of_the_product_makes_it_begin_anew() -> None:
+    """Templates, scripts and data of a page too."""
+    product = {
+        path
+        for name in ("app", "domain", "projections")
+        for path in (ROOT / name).rglob("*")
+        if path.is_file() and path.parent.name != "__pycache__"
+    }
+    assert {path.suffix for path in product} > {".py", ".js", ".css"}
+    assert product - {*sources()} == set()
+
+
 def test_a_change_of_the_server_or_of_a_version_makes_it_begin_anew() -> None:
     assert {ROOT / name for name in ("tests/server.py", *LOCKS)} - {*sources()} == set()

@@ -79,10 +79,10 @@ ROOT: Final = Path(__file__).parent.parent.parent
 KEPT: Final = ROOT / ".prove"
 HEAD: Final = ("property", "tried", "violations", "control", "seconds")
 
+_PRODUCT: Final = ("app", "domain", "projections")
+_PROGRAMS: Final = frozenset({".py", ".c", ".ts", ".mjs"})
 _SOURCES: Final = (
-    "app",
-    "domain",
-    "projections",
+    *_PRODUCT,
     "tests/prove",
     "tests/simulation",
     "tests/server.py",
@@ -270,9 +270,15 @@ def sources() -> list[Path]:
     found: list[Path] = []
     for name in _SOURCES:
         path = ROOT / name
-        inside = (each for each in path.rglob("*") if each.suffix in {".py", ".c", ".ts", ".mjs"})
-        found += sorted(inside) if path.is_dir() else [path]
+        found += sorted(filter(_is_source, path.rglob("*"))) if path.is_dir() else [path]
     return found
+
+
+def _is_source(path: Path) -> bool:
+    """Of the product every file; of the tests and the clients those that are programs."""
+    if "__pycache__" in path.parts or not path.is_file():
+        return False
+    return path.relative_to(ROOT).parts[0] in _PRODUCT or path.suffix in _PROGRAMS
 
 
 def _row(name: str, what: str, kind: str, tally: Tally, size: int) -> tuple[str, ...]:
