@@ -132,6 +132,7 @@ class GuardedProtocol(HttpToolsProtocol):
             or b"upgrade" in names
             or self._reading != _NOTHING
             or (cycle is not None and not cycle.response_complete)
+            or self.parser.get_http_version() != "1.1"
         ):
             self._upgrade = self.parser.should_upgrade()
             if self._upgrade:
@@ -258,11 +259,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._feed(bytes(self._head))
 
     def _check_head(self) -> None:
-        """Check a head that was not looked at before the parser had it, or not closely."""
-        names = [name for name, _ in self.headers]
-        hosts = names.count(b"host")
+        """Check a head that the parser took unmeasured, or too easily, such as one of HTTP/2.0."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
         version = self.parser.get_http_version()
-        if hosts > 1 or (not hosts and version != "1.0"):
+        if version not in {"1.0", "1.1"} or hosts > 1 or (not hosts and version != "1.0"):
             self._break(_MALFORMED)
         for name, value in self.headers:
             if name == b"transfer-encoding" and (value.lower() != b"chunked" or version != "1.1"):

@@ -1,4 +1,4 @@
-"""Strict reading of a JSON body: the media type, the size, the form, and then the members.
+"""Strict reading of a JSON body: media type, coding, size, form, and then the members.
 
 JSON is UTF-8 without BOM, at most 16 deep, without repeated members (RFC 8259 §4); members are
 exactly those of the Struct. Knows no use case.
@@ -79,6 +79,9 @@ class StrictRequest(Request[Any, Any, State]):
                 declared = self.media_type.fullmatch(value) is not None
             elif name == b"content-length" and value.isdigit() and int(value) > MAX_BODY:
                 raise TooLarge(_TOO_LARGE)
+            elif name == b"content-encoding" and value.strip(b" \t").lower() != b"identity":
+                msg = "Send the body as it is, without a Content-Encoding."
+                raise UnsupportedMediaType(msg)
         if not declared:
             msg = f"Send the body as {self.asked_for}."
             raise UnsupportedMediaType(msg)

@@ -98,8 +98,8 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "send.",
     ),
     "unsupported_media_type": Explanation(
-        "The body is not declared to be JSON.",
-        "Send it with `Content-Type: application/json`, in UTF-8.",
+        "The body is not declared to be JSON, or is declared to be compressed.",
+        "Send it with `Content-Type: application/json`, in UTF-8, and without `Content-Encoding`.",
     ),
     "too_many_attempts": Explanation(
         "Too many attempts failed from this address or its network, or at this account; or too "

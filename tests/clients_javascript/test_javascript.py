@@ -9,7 +9,9 @@ import re
 import pytest
 
 from tests.clients_javascript import package
+from tests.faults.holding import holds
 from tests.oauth_clients import on_node
+from tests.prove import client_javascript
 
 IN_A_BROWSER = "test/browser.test.ts"
 
@@ -41,6 +43,15 @@ def test_it_was_tried_in_a_page() -> None:
     if not package.CHROMIUM.exists():
         on_node.lack("The JavaScript client was", f"in a page: there is no {package.CHROMIUM} here")
     assert os.access(package.CHROMIUM, os.X_OK)
+
+
+@pytest.mark.usefixtures("built")
+def test_programs_and_tabs_that_share_a_session_rotate_one_token_without_reuse(
+    sqlite_url: str,
+) -> None:
+    """A long proof of `tests.prove` in its short form."""
+    test_it_was_tried_in_a_page()
+    holds(client_javascript, sqlite_url)
 
 
 @pytest.mark.parametrize("script", ["types", "lint"])

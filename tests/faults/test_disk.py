@@ -157,7 +157,6 @@ def test_writes_and_syncs_that_fail_cost_a_503_and_nothing_else(sqlite_url: str)
     holds(io_errors, sqlite_url)
 
 
-@pytest.mark.long
 def test_a_full_disk_refuses_writes_in_time_and_loses_nothing(sqlite_url: str) -> None:
     """Security rule 27, in its short form."""
     holds(full_disk, sqlite_url)

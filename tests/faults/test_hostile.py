@@ -5,8 +5,6 @@ Each is a long proof of `tests.prove` in its short form.
 
 from __future__ import annotations
 
-import pytest
-
 from tests.faults.holding import holds
 from tests.prove import fuzzed, hostile_bytes, hostile_fields, hostile_origins, hostile_tokens
 
@@ -21,7 +19,6 @@ def test_odd_bytes_have_no_second_meaning_and_hold_up_nobody(sqlite_url: str) ->
     holds(hostile_bytes, sqlite_url)
 
 
-@pytest.mark.long
 def test_no_mutant_of_a_token_is_accepted_by_anybody(sqlite_url: str) -> None:
     """Security rules 8, 13 and 30."""
     holds(hostile_tokens, sqlite_url)
@@ -32,7 +29,6 @@ def test_readers_that_are_fuzzed_only_ever_refuse() -> None:
     holds(fuzzed, "")
 
 
-@pytest.mark.long
 def test_strange_hosts_origins_and_sites_are_believed_nowhere(sqlite_url: str) -> None:
     """Security rules 6, 8, 24 and 30."""
     holds(hostile_origins, sqlite_url)

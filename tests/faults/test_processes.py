@@ -5,8 +5,6 @@ Each is a long proof of `tests.prove` in its short form.
 
 from __future__ import annotations
 
-import pytest
-
 from tests.faults.holding import holds
 from tests.prove import (
     backends,
@@ -53,7 +51,6 @@ def test_what_begins_after_a_revocation_was_answered_is_refused(database_url: st
     holds(revoke_seen, database_url)
 
 
-@pytest.mark.long
 def test_of_processes_that_start_at_once_all_serve_or_say_who_does(database_url: str) -> None:
     """Security rule 29, in its short form."""
     holds(herd, database_url)

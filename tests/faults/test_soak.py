@@ -49,6 +49,5 @@ def test_where_nobody_looked_nothing_is_known() -> None:
     assert judged([]) == ["nobody"]
 
 
-@pytest.mark.long
 def test_a_service_under_every_load_keeps_nothing_and_comes_to_rest(database_url: str) -> None:
     holds(soak, database_url)

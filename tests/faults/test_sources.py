@@ -1,11 +1,15 @@
-"""What a proof found counts as long as nothing has changed that it runs."""
+"""What a proof found counts as long as nothing has changed that it runs, for good or ill."""
 
 from __future__ import annotations
 
 import ast
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tests.prove import __main__ as program
 from tests.prove.__main__ import ROOT, sources
+from tests.prove.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,5 +35,63 @@ def test_a_change_of_any_module_that_a_proof_imports_makes_it_begin_anew() -> No
     assert imported - known == set()
 
 
+def test_a_change_of_any_file_of_the_product_makes_it_begin_anew() -> None:
+    """Templates, scripts and data of a page too."""
+    product = {
+        path
+        for name in ("app", "domain", "projections")
+        for path in (ROOT / name).rglob("*")
+        if path.is_file() and path.parent.name != "__pycache__"
+    }
+    assert {path.suffix for path in product} > {".py", ".js", ".css"}
+    assert product - {*sources()} == set()
+
+
 def test_a_change_of_the_server_or_of_a_version_makes_it_begin_anew() -> None:
     assert {ROOT / name for name in ("tests/server.py", *LOCKS)} - {*sources()} == set()
+
+
+class Unlucky:
+    """A proof that goes wrong once, or misses its control once, and never again."""
+
+    PROPERTY, SIZE, STEP, SHORT, STORES = "what is tried is right", 4, 1, 1, ("sqlite",)
+
+    def __init__(self, *, missed: bool) -> None:
+        self._missed = missed
+        self.ran = 0
+
+    def prove(self, _url: str, count: int) -> Tally:
+        self.ran += 1
+        tally = Tally(tried=count)
+        tally.control("a breach", noticed=not self._missed or self.ran > 1)
+        tally.expect(self._missed or self.ran > 1, "once")
+        return tally
+
+
+@pytest.mark.parametrize("missed", [False, True])
+def test_what_went_wrong_is_told_until_the_source_changes_or_it_is_tried_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys, missed: bool
+) -> None:
+    proof = Unlucky(missed=missed)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(program, "KEPT", tmp_path)
+    monkeypatch.setattr(program, "import_module", lambda _: proof)
+
+    def run(*options: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["prove", "kill", *options])
+        return program.main(), capsys.readouterr().out
+
+    code, told = run()
+    assert (code, proof.ran) == (1, 1)
+    assert "earlier run" not in told
+    code, told = run()
+    assert (code, proof.ran) == (1, 1)
+    assert "1 of 4, unfinished; failed in an earlier run, --again tries anew" in told
+    code, told = run("--again")
+    assert (code, proof.ran) == (0, 5)
+    assert "earlier run" not in told
+    proof.ran = 0
+    monkeypatch.setattr(program, "_fingerprint", lambda: "of before")
+    assert run()[0] == 1
+    monkeypatch.setattr(program, "_fingerprint", lambda: "of now")
+    assert run()[0] == 0

@@ -25,11 +25,10 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from app.writer import Answer
 
-pytestmark = pytest.mark.long
-
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
+@pytest.mark.long
 def test_a_restarted_primary_s_commit_counts_once_the_standby_has_it() -> None:
     """Security rules 25 and 26: a restart lets all see what had been waiting for the standby."""
     answers: list[Answer] = []

@@ -45,6 +45,12 @@ AMBIGUOUS: Final = {
     "no host": b"GET /echo HTTP/1.1\r\n\r\n",
     "two hosts": GET + b"Host: b\r\n\r\n",
     "no version": b"GET /echo\r\n\r\n",
+    "the version before": b"GET /echo HTTP/0.9\r\nHost: a\r\n\r\n",
+    "the next version": b"GET /echo HTTP/2.0\r\nHost: a\r\n\r\n",
+    "the next version with a body": b"POST /echo HTTP/2.0\r\nHost: a\r\nContent-Length: 1\r\n\r\na",
+    "the next version that offers another": b"GET /echo HTTP/2.0\r\nHost: a\r\n"
+    b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    "a version to come": b"GET /echo HTTP/1.2\r\nHost: a\r\n\r\n",
     "another protocol": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64),
     "a tunnel": b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",

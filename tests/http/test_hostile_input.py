@@ -203,6 +203,24 @@ def test_only_the_declared_media_type_is_read(server, path, given) -> None:
     check(answer, 415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("coding", ["gzip", "br", "x-none", "identity, gzip", ""])
+@pytest.mark.parametrize("path", POSTS)
+def test_a_coding_of_the_body_is_refused_not_passed_over(server, path, coding) -> None:
+    """RFC 9110 §8.4: what stands there as it is may be something else to whom decodes it."""
+    given = {"Content-Type": "application/json", "Content-Encoding": coding}
+    with server.nothing_stored():
+        answer = server.ask("POST", path, json.dumps(POSTS[path]).encode(), given)
+    check(answer, 415, "unsupported_media_type")
+    assert "Content-Encoding" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity"])
+def test_no_coding_is_none_however_it_is_spelt(server, coding) -> None:
+    body = json.dumps(POSTS["/revoke"]).encode()
+    given = {"Content-Type": "application/json", "Content-Encoding": coding}
+    assert server.ask("POST", "/revoke", body, given).status == 200
+
+
 @pytest.mark.parametrize(
     "given", ["application/json", "Application/JSON", 'application/json; charset="UTF-8"']
 )

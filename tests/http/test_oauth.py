@@ -156,6 +156,8 @@ def test_a_wrong_form_is_told_as_oauth_tells_it(api, form: dict[str, Any], error
 def test_only_forms_are_read(api, path: str) -> None:
     refused(api.post(f"/oauth/{path}", json={"token": "a"}), 415, "invalid_request")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
+    coded = {**form, "Content-Encoding": "gzip"}
+    refused(api.post(f"/oauth/{path}", content=b"token=a", headers=coded), 415, "invalid_request")
     for body in (b"token=%zz", b"token=%ff", b"token=\xff", b"a=1&a=2", b"&".join([b"a=1"] * 99)):
         refused(api.post(f"/oauth/{path}", content=body, headers=form), 400, "invalid_request")
     refused(api.post(f"/oauth/{path}", content=b"a=" + b"1" * 17_000, headers=form), 413,

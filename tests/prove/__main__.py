@@ -1,10 +1,10 @@
 """`python -m tests.prove [NAME …] [--short | --hours N] [--again]`: try each at its full size.
 
 Every step's counts are kept in `.prove/`, so that a run which was broken off goes on where it
-was; a change of the source begins anew. A name takes at most 20 minutes: what isn't finished then
-says so, and the next run goes on. `--hours` is for names that go by time, and lets them take that
-long. Exit code 1 when a property doesn't hold, a control went
-unnoticed, or something is unfinished.
+was; a change of the source begins anew. What went wrong is kept as well: until then it isn't tried
+again, but with `--again`. A name takes at most 20 minutes: what isn't finished then says so, and
+the next run goes on. `--hours` is for names that go by time, and lets them take that long. Exit
+code 1 when a property doesn't hold, a control went unnoticed, or something is unfinished.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ ROOT: Final = Path(__file__).parent.parent.parent
 KEPT: Final = ROOT / ".prove"
 HEAD: Final = ("property", "tried", "violations", "control", "seconds")
 
+_PRODUCT: Final = ("app", "domain", "projections")
+_PROGRAMS: Final = frozenset({".py", ".c", ".ts", ".mjs"})
 _SOURCES: Final = (
-    "app",
-    "domain",
-    "projections",
+    *_PRODUCT,
     "tests/prove",
     "tests/simulation",
     "tests/server.py",
@@ -208,9 +208,12 @@ def main() -> int:
                 if given.hours:
                     size = step = round(given.hours * hour)
                     until, takes = math.inf, 0
-                tally = _try(proof, databases, kind, Size(size, step), until - takes, path)
+                entry = _kept(path)
+                earlier = not entry.tally.holds
+                tally = _try(proof, databases, kind, Size(size, step), until - takes, path, entry)
                 done = done and tally.holds and tally.tried >= size
-                table.append(_row(name, proof.PROPERTY, kind, tally, size))
+                row = _row(name, proof.PROPERTY, kind, tally, size, earlier=earlier)
+                table.append(row)
     _print(table)
     return 0 if done else 1
 
@@ -229,10 +232,15 @@ class Size(NamedTuple):
 
 
 def _try(
-    proof: Proof, databases: Databases, kind: str, size: Size, until: float, path: Path
+    proof: Proof,
+    databases: Databases,
+    kind: str,
+    size: Size,
+    until: float,
+    path: Path,
+    entry: Entry,
 ) -> Tally:
     """Go on from what is kept; stop at the size, at the first violation, or when time is up."""
-    entry = _kept(path)
     tally = entry.tally
     while tally.tried < size.whole and tally.holds and time.monotonic() < until:
         count = min(size.step, size.whole - tally.tried)
@@ -248,14 +256,13 @@ def _try(
 
 
 def _kept(path: Path) -> Entry:
+    """What was found of this source before, a failure too: another run may be luckier."""
     source = _fingerprint()
     try:
         entry = msgspec.json.decode(path.read_bytes(), type=Entry)
     except (OSError, msgspec.DecodeError):
         return Entry(source, Tally())
-    if entry.source != source or not entry.tally.holds:
-        return Entry(source, Tally())
-    return entry
+    return entry if entry.source == source else Entry(source, Tally())
 
 
 def _fingerprint() -> str:
@@ -270,13 +277,23 @@ def sources() -> list[Path]:
     found: list[Path] = []
     for name in _SOURCES:
         path = ROOT / name
-        inside = (each for each in path.rglob("*") if each.suffix in {".py", ".c", ".ts", ".mjs"})
-        found += sorted(inside) if path.is_dir() else [path]
+        found += sorted(filter(_is_source, path.rglob("*"))) if path.is_dir() else [path]
     return found
 
 
-def _row(name: str, what: str, kind: str, tally: Tally, size: int) -> tuple[str, ...]:
+def _is_source(path: Path) -> bool:
+    """Of the product every file; of the tests and the clients those that are programs."""
+    if "__pycache__" in path.parts or not path.is_file():
+        return False
+    return path.relative_to(ROOT).parts[0] in _PRODUCT or path.suffix in _PROGRAMS
+
+
+def _row(
+    name: str, what: str, kind: str, tally: Tally, size: int, *, earlier: bool
+) -> tuple[str, ...]:
+    """The line of one property on one store; `earlier`, when another run found it wrong."""
     tried = f"{tally.tried}" if tally.tried >= size else f"{tally.tried} of {size}, unfinished"
+    tried += "; failed in an earlier run, --again tries anew" if earlier else ""
     missed = [each for each, noticed in tally.controls.items() if not noticed]
     control = f"MISSED: {', '.join(missed)}" if missed else "noticed" if tally.controls else "-"
     for each, number in sorted(tally.counts.items()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
@@ -18,6 +19,7 @@ from tests.tokens.forging import shared_secrets
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from app.tokens.signing import SigningKey
     from tests.tokens.mutants import Genuine
 
     Accept = Callable[[Genuine, str], bool]
@@ -69,10 +71,15 @@ def _takes_the_key(_: Genuine, token: str) -> bool:
 
 def _looks_at_the_signature_alone(genuine: Genuine, token: str) -> bool:
     """Of which kind, for whom and from when on it is, is not asked."""
-    public = load_der_private_key(genuine.key.to_pkcs8(), password=None).public_key()
     options: Any = {**_UNCHECKED}
     algorithms = [genuine.key.algorithm]
-    return bool(jwt.decode(token, public, algorithms=algorithms, options=options))  # type: ignore[arg-type]
+    return bool(jwt.decode(token, _public(genuine.key), algorithms=algorithms, options=options))
+
+
+@cache
+def _public(key: SigningKey) -> Any:
+    """Once a key: to load one of RSA takes a tenth of a second."""
+    return load_der_private_key(key.to_pkcs8(), password=None).public_key()
 
 
 def _no_signature() -> Any:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PROPERTY: Final = "8 processes and 2 tabs share rotating tokens of 2 s: no reuse; ends are heard of"
 SIZE: Final = 60
 STEP: Final = 60
-SHORT: Final = 6
+SHORT: Final = 3
 STORES: Final = ("sqlite",)
 PROCESSES, TASKS = (8, 2), (50, 10)
 """In the long form, and in the short one."""

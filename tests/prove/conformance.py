@@ -16,7 +16,7 @@ PROPERTY: Final = "generated requests find no fault and nothing undocumented"
 SIZE: Final = 100
 """Cases an operation, at most: one without parameters has fewer."""
 STEP: Final = 50
-SHORT: Final = 8
+SHORT: Final = 4
 STORES: Final = ("sqlite", "postgresql")
 
 

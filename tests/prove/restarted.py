@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PROPERTY: Final = "PostgreSQL restarted under load: 503 only meanwhile, nothing lost or doubled"
 SIZE: Final = 60
 STEP: Final = 10
-SHORT: Final = 2
+SHORT: Final = 1
 STORES: Final = ("postgresql",)
 MODES: Final[tuple[StopMode, ...]] = tuple(each for each in get_args(StopMode) if each != "smart")
 AWAY_S: Final = (0.0, 3.0)
@@ -80,11 +80,13 @@ async def _restarted(
     tally: Tally,
     more: float,
 ) -> None:
+    first = random.randrange(len(MODES))
     async with working(ports, ledger, people=8):
-        for each in range(count):
+        for each in range(first, first + count):
             await worked(ledger, random.randint(1, WORK), tally)
             await asyncio.to_thread(postgres.stop, MODES[each % len(MODES)])
-            await asyncio.sleep(random.uniform(*AWAY_S))
+            # The only one of the short form is so long that somebody is refused for certain.
+            await asyncio.sleep(AWAY_S[1] if more else random.uniform(*AWAY_S))
             await asyncio.to_thread(postgres.start)
             await go_on(ports, ledger, tally, more)
             tally.tried += 1

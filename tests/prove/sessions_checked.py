@@ -49,10 +49,15 @@ REFRESHES: Final = "refreshes"
 CHECKS: Final = "bearer checks"
 BREACHES: Final = 16
 PATIENCE_S: Final = 1_200
-LIFE_S: Final = (0.5, 5.0)
-"""Between a start and the next kill, at least and at most."""
+LIFE: Final = (50, 2_000)
+SHORT_LIFE: Final = (60, 120)
+"""Requests that a process answers before it is killed, at least and at most."""
+SHARE: Final = 4
+"""Among how many lives a request may have been answered, which is twice the servers."""
+LOOK_S: Final = 0.01
 
 _FOUND_OUT: Final = {"withdraw": 1, "end_all": 1}
+_REQUEST: Final = b'"event":"request"'
 _ROOT: Final = Path(__file__).parent.parent.parent
 
 
@@ -67,10 +72,11 @@ def prove(url: str, count: int) -> Tally:
     ports = [free_port() for _ in range(serving)]
     given = [settings(url, TRUSTED_PROXIES=proxied, PORT=str(port)) for port in ports]
     with running_all(*given) as servers:
-        killer = Killer(given, servers)
+        killer = Killer(given, servers, LIFE if long else SHORT_LIFE)
         history = history_of(url, ports, users, processes, count, ENDS, killer)
     tally.count("kills", killer.kills)
-    tally.expect(killer.kills > 0, "no process was killed")
+    least = max(1, AMONG * count // (SHARE * LIFE[1]))
+    tally.expect(killer.kills >= least, f"{killer.kills} kills, at least {least} are wanted")
     _judge(history, count, tally)
     tally.tried += count
     with running(settings(url, TRUSTED_PROXIES=proxied, TEST_LOOKUP_CACHE="1")) as breach:
@@ -83,10 +89,16 @@ def prove(url: str, count: int) -> Tally:
 
 
 class Killer:
-    """Kills servers in turn and starts each again at once, with the settings that it had."""
+    """Kills servers in turn and starts each again at once, with the settings that it had.
 
-    def __init__(self, given: Sequence[Mapping[str, str]], servers: list[Server]) -> None:
+    By what a server has answered, not by time: so some are killed on a fast machine as well.
+    """
+
+    def __init__(
+        self, given: Sequence[Mapping[str, str]], servers: list[Server], life: tuple[int, int]
+    ) -> None:
         self._given = given
+        self._life = life
         self._servers = servers
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._kill)
@@ -101,12 +113,21 @@ class Killer:
         self._thread.join()
 
     def _kill(self) -> None:
-        while not self._over.wait(random.uniform(*LIFE_S)):
+        while True:
             which = self.kills % len(self._servers)
-            self._servers[which].kill()
+            server = self._servers[which]
+            enough = _answered(server) + random.randint(*self._life)
+            while _answered(server) < enough:
+                if self._over.wait(LOOK_S):
+                    return
+            server.kill()
             self._servers[which] = Server(self._given[which])
             _ = self._servers[which].port
             self.kills += 1
+
+
+def _answered(server: Server) -> int:
+    return server.said.count(_REQUEST)
 
 
 def _judge(history: Sequence[Op], count: int, tally: Tally) -> None:

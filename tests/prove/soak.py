@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 PROPERTY: Final = "15 minutes of mixed load, 3 of rest: memory, threads, files, WAL flat; idle"
 SIZE: Final = 900
 STEP: Final = 900
-SHORT: Final = 4
+SHORT: Final = 3
 HOUR: Final = 3_600
 """Of what `SIZE` counts, which is seconds: `--hours` may ask for more."""
 TAKES_S: Final = 1_120

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 YEAR_S: Final = 365 * 86_400
+SLACK_S: Final = 600
+"""More than any clock may be off by."""
+NEAR: Final = "another character of the signature"
+OUT_OF_TIME: Final = "all moments moved"
 
+_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _NONE: Final[tuple[Any, ...]] = (
     "none",
     "None",
@@ -146,6 +151,11 @@ def _claims(genuine: Genuine) -> Iterator[tuple[str, str]]:
         for shift in (-YEAR_S, YEAR_S):
             moved = claims | {name: claims[name] + shift}
             yield f"{name} moved by {shift} s", genuine.signed(header, moved)
+    life = claims["exp"] - claims["iat"]
+    for shift in (-YEAR_S, -life - SLACK_S, SLACK_S + life, YEAR_S):
+        # As it was given in due form, at another time.
+        moved = claims | {name: claims[name] + shift for name in _MOMENTS}
+        yield f"{OUT_OF_TIME} by {shift} s", genuine.signed(header, moved)
     yield "not before tomorrow", genuine.signed(header, claims | {"nbf": claims["exp"] + 86_400})
     yield "a list of audiences", genuine.signed(header, claims | {"aud": [claims["aud"], "other"]})
     yield "more scope", genuine.signed(header, claims | {"admin": True})
@@ -198,16 +208,26 @@ def _forms(genuine: Genuine) -> Iterator[tuple[str, str]]:
             parts = [head, body, signature]
             parts[place] += tail
             yield f"{tail!r} after part {place}", ".".join(parts)
+    yield from _near_signatures(genuine)
     yield from _trailing_bits(genuine)
 
 
+def _near_signatures(genuine: Genuine) -> Iterator[tuple[str, str]]:
+    """The genuine token but for one character of its signature: it may be remembered."""
+    token = genuine.token
+    length = len(token) - token.rindex(".") - 1
+    for back in (*range(1, 9), length // 2, length - 1, length):
+        at = len(token) - back
+        other = _ALPHABET[(_ALPHABET.index(token[at]) + 1) % len(_ALPHABET)]
+        yield f"{NEAR}, {back} before its end", token[:at] + other + token[at + 1 :]
+
+
 def _trailing_bits(genuine: Genuine) -> Iterator[tuple[str, str]]:
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     for place, part in enumerate(genuine.token.split(".")):
         unused = {0: 0, 2: 4, 3: 2}[len(part) % 4]
         for bits in range(1, 1 << unused):
             parts = genuine.token.split(".")
-            parts[place] = part[:-1] + alphabet[alphabet.index(part[-1]) + bits]
+            parts[place] = part[:-1] + _ALPHABET[_ALPHABET.index(part[-1]) + bits]
             yield f"trailing bits {bits} of part {place}", ".".join(parts)
 
 

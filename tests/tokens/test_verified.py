@@ -14,6 +14,7 @@ from app.tokens.verified import Verified
 from domain.errors import InvalidToken
 from tests.tokens.forging import CLAIMS, NOW, SECOND, b64
 
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 END = CLAIMS.exp * SECOND
 
 
@@ -82,6 +83,22 @@ def test_only_the_very_same_bytes_are_the_same_token(es256_key: SigningKey) -> N
     for other in others:
         with pytest.raises(InvalidToken):
             asked.known(other)
+    assert asked.without(token) == CLAIMS
+
+
+def test_no_character_of_a_remembered_signature_may_be_another(key: SigningKey) -> None:
+    """Security rule 13."""
+    asked, token = Asked(key), sign(CLAIMS, key)
+    asked.known(token)
+    begin = token.rindex(".") + 1
+    for at in range(begin, len(token)):
+        # The next one in the order of the alphabet: at the end, bits that nobody reads, too.
+        other = ALPHABET[(ALPHABET.index(token[at]) + 1) % len(ALPHABET)]
+        with pytest.raises(InvalidToken):
+            asked.known(token[:at] + other + token[at + 1 :])
+    for less in range(1, len(token) - begin + 1):
+        with pytest.raises(InvalidToken):
+            asked.known(token[:-less])
     assert asked.without(token) == CLAIMS
 
 
