@@ -3,7 +3,7 @@
 One service with one worker against one with two, each on a database of its own on the same server.
 A steady `/refresh` shows what the second process costs by itself. A single user, all of whose
 sessions rotate in both processes, shows what they cost each other: all events are of one stream.
-Secrets are hashed as cheaply as can be, since hashing is no part of it.
+A run in which one of the processes did hardly any of the work doesn't count. Secrets are hashed as cheaply as can be, since hashing is no part of it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compa
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.loading import loaded
 from tests.benchmarks.processes import CHEAP, SERVICE, serving, settings
+from tests.benchmarks.processor import seconds_by_child
 from tests.postgres import PostgresServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.benchmarks.asking import User
     from tests.benchmarks.load import Generator
@@ -31,6 +32,8 @@ SIZE: Final = Size(turns=9, seconds=4, warm_up=2)
 QUICK: Final = Size(turns=2, seconds=1, warm_up=1)
 CONNECTIONS: Final = 64
 WORKERS: Final = 2
+LEAST_SHARE: Final = 0.2
+"""Of the processor time of all of a service's processes, for each of them."""
 
 
 class Way(NamedTuple):
@@ -103,9 +106,11 @@ def _measure(
         check(way, asking.events_written(port) - before, requests)
         return found
 
+    before = seconds_by_child(sides[1].service.pid)
     turns = alternate(
         size, lambda seconds: turn(sides[0], seconds), lambda seconds: turn(sides[1], seconds)
     )
+    check_shares(before, seconds_by_child(sides[1].service.pid))
     return compare(
         f"Two processes: {way.name}",
         conditions=f"PostgreSQL {version}, {connections} connections, requests of "
@@ -128,6 +133,19 @@ def _side(server: PostgresServer, workers: int, connections: int) -> Iterator[Si
         serving(SERVICE, given, Path(directory, "service.log")) as service,
     ):
         yield Side(service, asking.register(service.port, connections + 1))
+
+
+def check_shares(before: Mapping[int, float], after: Mapping[int, float]) -> None:
+    """Raise `LoadError` unless each process worked; seconds of each, by its id.
+
+    Which of them takes a connection is left to the system: all may land on one.
+    """
+    used = sorted(seconds - before.get(pid, 0.0) for pid, seconds in after.items())
+    if before.keys() != after.keys() or len(used) != WORKERS:
+        raise LoadError("a service process ended, or there was another number of them")
+    if used[0] < LEAST_SHARE * sum(used):
+        told = " and ".join(f"{each:.2f}" for each in used)
+        raise LoadError(f"one process did nearly all: they used {told} s of the processor")
 
 
 def check(way: Way, events: int, requests: int) -> None:
