@@ -10,7 +10,16 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.benchmarks import bench_bearer, bench_mixed, bench_workers, client, wrk
+from tests.benchmarks import (
+    answers,
+    asking,
+    bench_bearer,
+    bench_mixed,
+    bench_refresh,
+    bench_workers,
+    client,
+    wrk,
+)
 from tests.benchmarks.bench_mixed import Length
 from tests.benchmarks.comparison import Size
 from tests.benchmarks.load import LoadError, Target
@@ -156,3 +165,35 @@ def test_each_child_of_a_process_is_told_with_its_own_processor_time() -> None:
             child.communicate(b"\n")
     assert busy >= 0.09
     assert busy > idle
+
+
+def test_answers_that_are_of_somebody_else_or_the_same_for_all_do_not_count() -> None:
+    ada, bob = {"sub": "uk_a", "jti": "1"}, {"sub": "uk_b", "jti": "2"}
+    answers.demand_own("/refresh", [ada, bob], ["uk_a", "uk_b"])
+    answers.demand_own("/me", [{"user_key": "uk_a", "session_id": "x"}], ["uk_a"])
+    with pytest.raises(LoadError, match="took one for another"):
+        answers.demand_own("/refresh", [ada, ada], ["uk_a", "uk_b"])
+    with pytest.raises(LoadError, match="with the same"):
+        answers.demand_own("/refresh", [ada, ada], ["uk_a", "uk_a"])
+    with pytest.raises(LoadError, match="with the same"):
+        answers.demand_own("/refresh", [{"sub": "uk_a"}], ["uk_a"])
+
+
+def test_a_turn_whose_answers_are_all_the_same_is_thrown_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if the service had kept the first answer of each path for everybody."""
+    first: dict[str, bytes] = {}
+
+    def remembered(target: Target) -> bytes:
+        return first.setdefault(target.path, asking.ask_with(target))
+
+    def remembered_too(port: int, path: str, body: bytes | None = None) -> bytes:
+        return first.setdefault(path, asking.ask(port, path, body))
+
+    monkeypatch.setattr(answers, "ask_with", remembered)
+    monkeypatch.setattr(answers, "ask", remembered_too)
+    with pytest.raises(LoadError, match="took one for another"):
+        list(bench_bearer.on_sqlite(client.GENERATOR, TINY, connections=4))
+    with pytest.raises(LoadError, match="took one for another"):
+        bench_refresh.on_sqlite(client.GENERATOR, TINY, bench_refresh.WAYS[0], connections=4)

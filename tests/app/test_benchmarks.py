@@ -182,7 +182,7 @@ def test_what_wrk_says_is_read() -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (WRK_SAID.format(status=3, connect=0), "3 of 2010 answers were not 2xx"),
+        (WRK_SAID.format(status=3, connect=0), "3 of 2010 answers were of 400 or more"),
         (WRK_SAID.format(status=0, connect=2), "connect 2"),
         ("unable to connect\n", "told nothing"),
         (WRK_SAID.format(status=0, connect=0).replace("=2010", "=0"), "nothing was answered"),

@@ -5,8 +5,8 @@ of the documentation, in `docs/explanation/benchmarks`, and the page that shows 
 
 A target that is missed is told, and is no failure: on a busy machine it says little. But a page
 that costs more than it may is one, as processor time and not the clock says so. Exit code 1 then,
-and when a run doesn't count (an answer other than 2xx, a connection that broke, a server that
-didn't start); the others are measured all the same.
+and when a run doesn't count (an answer that isn't what it must be, a connection that broke, a
+server that didn't start); the others are measured all the same.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.benchmarks import asking
+from tests.benchmarks.answers import LOOKED_AT, look_at_tokens
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.loading import loaded
@@ -77,11 +78,17 @@ class Sides(NamedTuple):
     way: Way
     connections: int
 
-    def bodies(self) -> tuple[bytes, ...]:
-        """Requests, each with the token of another session; of new ones where they are used up."""
+    def bodies(self, count: int | None = None) -> tuple[bytes, ...]:
+        """Requests, each with the token of another session, of new ones; for so many users."""
         more: dict[str, object] = {"rotate": True} if self.way.rotates else {}
-        tokens = asking.authenticate(self.service.port, self.users)
+        tokens = asking.authenticate(self.service.port, self.users[:count])
         return tuple(asking.compact(refresh_token=each, **more) for each in tokens)
+
+    def look(self, bodies: tuple[bytes, ...]) -> None:
+        """Look at two answers; a token that was rotated is no longer what to ask with."""
+        asked = self.bodies(LOOKED_AT) if self.way.rotates else bodies[:LOOKED_AT]
+        people = [each.user_key for each in self.users[:LOOKED_AT]]
+        look_at_tokens(self.service.port, "/refresh", asked, people)
 
 
 def run(generator: Generator, *, quick: bool) -> Iterator[Comparison]:
@@ -130,6 +137,7 @@ def _measure(
             before = asking.events_written(sides.service.port)
             turn, requests = _turn(generator, sides, sides.service, asked, seconds, store.pid)
             written.append((asking.events_written(sides.service.port) - before, requests))
+            sides.look(asked)
             return turn
 
         turns = alternate(size, bare, measured)

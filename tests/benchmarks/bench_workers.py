@@ -2,8 +2,9 @@
 
 One service with one worker against one with two, each on a database of its own on the same server.
 A steady `/refresh` shows what the second process costs by itself. A single user, all of whose
-sessions rotate in both processes, shows what they cost each other: all events are of one stream.
-A run in which one of the processes did hardly any of the work doesn't count. Secrets are hashed as cheaply as can be, since hashing is no part of it.
+sessions rotate in both processes, shows what they cost each other: all events are of one stream. A
+run in which one of the processes did hardly any of the work doesn't count. Secrets are hashed as
+cheaply as can be, since hashing is no part of it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.benchmarks import asking
+from tests.benchmarks.answers import LOOKED_AT, look_at_tokens
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.loading import loaded
@@ -57,10 +59,14 @@ class Side(NamedTuple):
 
     def bodies(self, way: Way, connections: int) -> tuple[bytes, ...]:
         """Requests with the tokens of new sessions, one more than there are connections."""
-        chosen = self.users[:1] * (connections + 1) if way.hot else self.users
+        chosen = self.chosen(way, connections)
         more: dict[str, object] = {"rotate": True} if way.hot else {}
         tokens = asking.authenticate(self.service.port, chosen)
         return tuple(asking.compact(refresh_token=each, **more) for each in tokens)
+
+    def chosen(self, way: Way, connections: int) -> list[User]:
+        """Whose sessions they are."""
+        return self.users[:1] * (connections + 1) if way.hot else self.users
 
 
 def run(generator: Generator, *, quick: bool) -> Iterator[Comparison]:
@@ -104,6 +110,9 @@ def _measure(
         target = Target(port, "/refresh", bodies, connections, renewed)
         found, requests = loaded(generator, target, seconds, side.service.pid, server.pid)
         check(way, asking.events_written(port) - before, requests)
+        again = bodies[:LOOKED_AT] if steady else side.bodies(way, LOOKED_AT)[:LOOKED_AT]
+        people = [each.user_key for each in side.chosen(way, LOOKED_AT)[:LOOKED_AT]]
+        look_at_tokens(port, "/refresh", again, people)
         return found
 
     before = seconds_by_child(sides[1].service.pid)

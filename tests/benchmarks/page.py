@@ -44,8 +44,10 @@ it is argon2-cffi in a loop, with the same parameters on as many threads.
 - **Processor time.** What a request costs is the time of all processes of the service, as Linux \
 counts it, over the number of requests; PostgreSQL's own is shown beside it. It depends less on \
 what else a machine does than rates do.
-- **What doesn't count.** A run in which an answer wasn't 2xx, a connection broke, or the log \
-got another number of events than it had to, is thrown away and said to have failed.
+- **What doesn't count.** A run in which an answer was an error (400 and above), a connection \
+broke, or the log got another number of events than it had to, is thrown away and said to have \
+failed. So is one after whose turns two people, asking the same once more, aren't told each of \
+themselves, with a token of their own.
 - **Planned moments.** Where times are told and not rates, each request has its moment, and its \
 time is counted from there: a server that stops answering isn't spared what waits meanwhile.
 """
