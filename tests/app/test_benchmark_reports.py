@@ -139,7 +139,7 @@ def test_what_has_a_limit_is_drawn_as_a_share_of_it() -> None:
     report.mixed = mixed()
     report.idle.append(Idle("SQLite", summary([0.25, 2.0])))
     both = summary([2.0]), summary([2.2])
-    asked = Asked("GET /me", both, both, summary([1.1]), summary([1.3]), (100.0, 110.0))
+    asked = Asked("GET /me", 800, both, (2.0, 2.6), summary([1.1]), (100.0, 110.0))
     size = growth.Size(turns=1, asked=1, starts=1, loaded=1, seconds=1.0)
     report.growth.append(
         Growth("SQLite", (9, 99), size, [asked], both, summary([1.5]), (70.0, 80.0), 1, 151.0)
@@ -156,6 +156,7 @@ def test_what_has_a_limit_is_drawn_as_a_share_of_it() -> None:
     assert by_name["Idle on SQLite"].value == 1.125
     assert by_name["GET /me, p50, SQLite"].reached
     assert not by_name["GET /me, p99, SQLite"].reached
+    assert by_name["GET /me, p99, SQLite"].note == "of all 800 requests"
     assert by_name["Cold start, SQLite"].reached
     assert not by_name["Memory when loaded, SQLite"].reached
     assert [name for name in by_name if re.fullmatch(r"/\d+", name)] == [

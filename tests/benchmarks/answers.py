@@ -31,7 +31,7 @@ def look_at_tokens(port: int, path: str, bodies: Sequence[bytes], people: Sequen
 
 
 def look_at_bearers(targets: Sequence[Target], people: Sequence[str]) -> None:
-    """Ask what the first request of each target asks; raises `LoadError` unless each is told of itself.
+    """Ask the first request of each target; raises `LoadError` unless each is told of itself.
 
     An answer names the user as `sub`, or else as `user_key`, and the token or its session.
     """

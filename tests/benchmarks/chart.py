@@ -195,8 +195,11 @@ def _mixed(found: Mixed) -> Iterator[Bar]:
 def _grown(found: Growth) -> Iterator[Bar]:
     """What each costs on the large store; times as shares of the small one's."""
     for asked in found.asked:
-        for name, ratio in (("p50", asked.median_ratio), ("p99", asked.late_ratio)):
-            yield _limited(f"{asked.name}, {name}, {found.store}", ratio, WITHIN, "times")
+        yield _limited(f"{asked.name}, p50, {found.store}", asked.median_ratio, WITHIN, "times")
+        late = _limited(
+            f"{asked.name}, p99, {found.store}", summary([asked.late_ratio]), WITHIN, "times"
+        )
+        yield late._replace(note=f"of all {asked.requests} requests")
     yield _limited(f"Cold start, {found.store}", found.start_ratio, START_WITHIN, "times")
     for name, resident in (("asked", found.resident_mb[1]), ("loaded", found.loaded_mb)):
         figure = summary([resident])
