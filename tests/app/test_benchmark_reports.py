@@ -220,6 +220,7 @@ def test_a_quick_run_says_so_and_writes_no_chart_unless_told(
     assert not documented.exists()
     told = tmp_path / "told"
     assert program.main(["tokens", "verifying", "--quick", "--charts", str(told)]) == 0
+    assert f"QUICK     Less exact; charts go to {told}." in capsys.readouterr().out
     assert {each.name for each in told.iterdir()} == {
         *("tokens.json", "verifying.json", "verifying.svg"),
     }
@@ -243,3 +244,18 @@ def test_a_whole_run_writes_into_the_documentation_but_what_failed(
     assert [each.name for each in tmp_path.iterdir()] == ["tokens.json"]
     assert not read(tmp_path / "tokens.json").quick
     assert written == [True]
+
+
+def test_help_says_what_each_benchmark_is_and_what_it_takes_for_granted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        program.main(["--help"])
+    said = capsys.readouterr().out
+    for name, about in program.ABOUT.items():
+        assert f"  {name:14}{about}\n" in said
+    assert (
+        "else 100,000 and 1,000,000 on SQLite, 100,000 on PostgreSQL, and with --quick 2,000"
+        in said
+    )

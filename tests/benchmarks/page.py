@@ -27,7 +27,7 @@ For whoever compares, or wants to know where the time goes. Every figure here co
 files beside this page; `python -m tests.docs.generate` makes it of them.
 
 `./run bench` measures all of this again and writes it anew, `./run bench NAME` one part; `./run \
-bench --quick` takes two to three minutes, is less exact, and writes nothing here.
+bench --quick` takes two to three minutes, is less exact, and writes here only when told to by `--charts`: what came of a quick run says so.
 
 ## How it is measured
 
