@@ -80,7 +80,7 @@ def drawn(name: str, report: Report) -> tuple[str, ET.Element]:
 
 def test_a_target_may_be_for_processor_time() -> None:
     by_rate, by_cpu = compared(target=0.3), compared(target=0.3, of_cpu=True)
-    assert (by_rate.reached, by_cpu.reached) == (True, False)
+    assert (by_rate.verdict, by_cpu.verdict) == ("reached", "missed")
     (row,) = (line for line in by_cpu.lines() if "NOT reached" in line)
     assert row.startswith("  ratio by CPU")
     (row,) = (line for line in by_rate.lines() if "reached" in line)
@@ -150,15 +150,15 @@ def test_what_has_a_limit_is_drawn_as_a_share_of_it() -> None:
     by_name = {each.name: each for each in found.bars}
     beside = by_name["/refresh beside logins, p99 to alone"]
     assert beside.value == pytest.approx(3.25 / 3)
-    assert not beside.reached
-    assert by_name["/healthz beside logins, p99 in ms"].reached
+    assert beside.verdict == "open"  # 2.5 and 4.0 of 3
+    assert by_name["/healthz beside logins, p99 in ms"].verdict == "reached"
     assert by_name["503 to too many logins, p99 in ms"].said == "51.0, at most 50"
     assert by_name["Idle on SQLite"].value == 1.125
-    assert by_name["GET /me, p50, SQLite"].reached
-    assert not by_name["GET /me, p99, SQLite"].reached
+    assert by_name["GET /me, p50, SQLite"].verdict == "reached"
+    assert by_name["GET /me, p99, SQLite"].verdict == "missed"
     assert by_name["GET /me, p99, SQLite"].note == "of all 800 requests"
-    assert by_name["Cold start, SQLite"].reached
-    assert not by_name["Memory when loaded, SQLite"].reached
+    assert by_name["Cold start, SQLite"].verdict == "reached"
+    assert by_name["Memory when loaded, SQLite"].verdict == "missed"
     assert [name for name in by_name if re.fullmatch(r"/\d+", name)] == [
         f"/{number}" for number in range(29, 29 - chart.DEAREST, -1)
     ]

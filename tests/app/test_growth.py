@@ -145,17 +145,23 @@ def test_the_small_store_has_people_enough_for_every_turn(sqlite_url: str) -> No
         assert size.turns * size.asked <= small * 9 // 10
 
 
-def an_asked(late: float) -> Asked:
+def an_asked(late: float, requests: int = 800) -> Asked:
     few, many = summary([1.0, 2.0]), summary([1.1, 2.2])
     return Asked(
-        "/me", 8, (few, many), (1.5, 1.5 * late), ratios(many.values, few.values), (200.0, 300.0)
+        "/me",
+        requests,
+        (few, many),
+        (1.5, 1.5 * late),
+        ratios(many.values, few.values),
+        (200.0, 300.0),
     )
 
 
 def test_what_grows_too_much_is_told() -> None:
     flat, late = an_asked(1.1), an_asked(1.3)
-    assert flat.reached
-    assert not late.reached
+    assert (flat.verdict, late.verdict) == ("reached", "missed")
+    assert an_asked(1.3, requests=80).verdict == "open"
+    assert "NOT" not in an_asked(1.3, requests=80).line()
     assert "NOT" not in flat.line()
     assert late.line().split()[1:] == [
         *("1.50", "1.65", "1.10", "1.50", "1.95", "1.30", "300", "1.50"),

@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--charts",
         type=Path,
         metavar="FOLDER",
-        help="write figures and charts there; else into the documentation, and with --quick nowhere",
+        help="write figures and charts there; else in the documentation, with --quick nowhere",
     )
     parser.add_argument(
         "--client",

@@ -15,7 +15,7 @@ from tests.benchmarks.report import KEPT, kept
 
 if TYPE_CHECKING:
     from tests.benchmarks.comparison import Comparison
-    from tests.benchmarks.figures import Summary
+    from tests.benchmarks.figures import Summary, Verdict
     from tests.benchmarks.report import Report
 
 PAGE: Final = KEPT.with_suffix(".md")
@@ -27,7 +27,9 @@ For whoever compares, or wants to know where the time goes. Every figure here co
 files beside this page; `python -m tests.docs.generate` makes it of them.
 
 `./run bench` measures all of this again and writes it anew, `./run bench NAME` one part; `./run \
-bench --quick` takes two to three minutes, is less exact, and writes here only when told to by `--charts`: what came of a quick run says so.
+bench --quick` takes two to three minutes, is less exact, and writes here only when `--charts` says \
+so. Where only two turns were taken, as in a quick run, and they don't agree about a target, it is \
+said to be neither reached nor missed.
 
 ## How it is measured
 
@@ -76,6 +78,13 @@ A login or a registration is a hash with little around it, and is meant to be: i
 guessing costs. Hashes run in threads of the lowest priority, so that the rest of the service \
 answers while logins queue.
 """
+
+_SAID: Final[Mapping[Verdict | None, str]] = {
+    "reached": "reached",
+    "missed": "missed",
+    "open": "too few turns to say",
+    None: "",
+}
 
 
 class Part(NamedTuple):
@@ -183,8 +192,7 @@ def _table(name: str, report: Report) -> Iterator[str]:
         yield "| | median | |"
         yield "| --- | --- | --- |"
         for bar in shown.bars:
-            verdict = "reached" if bar.reached else "missed"
-            yield f"| {bar.name} | {bar.said}: {verdict} | {bar.note} |"
+            yield f"| {bar.name} | {bar.said}: {_SAID[bar.verdict]} | {bar.note} |"
         yield f"\n{report.mixed.conditions}.\n" if report.mixed is not None else ""
 
 
@@ -196,7 +204,7 @@ def _compared(found: Comparison) -> str:
         _spread(found.measured.cpu_us, 0),
         "–" if database is None else _spread(database, 0),
         _spread(found.ratio, 2) + (" by processor time" if found.by == "CPU" else ""),
-        f"{found.target:.2f}: {'reached' if found.reached else 'missed'}",
+        "–" if found.target is None else f"{found.target:.2f}: {_SAID[found.verdict]}",
     )
     return f"| {' | '.join(cells)} |"
 
