@@ -30,6 +30,7 @@ from tests.benchmarks import (
     client,
     empty,
     machine,
+    population,
     wrk,
 )
 from tests.benchmarks.__main__ import main, measure_tokens, measure_verifying
@@ -355,6 +356,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
 )
 def test_refresh_is_measured_from_end_to_end(tmp_path: Path, way: bench_refresh.Way) -> None:
     found = bench_refresh.on_sqlite(client.GENERATOR, TINY, way, connections=4)
+    assert way.targets is not None
     assert found.target == way.targets[0]
     assert "4 connections" in found.conditions
     assert len(found.rate_ratio.values) == 2
@@ -363,6 +365,23 @@ def test_refresh_is_measured_from_end_to_end(tmp_path: Path, way: bench_refresh.
     write(report, tmp_path / "report.json")
     read = msgspec.json.decode((tmp_path / "report.json").read_bytes(), type=Report)
     assert read == report
+
+
+def test_refreshing_many_sessions_is_measured_on_a_kept_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(population, "KEPT", tmp_path)
+    way = bench_refresh.MANY_WAY._replace(sessions=24)
+    found = bench_refresh.on_kept(client.GENERATOR, TINY, way, connections=4)
+    assert found.target is None
+    assert found.verdict is None
+    assert found.name == "/refresh of 20,000 sessions on SQLite"
+    assert found.measured.rate.least > 0
+    with (
+        population.lent(24) as url,
+        pytest.raises(LoadError, match="fewer than 100 sessions live"),
+    ):
+        bench_refresh.old_sessions(url, 100)
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ For whoever compares, or wants to know where the time goes. Every figure here co
 files beside this page; `python -m tests.docs.generate` makes it of them.
 
 `./run bench` measures all of this again and writes it anew, `./run bench NAME` one part; `./run \
-bench --quick` takes two to three minutes, is less exact, and writes here only when `--charts` says \
-so. Where only two turns were taken, as in a quick run, and they don't agree about a target, it is \
-said to be neither reached nor missed.
+bench --quick` takes two to three minutes, is less exact, and writes here only when `--charts` \
+says so. Where only two turns were taken, as in a quick run, and they don't agree about a target, \
+it is said to be neither reached nor missed.
 
 ## How it is measured
 
@@ -99,7 +99,9 @@ PARTS: Final[Mapping[str, Part]] = {
     "refresh": Part(
         "Refreshing",
         "Steadily, which writes nothing; with each use recorded; and rotating, which writes an "
-        "event each time.",
+        "event each time. At last steadily with so many sessions that nothing which the process "
+        "remembers of one is still there when its turn comes again: what a refresh costs where "
+        "that doesn't help.",
         "/refresh as a share of an empty handler's rate",
     ),
     "bearer": Part(
