@@ -7,6 +7,7 @@ Knows no rule.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Final
 
 import msgspec
@@ -29,7 +30,7 @@ class Opener:
     def __init__(self, vault: Vault, *, remembered: int = REMEMBERED) -> None:
         self._vault = vault
         self._remembered = remembered
-        self._opened: dict[tuple[str, str, bytes, bytes], str] = {}
+        self._opened: OrderedDict[tuple[str, str, bytes, bytes], str] = OrderedDict()
         self._generation = 0
         key, self._nobodys_key = vault.new_user_key_row(_NOBODY.stream, _NOBODY.version)
         self._nobodys_hash = seal(key, _NOBODY, "x" * 97)
@@ -63,8 +64,8 @@ class Opener:
         if found is None:
             key = self._vault.unwrap_user_key(user_key, PERSON, wrapped)
             found = open_sealed(key, blob, user_key, field)
-            if len(self._opened) >= self._remembered:
-                self._opened.clear()
+            if len(self._opened) >= self._remembered > 0:
+                self._opened.popitem(last=False)
             if self._remembered:
                 self._opened[place] = found
         return found

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
 
 import pytest
 
-from tests.benchmarks import bench_bearer, bench_mixed, bench_workers, client, wrk
+from tests.benchmarks import (
+    answers,
+    asking,
+    bench_bearer,
+    bench_mixed,
+    bench_refresh,
+    bench_workers,
+    client,
+    wrk,
+)
 from tests.benchmarks.bench_mixed import Length
 from tests.benchmarks.comparison import Size
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.paced import paced, percentile
+from tests.benchmarks.processor import seconds_by_child
 from tests.prove.client import Answer, Client
 
 TINY = Size(turns=2, seconds=0.2, warm_up=0.1)
@@ -103,8 +117,8 @@ def test_mixed_load_is_measured_from_end_to_end() -> None:
 
 @pytest.mark.long
 def test_a_second_process_is_measured_from_end_to_end() -> None:
-    steady, hot = bench_workers.measure(client.GENERATOR, TINY, connections=4)
-    assert (steady.by, round(steady.target, 3)) == ("CPU", 0.909)
+    steady, hot = bench_workers.measure(client.GENERATOR, TINY, connections=16)
+    assert (steady.by, steady.target) == ("CPU", bench_workers.CPU_TARGET)
     assert (hot.by, hot.target) == ("rate", 0.9)
     for each in (steady, hot):
         assert each.bare.database_us is not None
@@ -118,3 +132,68 @@ def test_a_turn_that_wrote_something_else_does_not_count() -> None:
     for way, events in ((steady, 1), (hot, 99)):
         with pytest.raises(LoadError, match=f"{events} events were written for 100 requests"):
             bench_workers.check(way, events, 100)
+
+
+def test_a_run_in_which_one_process_did_all_does_not_count() -> None:
+    before = {7: 1.0, 8: 5.0}
+    bench_workers.check_shares(before, {7: 3.0, 8: 6.0})
+    bench_workers.check_shares(before, {7: 1.2, 8: 5.8})
+    with pytest.raises(LoadError, match=r"one process did nearly all: they used 0\.10 and 2\.00 s"):
+        bench_workers.check_shares(before, {7: 3.0, 8: 5.1})
+    for after in ({7: 3.0}, {7: 3.0, 9: 6.0}):
+        with pytest.raises(LoadError, match="ended"):
+            bench_workers.check_shares(before, after)
+
+
+def test_each_child_of_a_process_is_told_with_its_own_processor_time() -> None:
+    work = "import time\nwhile time.process_time() < 0.1: pass\nprint(flush=True)\ninput()"
+    with ExitStack() as stack:
+        children = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+            )
+            for program in (work, "print(flush=True)\ninput()")
+        ]
+        for child in children:
+            assert child.stdout is not None
+            child.stdout.readline()
+        found = seconds_by_child(os.getpid())
+        busy, idle = (found[child.pid] for child in children)
+        for child in children:
+            child.communicate(b"\n")
+    assert busy >= 0.09
+    assert busy > idle
+
+
+def test_answers_that_are_of_somebody_else_or_the_same_for_all_do_not_count() -> None:
+    ada, bob = {"sub": "uk_a", "jti": "1"}, {"sub": "uk_b", "jti": "2"}
+    answers.demand_own("/refresh", [ada, bob], ["uk_a", "uk_b"])
+    answers.demand_own("/me", [{"user_key": "uk_a", "session_id": "x"}], ["uk_a"])
+    with pytest.raises(LoadError, match="took one for another"):
+        answers.demand_own("/refresh", [ada, ada], ["uk_a", "uk_b"])
+    with pytest.raises(LoadError, match="with the same"):
+        answers.demand_own("/refresh", [ada, ada], ["uk_a", "uk_a"])
+    with pytest.raises(LoadError, match="with the same"):
+        answers.demand_own("/refresh", [{"sub": "uk_a"}], ["uk_a"])
+
+
+def test_a_turn_whose_answers_are_all_the_same_is_thrown_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if the service had kept the first answer of each path for everybody."""
+    first: dict[str, bytes] = {}
+
+    def remembered(target: Target) -> bytes:
+        return first.setdefault(target.path, asking.ask_with(target))
+
+    def remembered_too(port: int, path: str, body: bytes | None = None) -> bytes:
+        return first.setdefault(path, asking.ask(port, path, body))
+
+    monkeypatch.setattr(answers, "ask_with", remembered)
+    monkeypatch.setattr(answers, "ask", remembered_too)
+    with pytest.raises(LoadError, match="took one for another"):
+        list(bench_bearer.on_sqlite(client.GENERATOR, TINY, connections=4))
+    with pytest.raises(LoadError, match="took one for another"):
+        bench_refresh.on_sqlite(client.GENERATOR, TINY, bench_refresh.WAYS[0], connections=4)

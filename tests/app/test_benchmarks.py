@@ -30,12 +30,13 @@ from tests.benchmarks import (
     client,
     empty,
     machine,
+    population,
     wrk,
 )
 from tests.benchmarks.__main__ import main, measure_tokens, measure_verifying
 from tests.benchmarks.asking import ask, compact, count_events
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
-from tests.benchmarks.figures import ratios, summary
+from tests.benchmarks.figures import ratios, summary, together, verdict
 from tests.benchmarks.load import LoadError, Tally, Target
 from tests.benchmarks.processes import serving
 from tests.benchmarks.processor import Stat, cpu_seconds, parse, ticks
@@ -94,13 +95,41 @@ def test_a_comparison_divides_rates_one_way_and_processor_time_the_other() -> No
 
 
 def test_a_target_is_reached_by_the_median_ratio() -> None:
-    assert a_comparison(0.5).reached
-    assert not a_comparison(0.51).reached
+    assert a_comparison(0.5).verdict == "reached"
+    assert a_comparison(0.51).verdict == "missed"
     rows = {line.strip().split("   ")[0]: line for line in a_comparison(0.51).lines()}
     row = rows["ratio of requests/s"]
     assert row.split()[3:6] == ["0.500", "0.400", "0.600"]
     assert row.endswith("target 0.51: NOT reached")
     assert rows["and PostgreSQL's: µs a request"].split()[-3:] == ["6.0", "5.0", "7.0"]
+
+
+def test_two_turns_that_do_not_agree_decide_nothing() -> None:
+    assert verdict(summary([0.3, 0.6]), 0.5, at_least=True) == "open"
+    assert verdict(summary([0.5, 0.6]), 0.5, at_least=True) == "reached"
+    assert verdict(summary([0.3, 0.6]), 0.2) == "missed"
+    assert verdict(summary([0.3, 0.4, 0.6]), 0.5, at_least=True) == "missed"
+    assert together(["reached", "open"]) == "open"
+    assert together(["reached", "open", "missed"]) == "missed"
+    assert together(["reached"]) == "reached"
+
+
+def test_a_comparison_of_two_turns_says_that_they_are_too_few() -> None:
+    turns = [Turn(100, 20), Turn(100, 20)], [Turn(30, 20), Turn(60, 20)]
+    words: dict[float | None, str] = {0.5: "target 0.50: too few turns to say", None: "0.600"}
+    for target, said in words.items():
+        found = compare(
+            "A thing",
+            conditions="",
+            unit="request",
+            size=TINY,
+            names=("bare", "service"),
+            turns=turns,
+            target=target,
+        )
+        (row,) = (line for line in found.lines() if "ratio of requests/s" in line)
+        assert row.endswith(said)
+        assert "NOT reached" not in "".join(found.lines())
 
 
 def test_the_sides_take_turns_after_warming_up() -> None:
@@ -182,7 +211,7 @@ def test_what_wrk_says_is_read() -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (WRK_SAID.format(status=3, connect=0), "3 of 2010 answers were not 2xx"),
+        (WRK_SAID.format(status=3, connect=0), "3 of 2010 answers were of 400 or more"),
         (WRK_SAID.format(status=0, connect=2), "connect 2"),
         ("unable to connect\n", "told nothing"),
         (WRK_SAID.format(status=0, connect=0).replace("=2010", "=0"), "nothing was answered"),
@@ -327,6 +356,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
 )
 def test_refresh_is_measured_from_end_to_end(tmp_path: Path, way: bench_refresh.Way) -> None:
     found = bench_refresh.on_sqlite(client.GENERATOR, TINY, way, connections=4)
+    assert way.targets is not None
     assert found.target == way.targets[0]
     assert "4 connections" in found.conditions
     assert len(found.rate_ratio.values) == 2
@@ -335,6 +365,23 @@ def test_refresh_is_measured_from_end_to_end(tmp_path: Path, way: bench_refresh.
     write(report, tmp_path / "report.json")
     read = msgspec.json.decode((tmp_path / "report.json").read_bytes(), type=Report)
     assert read == report
+
+
+def test_refreshing_many_sessions_is_measured_on_a_kept_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(population, "KEPT", tmp_path)
+    way = bench_refresh.MANY_WAY._replace(sessions=24)
+    found = bench_refresh.on_kept(client.GENERATOR, TINY, way, connections=4)
+    assert found.target is None
+    assert found.verdict is None
+    assert found.name == "/refresh of 20,000 sessions on SQLite"
+    assert found.measured.rate.least > 0
+    with (
+        population.lent(24) as url,
+        pytest.raises(LoadError, match="fewer than 100 sessions live"),
+    ):
+        bench_refresh.old_sessions(url, 100)
 
 
 @pytest.mark.parametrize(
@@ -393,7 +440,7 @@ def test_an_idle_service_is_measured(sqlite_url: str) -> None:
     found = bench_idle.measure(sqlite_url, 2, 0.1, settled=0.0)
     assert found.n == 2
     assert found.least >= 0
-    assert "under 1" in bench_idle.Idle("SQLite", found).lines()[0]
+    assert "at most 1" in bench_idle.Idle("SQLite", found).lines()[0]
 
 
 def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.opening import Opener
-from app.vault import PERSON, Place, Vault, seal
+from app.vault import PERSON, Place, Vault, open_sealed, seal
 from domain.errors import Damage
 
 ADA, BOB = "uk_" + "0" * 26, "uk_" + "1" * 26
@@ -37,3 +37,28 @@ def test_what_was_opened_is_forgotten_when_a_key_goes() -> None:
     _, other = vault.new_user_key_row(ADA, PERSON)
     with pytest.raises(Damage):
         opener.user_id(ADA, other, blob)
+
+
+def test_when_it_is_full_only_what_was_opened_longest_ago_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vault = Vault(bytes(range(32)))
+    opener = Opener(vault, remembered=3)
+    key, wrapped = vault.new_user_key_row(ADA, PERSON)
+    names = ["a", "b", "c", "d"]
+    places = [Place(ADA, 1, "user.registered", 1, "user_id")] * len(names)
+    blobs = [seal(key, place, name) for place, name in zip(places, names, strict=True)]
+    for name, blob in zip(names, blobs, strict=True):
+        assert opener.user_id(ADA, wrapped, blob) == name
+    opened: list[bytes] = []
+
+    def noted(key: bytes, blob: bytes, stream: str, field: str) -> str:
+        opened.append(blob)
+        return open_sealed(key, blob, stream, field)
+
+    monkeypatch.setattr("app.opening.open_sealed", noted)
+    for name, blob in zip(names[1:], blobs[1:], strict=True):
+        assert opener.user_id(ADA, wrapped, blob) == name
+    assert opened == []
+    assert opener.user_id(ADA, wrapped, blobs[0]) == "a"
+    assert opened == blobs[:1]

@@ -5,8 +5,8 @@ of the documentation, in `docs/explanation/benchmarks`, and the page that shows 
 
 A target that is missed is told, and is no failure: on a busy machine it says little. But a page
 that costs more than it may is one, as processor time and not the clock says so. Exit code 1 then,
-and when a run doesn't count (an answer other than 2xx, a connection that broke, a server that
-didn't start); the others are measured all the same.
+and when a run doesn't count (an answer that isn't what it must be, a connection that broke, a
+server that didn't start); the others are measured all the same.
 """
 
 from __future__ import annotations
@@ -44,10 +44,21 @@ from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.load import Generator, LoadError
 from tests.benchmarks.report import KEPT, Report, write
 
-NAMES: Final = (
-    *("refresh", "bearer", "authenticate", "mixed", "workers"),
-    *("tokens", "verifying", "log", "idle", "pages", "storing", "growth"),
-)
+ABOUT: Final = {
+    "refresh": "what a refresh costs beside an empty handler",
+    "bearer": "what GET /me and introspection cost beside one",
+    "authenticate": "logging in and registering beside bare argon2",
+    "mixed": "whether refreshing waits for logins that queue",
+    "workers": "what a second process on one PostgreSQL costs and adds",
+    "tokens": "signing and verifying beside the bare signature",
+    "verifying": "the Python client's verifier beside PyJWT",
+    "log": "proving the log, rebuilding a view, replaying",
+    "idle": "what a service costs that nobody asks",
+    "pages": "what each page costs; more than it may is a failure",
+    "storing": "what a user, a login and a day take in the database",
+    "growth": "whether a large store is as fast as a small one",
+}
+NAMES: Final = tuple(ABOUT)
 
 _TOKEN_ROUNDS: Final = 25
 _TOKEN_ROUNDS_QUICK: Final = 6
@@ -55,18 +66,39 @@ _TOKEN_ROUNDS_QUICK: Final = 6
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for; the exit code."""
-    parser = argparse.ArgumentParser(prog="./run bench", description="The benchmarks.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; else all")
-    parser.add_argument("--quick", action="store_true", help="all in two minutes, less exact")
+    parser = argparse.ArgumentParser(
+        prog="./run bench",
+        description="Measure, and write the figures and charts of the documentation.",
+        epilog="\n".join(("benchmarks:", *(f"  {name:14}{said}" for name, said in ABOUT.items()))),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which of those below; else all")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="all in two to three minutes: less exact, and not for the documentation",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     parser.add_argument(
         "--charts",
         type=Path,
         metavar="FOLDER",
-        help="where figures and charts go; that of the documentation, and with --quick nowhere",
+        help="write figures and charts there; else in the documentation, with --quick nowhere",
     )
-    parser.add_argument("--client", choices=("wrk", "python"), help="else wrk where it is")
-    parser.add_argument("--users", type=int, metavar="N", help="of the large stores of growth")
+    parser.add_argument(
+        "--client",
+        choices=("wrk", "python"),
+        help="which one makes the load; else wrk where it is installed, and python where it isn't",
+    )
+    parser.add_argument(
+        "--users",
+        type=int,
+        metavar="N",
+        help="how many people the large store of growth has, on SQLite and on PostgreSQL; else "
+        f"{' and '.join(f'{each:,}' for each in bench_growth.LARGE)} on SQLite, "
+        f"{' and '.join(f'{each:,}' for each in bench_growth.LARGE_POSTGRESQL)} on PostgreSQL, and "
+        f"with --quick {' and '.join(f'{each:,}' for each in bench_growth.LARGE_QUICK)}",
+    )
     given = parser.parse_args(arguments)
     names: list[str] = given.names or list(NAMES)
     if unknown := set(names) - set(NAMES):
@@ -81,7 +113,8 @@ def main(arguments: list[str] | None = None) -> int:
     report = Report(machine.look_round(), generator.name, given.quick, given.users)
     _say(report.machine.lines())
     if given.quick:
-        _say(["QUICK     Less exact; no chart is written." if folder is None else "QUICK"])
+        written = "no chart is written" if folder is None else f"charts go to {folder}"
+        _say([f"QUICK     Less exact; {written}."])
     for name in dict.fromkeys(names):
         found = report.nothing_yet()
         try:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from app.settings import load
 from tests.benchmarks import asking
+from tests.benchmarks.answers import LOOKED_AT, look_at_tokens
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.processes import SERVICE, serving, settings
@@ -106,6 +107,9 @@ def measure(
                 used = meter.used()
                 # What the turn left behind must not be in the way of the next.
                 asking.wait_until_hashed(service.port, known[0])
+                if not way.registers:
+                    people = [each.user_key for each in known[:LOOKED_AT]]
+                    look_at_tokens(service.port, way.path, bodies[:LOOKED_AT], people)
                 return Turn(tally.requests / tally.seconds, used / tally.requests * 1e6)
 
             turns = alternate(size, bare, measured)

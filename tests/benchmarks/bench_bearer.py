@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlencode
 
 from tests.benchmarks import asking
+from tests.benchmarks.answers import LOOKED_AT, look_at_bearers
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.loading import loaded
@@ -48,12 +49,13 @@ WAYS: Final = (
 
 
 class Sides(NamedTuple):
-    """Both servers, the service's database, and access tokens of as many users."""
+    """Both servers, the service's database, and as many users' user_keys and access tokens."""
 
     bare: Served
     service: Served
     store: str
     database: int | None
+    people: tuple[str, ...]
     tokens: tuple[str, ...]
 
     def target(self, way: Way, server: Served, connections: int) -> Target:
@@ -63,6 +65,14 @@ class Sides(NamedTuple):
         return Target(
             server.port, way.path, bodies, connections, bearers=self.tokens, form=bool(bodies)
         )
+
+    def look(self, way: Way) -> None:
+        """Look at what two of the users are answered."""
+        targets = [
+            self._replace(tokens=(token,)).target(way, self.service, 1)
+            for token in self.tokens[:LOOKED_AT]
+        ]
+        look_at_bearers(targets, self.people[:LOOKED_AT])
 
 
 def run(generator: Generator, *, quick: bool) -> Iterator[Comparison]:
@@ -104,7 +114,10 @@ def _measure(
 
     def turn(server: Served, seconds: float, database: int | None) -> Turn:
         target = sides.target(way, server, connections)
-        return loaded(generator, target, seconds, server.pid, database)[0]
+        found = loaded(generator, target, seconds, server.pid, database)[0]
+        if server == sides.service:
+            sides.look(way)
+        return found
 
     turns = alternate(
         size,
@@ -131,8 +144,10 @@ def _sides(store: str, url: str, database: int | None, connections: int) -> Iter
         serving(SERVICE, given, Path(directory, "service.log")) as service,
         serving((*EMPTY, "1"), given, Path(directory, "empty.log")) as bare,
     ):
-        tokens = asking.access_tokens(service.port, asking.register(service.port, connections + 1))
-        yield Sides(bare, service, store, database, tuple(tokens))
+        users = asking.register(service.port, connections + 1)
+        tokens = asking.access_tokens(service.port, users)
+        people = tuple(each.user_key for each in users)
+        yield Sides(bare, service, store, database, people, tuple(tokens))
 
 
 def _same_size(sides: Sides, way: Way) -> int:

@@ -1,8 +1,9 @@
 """What grows with the number of people: each endpoint's time, the start, the memory.
 
 Two services of one process each, on populated stores of different size, are asked the same about
-people from all over them, one request here and one there, over one connection each. So whatever
-else the machine does meets both. Then both are started with nothing of their files in memory, and
+people from all over them, one request here and one there, the other way round each second time,
+over one connection each. So whatever else the machine does meets both, and what a request leaves
+behind meets both as well. Then both are started with nothing of their files in memory, and
 the larger one is loaded with many people. On SQLite, and on PostgreSQL with fewer people, since
 there the logs have to be moved each time. Secrets are hashed as cheaply as can be.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -36,6 +36,7 @@ from tests.benchmarks.population import (
     SECRET,
     Person,
     kept,
+    lent,
     opened,
 )
 from tests.benchmarks.processes import SERVICE, serving, settings
@@ -52,9 +53,6 @@ LARGE: Final = (100_000, 1_000_000)
 LARGE_POSTGRESQL: Final = (100_000,)
 SMALL_QUICK: Final = 200
 LARGE_QUICK: Final = (2_000,)
-COPIED: Final = 64 * 2**20
-"""A kept store of at most so many bytes is copied before it is used."""
-
 _ROOMY: Final = {"max_wal_size": "4GB", "shared_buffers": "256MB"}
 _SCATTER: Final = 0.618
 _OLD: Final = """
@@ -131,10 +129,9 @@ def run(generator: Generator, *, quick: bool, users: int | None = None) -> Itera
 
 
 def on_sqlite(generator: Generator, size: Size, small: int, large: int) -> Growth:
-    """On stores that are kept; a large one is used where it lies."""
-    with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory:
-        sides = tuple(Side(_usable(each, Path(directory)), each) for each in (small, large))
-        return measure(generator, size, sides, "SQLite")
+    """On copies of stores that are kept."""
+    with lent(small) as few, lent(large) as many:
+        return measure(generator, size, (Side(few, small), Side(many, large)), "SQLite")
 
 
 def on_postgresql(generator: Generator, size: Size, small: int, large: int) -> Growth:
@@ -197,8 +194,9 @@ def _turn(
 ) -> tuple[list[float], list[float]]:
     """Ms of each request of one kind, here and there."""
     found: tuple[list[float], list[float]] = ([], [])
-    for pair in zip(*cases, strict=True):
-        for wire, case, spent in zip(wires, pair, found, strict=True):
+    for number, pair in enumerate(zip(*cases, strict=True)):
+        sides = list(zip(wires, pair, found, strict=True))
+        for wire, case, spent in sides[::-1] if number % 2 else sides:
             request = step.request(case)
             began = time.perf_counter()
             answer = wire.ask(request)
@@ -271,13 +269,6 @@ def serving_all(sides: Sequence[Side]) -> Iterator[list[Served]]:
             )
             for number, side in enumerate(sides)
         ]
-
-
-def _usable(users: int, directory: Path) -> str:
-    path = kept(users)
-    if path.stat().st_size <= COPIED:
-        path = Path(shutil.copy(path, directory / f"{users}.db"))
-    return f"{SQLITE}{path}"
 
 
 def _moved(users: int, url: str) -> str:

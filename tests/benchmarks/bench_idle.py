@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from tests.benchmarks import asking
-from tests.benchmarks.figures import Summary, summary
+from tests.benchmarks.figures import Summary, summary, verdict
 from tests.benchmarks.processes import SERVICE, serving, settings
 from tests.benchmarks.processor import cpu_seconds
 from tests.postgres import PostgresServer
@@ -38,8 +38,8 @@ class Idle(msgspec.Struct, frozen=True):
     def lines(self) -> list[str]:
         """For people."""
         each = self.percent
-        mark = "" if each.median < PERCENT else ", MISSED"
-        spread = f"({each.least:.2f} to {each.most:.2f}, n = {each.n}; under {PERCENT:.0f}{mark})"
+        mark = ", MISSED" if verdict(each, PERCENT) == "missed" else ""
+        spread = f"({each.least:.2f} to {each.most:.2f}, n = {each.n}; at most {PERCENT:.0f}{mark})"
         return [f"Idle on {self.store}, % of a core: {each.median:.2f} {spread}"]
 
 

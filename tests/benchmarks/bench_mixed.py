@@ -19,7 +19,7 @@ import uvloop
 
 from app.settings import load
 from tests.benchmarks import asking
-from tests.benchmarks.figures import Summary, ratios, summary
+from tests.benchmarks.figures import SAID, Summary, Verdict, ratios, summary, verdict
 from tests.benchmarks.load import LoadError
 from tests.benchmarks.paced import Taken, paced, percentile
 from tests.benchmarks.processes import SERVICE, serving, settings
@@ -94,9 +94,9 @@ class Row(NamedTuple):
     most: float
 
     @property
-    def reached(self) -> bool:
+    def verdict(self) -> Verdict:
         """Whether it is no more."""
-        return self.figure.median <= self.most
+        return verdict(self.figure, self.most)
 
 
 class Mixed(msgspec.Struct, frozen=True):
@@ -147,7 +147,7 @@ class Mixed(msgspec.Struct, frozen=True):
             ),
             *(
                 f"  {row.name:44}{row.figure.median:11.2f}   at most {row.most:g}: "
-                f"{'reached' if row.reached else 'NOT reached'}"
+                f"{SAID[row.verdict]}"
                 for row in self.rows
             ),
         ]

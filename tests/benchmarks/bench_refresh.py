@@ -1,30 +1,37 @@
 """What `/refresh` costs beside an empty handler: the floor is what the framework costs by itself.
 
-Three ways of it: steady, which writes nothing; with each use recorded, which writes an event; and
-rotating, which writes one too. One service process, on SQLite and on PostgreSQL, against
-`tests.benchmarks.empty` with bodies of the same sizes; each connection's requests go round the
-tokens of as many sessions as there are connections, one a user. A run in which another number of
-events was written doesn't count. Secrets are hashed as cheaply as can be, since hashing is no part
-of it.
+Four ways of it: steady, which writes nothing; with each use recorded, which writes an event;
+rotating, which writes one too; and steady on SQLite with so many sessions that what the process
+remembers of one is forgotten when its turn comes again. One service process, on SQLite and on
+PostgreSQL, against `tests.benchmarks.empty` with bodies of the same sizes. Requests go round the
+tokens of as many sessions as there are connections, one a user, but the fourth way's round those of
+a store that is kept. A run in which another number of events was written doesn't count. Secrets are
+hashed as cheaply as can be, since hashing is no part of it.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from domain.policy import DAY, SECOND, Policy
+from domain.refresh_token import format_refresh_token
 from tests.benchmarks import asking
+from tests.benchmarks.answers import LOOKED_AT, look_at_tokens
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.loading import loaded
+from tests.benchmarks.population import lent, opened
 from tests.benchmarks.processes import EMPTY, SERVICE, serving, settings
 from tests.postgres import PostgresServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.benchmarks.asking import User
     from tests.benchmarks.load import Generator
@@ -33,17 +40,22 @@ if TYPE_CHECKING:
 SIZE: Final = Size(turns=9, seconds=4, warm_up=2)
 QUICK: Final = Size(turns=2, seconds=1, warm_up=1)
 CONNECTIONS: Final = 64
+_AT_ONCE: Final = 32
 _CHEAP: Final = {"GATEBOOK_HASH_MEMORY_KIB": "8", "GATEBOOK_HASH_TIME": "1"}
 
 
 class Way(NamedTuple):
-    """A way of refreshing; `targets` are of what is bare, on SQLite and on PostgreSQL."""
+    """A way of refreshing; `targets` are of what is bare, on SQLite and on PostgreSQL.
+
+    `sessions` is how many of a kept store are asked about; 0 stands for new ones.
+    """
 
     name: str
     given: Mapping[str, str]
     rotates: bool
     writes: bool
-    targets: tuple[float, float]
+    targets: tuple[float, float] | None
+    sessions: int = 0
 
 
 WAYS: Final = (
@@ -57,6 +69,20 @@ WAYS: Final = (
     ),
     Way("/refresh, rotating,", {}, rotates=True, writes=True, targets=(0.40, 0.35)),
 )
+MANY: Final = 20_000
+"""Sessions: twice and more of what a process remembers (`app.opening`, `domain.refresh_token`)."""
+MANY_WAY: Final = Way(
+    f"/refresh of {MANY:,} sessions",
+    {},
+    rotates=False,
+    writes=False,
+    targets=None,
+    sessions=MANY,
+)
+_LIVE: Final = """
+SELECT user_key, session_id, generation FROM token_lookup_v1
+WHERE ended_at IS NULL AND last_used_at > ? ORDER BY session_id LIMIT ?"""
+"""In an order that has nothing to do with who they are, nor with when they came."""
 
 
 class Store(NamedTuple):
@@ -68,6 +94,13 @@ class Store(NamedTuple):
     kind: int
 
 
+class Sessions(NamedTuple):
+    """Live sessions of a kept store: whose, and the requests with their tokens."""
+
+    people: tuple[str, ...]
+    bodies: tuple[bytes, ...]
+
+
 class Sides(NamedTuple):
     """Both servers, and what is asked of them."""
 
@@ -76,12 +109,19 @@ class Sides(NamedTuple):
     users: list[User]
     way: Way
     connections: int
+    old: Sessions | None = None
 
-    def bodies(self) -> tuple[bytes, ...]:
-        """Requests, each with the token of another session; of new ones where they are used up."""
+    def bodies(self, count: int | None = None) -> tuple[bytes, ...]:
+        """Requests, each with the token of another session, of new ones; for so many users."""
         more: dict[str, object] = {"rotate": True} if self.way.rotates else {}
-        tokens = asking.authenticate(self.service.port, self.users)
+        tokens = asking.authenticate(self.service.port, self.users[:count])
         return tuple(asking.compact(refresh_token=each, **more) for each in tokens)
+
+    def look(self, bodies: tuple[bytes, ...]) -> None:
+        """Look at two answers; a token that was rotated is no longer what to ask with."""
+        asked = self.bodies(LOOKED_AT) if self.way.rotates else bodies[:LOOKED_AT]
+        people = [each.user_key for each in self.users] if self.old is None else self.old.people
+        look_at_tokens(self.service.port, "/refresh", asked, people[:LOOKED_AT])
 
 
 def run(generator: Generator, *, quick: bool) -> Iterator[Comparison]:
@@ -91,6 +131,8 @@ def run(generator: Generator, *, quick: bool) -> Iterator[Comparison]:
         yield on_sqlite(generator, size, way)
         if not quick:
             yield on_postgresql(generator, size, way)
+    if not quick:
+        yield on_kept(generator, size, MANY_WAY)
 
 
 def on_sqlite(
@@ -100,6 +142,42 @@ def on_sqlite(
     with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory:
         store = Store("SQLite", f"sqlite:///{directory}/gatebook.db", None, 0)
         return _measure(generator, size, way, connections, store)
+
+
+def on_kept(
+    generator: Generator, size: Size, way: Way, connections: int = CONNECTIONS
+) -> Comparison:
+    """Measure on a copy of a kept SQLite store with as many people as sessions are asked about."""
+    with lent(way.sessions) as url:
+        sessions = old_sessions(url, way.sessions)
+        return _measure(generator, size, way, connections, Store("SQLite", url, None, 0), sessions)
+
+
+def old_sessions(url: str, count: int) -> Sessions:
+    """Live sessions of a store, so many; raises `LoadError` when there are fewer."""
+    store = opened(url)
+    since = int(time.time() * SECOND) + DAY - Policy().session_idle
+    with store.snapshot() as rows:
+        found = rows.fetch(_LIVE, (since, count))
+    tokens = [
+        format_refresh_token(str(session_id), int(generation or 0), store.ring.refresh)
+        for _, session_id, generation in found
+    ]
+    store.storage.close()
+    if len(found) < count:
+        raise LoadError(f"fewer than {count} sessions live")
+    people = tuple(str(user_key) for user_key, _, _ in found)
+    return Sessions(people, tuple(asking.compact(refresh_token=each) for each in tokens))
+
+
+def use_each(port: int, bodies: Sequence[bytes]) -> None:
+    """Refresh each once, many at a time.
+
+    A day's first use is recorded, as is one by another program than before: both are no part of
+    what is measured, and so is this asked without a User-Agent, as the load is.
+    """
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        list(threads.map(lambda body: asking.ask(port, "/refresh", body), bodies))
 
 
 def on_postgresql(
@@ -113,27 +191,38 @@ def on_postgresql(
 
 
 def _measure(
-    generator: Generator, size: Size, way: Way, connections: int, store: Store
+    generator: Generator,
+    size: Size,
+    way: Way,
+    connections: int,
+    store: Store,
+    old: Sessions | None = None,
 ) -> Comparison:
-    with _sides(way, connections, store) as sides:
-        bodies = sides.bodies()
+    with _sides(way, connections, store) as given:
+        sides = given._replace(old=old)
+        bodies = sides.bodies() if old is None else old.bodies
         sizes = _same_sizes(sides, sides.bodies()[0])
-        for body in () if way.rotates else bodies:
-            asking.ask(sides.service.port, "/refresh", body)
+        use_each(sides.service.port, () if way.rotates else bodies)
         written: list[tuple[int, int]] = []
+        place = 0
 
         def bare(seconds: float) -> Turn:
             return _turn(generator, sides, sides.bare, bodies, seconds, None)[0]
 
         def measured(seconds: float) -> Turn:
-            asked = sides.bodies() if way.rotates else bodies
+            nonlocal place
+            asked = sides.bodies() if way.rotates else bodies[place:] + bodies[:place]
             before = asking.events_written(sides.service.port)
             turn, requests = _turn(generator, sides, sides.service, asked, seconds, store.pid)
             written.append((asking.events_written(sides.service.port) - before, requests))
+            sides.look(bodies)
+            # The next turn begins with those that were not asked about for longest.
+            place = (place + requests) % len(bodies)
             return turn
 
         turns = alternate(size, bare, measured)
-    check(way, written[1:])
+    # Warming up writes nothing either, where each token was used before.
+    check(way, written[1:] if way.writes else written)
     return compare(
         f"{way.name} on {store.name}",
         conditions=f"{connections} connections, one service process, requests of {sizes[0]} and "
@@ -142,7 +231,7 @@ def _measure(
         size=size,
         names=("empty handler", "service"),
         turns=turns,
-        target=way.targets[store.kind],
+        target=None if way.targets is None else way.targets[store.kind],
     )
 
 

@@ -27,7 +27,7 @@ from gatebook_client import Verifier
 from gatebook_client.jwks import PATH as KEYS
 from gatebook_client.testing import FakeIssuer
 from tests.benchmarks.bench_tokens import CALLS, ISSUER, Case, claims_at, measure
-from tests.benchmarks.figures import Summary, ratios, summary
+from tests.benchmarks.figures import SAID, Summary, Verdict, ratios, summary, verdict
 
 TARGET: Final = 1.0
 """At most, of what PyJWT's decode costs."""
@@ -43,13 +43,12 @@ class Verifying(msgspec.Struct, frozen=True):
     ratio: Summary
 
     @property
-    def reached(self) -> bool:
+    def verdict(self) -> Verdict:
         """Whether the median ratio is no more than the target."""
-        return self.ratio.median <= TARGET
+        return verdict(self.ratio, TARGET)
 
     def lines(self) -> list[str]:
         """What to print."""
-        verdict = "reached" if self.reached else "NOT reached"
         rows = [
             f"{self.algorithm:6} {name:24} {each.median:9.1f} {each.least:9.1f} {each.most:9.1f}"
             for name, each in self.costs.items()
@@ -57,7 +56,9 @@ class Verifying(msgspec.Struct, frozen=True):
         ratio = (self.ratio.median, self.ratio.least, self.ratio.most)
         figures = " ".join(f"{each:9.3f}" for each in ratio)
         name = "ratio to PyJWT decode"
-        rows.append(f"{self.algorithm:6} {name:24} {figures}   target {TARGET}: {verdict}")
+        rows.append(
+            f"{self.algorithm:6} {name:24} {figures}   target {TARGET}: {SAID[self.verdict]}"
+        )
         return rows
 
 

@@ -2,8 +2,9 @@
 
 One service with one worker against one with two, each on a database of its own on the same server.
 A steady `/refresh` shows what the second process costs by itself. A single user, all of whose
-sessions rotate in both processes, shows what they cost each other: all events are of one stream.
-Secrets are hashed as cheaply as can be, since hashing is no part of it.
+sessions rotate in both processes, shows what they cost each other: all events are of one stream. A
+run in which one of the processes did hardly any of the work doesn't count. Secrets are hashed as
+cheaply as can be, since hashing is no part of it.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.benchmarks import asking
+from tests.benchmarks.answers import LOOKED_AT, look_at_tokens
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.loading import loaded
 from tests.benchmarks.processes import CHEAP, SERVICE, serving, settings
+from tests.benchmarks.processor import seconds_by_child
 from tests.postgres import PostgresServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.benchmarks.asking import User
     from tests.benchmarks.load import Generator
@@ -31,6 +34,8 @@ SIZE: Final = Size(turns=9, seconds=4, warm_up=2)
 QUICK: Final = Size(turns=2, seconds=1, warm_up=1)
 CONNECTIONS: Final = 64
 WORKERS: Final = 2
+LEAST_SHARE: Final = 0.2
+"""Of the processor time of all of a service's processes, for each of them."""
 
 
 class Way(NamedTuple):
@@ -54,10 +59,14 @@ class Side(NamedTuple):
 
     def bodies(self, way: Way, connections: int) -> tuple[bytes, ...]:
         """Requests with the tokens of new sessions, one more than there are connections."""
-        chosen = self.users[:1] * (connections + 1) if way.hot else self.users
+        chosen = self.chosen(way, connections)
         more: dict[str, object] = {"rotate": True} if way.hot else {}
         tokens = asking.authenticate(self.service.port, chosen)
         return tuple(asking.compact(refresh_token=each, **more) for each in tokens)
+
+    def chosen(self, way: Way, connections: int) -> list[User]:
+        """Whose sessions they are."""
+        return self.users[:1] * (connections + 1) if way.hot else self.users
 
 
 def run(generator: Generator, *, quick: bool) -> Iterator[Comparison]:
@@ -101,11 +110,16 @@ def _measure(
         target = Target(port, "/refresh", bodies, connections, renewed)
         found, requests = loaded(generator, target, seconds, side.service.pid, server.pid)
         check(way, asking.events_written(port) - before, requests)
+        again = bodies[:LOOKED_AT] if steady else side.bodies(way, LOOKED_AT)[:LOOKED_AT]
+        people = [each.user_key for each in side.chosen(way, LOOKED_AT)[:LOOKED_AT]]
+        look_at_tokens(port, "/refresh", again, people)
         return found
 
+    before = seconds_by_child(sides[1].service.pid)
     turns = alternate(
         size, lambda seconds: turn(sides[0], seconds), lambda seconds: turn(sides[1], seconds)
     )
+    check_shares(before, seconds_by_child(sides[1].service.pid))
     return compare(
         f"Two processes: {way.name}",
         conditions=f"PostgreSQL {version}, {connections} connections, requests of "
@@ -128,6 +142,19 @@ def _side(server: PostgresServer, workers: int, connections: int) -> Iterator[Si
         serving(SERVICE, given, Path(directory, "service.log")) as service,
     ):
         yield Side(service, asking.register(service.port, connections + 1))
+
+
+def check_shares(before: Mapping[int, float], after: Mapping[int, float]) -> None:
+    """Raise `LoadError` unless each process worked; seconds of each, by its id.
+
+    Which of them takes a connection is left to the system: all may land on one.
+    """
+    used = sorted(seconds - before.get(pid, 0.0) for pid, seconds in after.items())
+    if before.keys() != after.keys() or len(used) != WORKERS:
+        raise LoadError("a service process ended, or there was another number of them")
+    if used[0] < LEAST_SHARE * sum(used):
+        told = " and ".join(f"{each:.2f}" for each in used)
+        raise LoadError(f"one process did nearly all: they used {told} s of the processor")
 
 
 def check(way: Way, events: int, requests: int) -> None:

@@ -14,13 +14,13 @@ from xml.sax.saxutils import escape
 from tests.benchmarks.bench_idle import PERCENT
 from tests.benchmarks.bench_pages import MOST_MS
 from tests.benchmarks.bench_verifying import TARGET as VERIFYING_TARGET
-from tests.benchmarks.figures import summary
+from tests.benchmarks.figures import summary, verdict
 from tests.benchmarks.growth import RESIDENT_MB, START_WITHIN, WITHIN
 
 if TYPE_CHECKING:
     from tests.benchmarks.bench_mixed import Mixed
     from tests.benchmarks.comparison import Comparison, Side
-    from tests.benchmarks.figures import Summary
+    from tests.benchmarks.figures import Summary, Verdict
     from tests.benchmarks.growth import Growth
     from tests.benchmarks.report import Report
 
@@ -57,6 +57,13 @@ text{fill:var(--ink)}
 .reach{stroke:var(--ink);stroke-width:1.5}
 """
 
+_KINDS: Final[dict[Verdict | None, str]] = {
+    None: "plain",
+    "open": "plain",
+    "reached": "good",
+    "missed": "missed",
+}
+
 
 class Bar(NamedTuple):
     """A row: shares, `target` None where there is none; `said` and `note` are words beside it."""
@@ -66,7 +73,7 @@ class Bar(NamedTuple):
     least: float
     most: float
     target: float | None
-    reached: bool
+    verdict: Verdict | None
     said: str
     note: str
 
@@ -138,7 +145,7 @@ def _row(bar: Bar, top: int, scale: float) -> str:
     def at(share: float) -> float:
         return min(_LEFT + share * scale, right)
 
-    kind = "plain" if bar.target is None else "good" if bar.reached else "missed"
+    kind = _KINDS[bar.verdict]
     lane = f'x="{_LEFT}" y="{top + 20}" width="{right - _LEFT}" height="12" rx="3"'
     drawn = f'x="{_LEFT}" y="{top + 20}" width="{at(bar.value) - _LEFT:.1f}" height="12" rx="3"'
     least, most = at(bar.least), at(bar.most)
@@ -163,12 +170,14 @@ def _text(kind: str, x: float, y: int, said: str) -> str:
 
 def _compared(found: Comparison) -> Bar:
     ratio, by = found.ratio, "by processor time, " if found.by == "CPU" else ""
-    said = f"{ratio.median:.2f} ({ratio.least:.2f} to {ratio.most:.2f}), {by}target"
+    said = f"{ratio.median:.2f} ({ratio.least:.2f} to {ratio.most:.2f})"
+    if found.target is not None:
+        said += f", {by}target {found.target:.2f}"
     note = f"µs of CPU a {found.unit}: {found.bare.name} {_cpu(found.bare)}, "
     note += f"{found.measured.name} {_cpu(found.measured)}; {ratio.n} turns each"
     return Bar(
-        *(found.name, ratio.median, ratio.least, ratio.most, found.target, found.reached),
-        f"{said} {found.target:.2f}",
+        *(found.name, ratio.median, ratio.least, ratio.most, found.target, found.verdict),
+        said,
         note,
     )
 
@@ -195,8 +204,12 @@ def _mixed(found: Mixed) -> Iterator[Bar]:
 def _grown(found: Growth) -> Iterator[Bar]:
     """What each costs on the large store; times as shares of the small one's."""
     for asked in found.asked:
-        for name, ratio in (("p50", asked.median_ratio), ("p99", asked.late_ratio)):
-            yield _limited(f"{asked.name}, {name}, {found.store}", ratio, WITHIN, "times")
+        yield _limited(f"{asked.name}, p50, {found.store}", asked.median_ratio, WITHIN, "times")
+        late = _limited(
+            f"{asked.name}, p99, {found.store}", summary([asked.late_ratio]), WITHIN, "times"
+        )
+        note = f"of all {asked.requests} requests"
+        yield late._replace(note=note, verdict=asked.late_verdict)
     yield _limited(f"Cold start, {found.store}", found.start_ratio, START_WITHIN, "times")
     for name, resident in (("asked", found.resident_mb[1]), ("loaded", found.loaded_mb)):
         figure = summary([resident])
@@ -212,4 +225,4 @@ def _limited(name: str, figure: Summary, most: float, unit: str) -> Bar:
 
 def _share(name: str, figure: Summary, most: float, said: str, note: str) -> Bar:
     median, least, worst = (each / most for each in (figure.median, figure.least, figure.most))
-    return Bar(name, median, least, worst, 1.0, median <= 1.0, said, note)
+    return Bar(name, median, least, worst, 1.0, verdict(figure, most), said, note)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from tests.benchmarks.figures import Summary, ratios, summary
+from tests.benchmarks.figures import SAID, Summary, Verdict, ratios, summary, verdict
 
 _NAMES: Final = 44
 _COLUMN: Final = 11
@@ -49,7 +49,8 @@ class Comparison(msgspec.Struct, frozen=True):
 
     `cpu_ratio` is the bare side's processor time over the measured one's, the database's left out,
     so that it is read like the ratio of rates: what the service would reach were it alone on the
-    machine. `target` is what the median of one of them is to reach, `by` says of which.
+    machine. `target` is what the median of one of them is to reach, `by` says of which; None
+    where there is none.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Comparison(msgspec.Struct, frozen=True):
     measured: Side
     rate_ratio: Summary
     cpu_ratio: Summary
-    target: float
+    target: float | None
     by: By = "rate"
 
     @property
@@ -69,9 +70,9 @@ class Comparison(msgspec.Struct, frozen=True):
         return self.rate_ratio if self.by == "rate" else self.cpu_ratio
 
     @property
-    def reached(self) -> bool:
-        """Whether the target is."""
-        return self.ratio.median >= self.target
+    def verdict(self) -> Verdict | None:
+        """Whether the target is reached."""
+        return None if self.target is None else verdict(self.ratio, self.target, at_least=True)
 
     def lines(self) -> list[str]:
         """A table for people."""
@@ -88,8 +89,9 @@ class Comparison(msgspec.Struct, frozen=True):
         ]
 
     def _verdict(self, by: By) -> str:
-        said = "reached" if self.reached else "NOT reached"
-        return f"   target {self.target:.2f}: {said}" if by == self.by else ""
+        if self.verdict is None or by != self.by:
+            return ""
+        return f"   target {self.target:.2f}: {SAID[self.verdict]}"
 
     def _side(self, side: Side) -> list[str]:
         rows = [
@@ -119,7 +121,7 @@ def compare(
     size: Size,
     names: tuple[str, str],
     turns: tuple[Sequence[Turn], Sequence[Turn]],
-    target: float,
+    target: float | None,
     by: By = "rate",
 ) -> Comparison:
     """Sum up the turns; `names` and `turns` are the bare side's and the measured one's."""

@@ -7,8 +7,19 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from typing import Final, Literal
 
 import msgspec
+
+ENOUGH: Final = 3
+"""Turns; of two there is none in the middle."""
+
+Verdict = Literal["reached", "missed", "open"]
+SAID: Final[dict[Verdict, str]] = {
+    "reached": "reached",
+    "missed": "NOT reached",
+    "open": "too few turns to say",
+}
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -35,3 +46,20 @@ def ratios(of: Sequence[float], to: Sequence[float]) -> Summary:
     that of the medians. Raises ValueError when the numbers of turns differ.
     """
     return summary([one / other for one, other in zip(of, to, strict=True)])
+
+
+def verdict(figure: Summary, target: float, *, at_least: bool = False) -> Verdict:
+    """Whether the median is at most the target, or at least; of few turns only if they agree."""
+
+    def reaches(value: float) -> bool:
+        return value >= target if at_least else value <= target
+
+    if figure.n < ENOUGH and reaches(figure.least) != reaches(figure.most):
+        return "open"
+    return "reached" if reaches(figure.median) else "missed"
+
+
+def together(verdicts: Sequence[Verdict]) -> Verdict:
+    """One miss is a miss, and nothing is reached while something is open."""
+    order: tuple[Verdict, ...] = ("missed", "open", "reached")
+    return min(verdicts, key=order.index)

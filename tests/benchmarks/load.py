@@ -14,7 +14,7 @@ import msgspec
 
 
 class LoadError(Exception):
-    """A run that doesn't count: an answer other than 2xx, or a connection that broke."""
+    """A run that doesn't count: an answer that isn't what it must be, or a broken connection."""
 
 
 class Target(NamedTuple):

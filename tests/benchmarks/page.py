@@ -15,7 +15,7 @@ from tests.benchmarks.report import KEPT, kept
 
 if TYPE_CHECKING:
     from tests.benchmarks.comparison import Comparison
-    from tests.benchmarks.figures import Summary
+    from tests.benchmarks.figures import Summary, Verdict
     from tests.benchmarks.report import Report
 
 PAGE: Final = KEPT.with_suffix(".md")
@@ -27,7 +27,9 @@ For whoever compares, or wants to know where the time goes. Every figure here co
 files beside this page; `python -m tests.docs.generate` makes it of them.
 
 `./run bench` measures all of this again and writes it anew, `./run bench NAME` one part; `./run \
-bench --quick` takes two to three minutes, is less exact, and writes nothing here.
+bench --quick` takes two to three minutes, is less exact, and writes here only when `--charts` \
+says so. Where only two turns were taken, as in a quick run, and they don't agree about a target, \
+it is said to be neither reached nor missed.
 
 ## How it is measured
 
@@ -44,8 +46,10 @@ it is argon2-cffi in a loop, with the same parameters on as many threads.
 - **Processor time.** What a request costs is the time of all processes of the service, as Linux \
 counts it, over the number of requests; PostgreSQL's own is shown beside it. It depends less on \
 what else a machine does than rates do.
-- **What doesn't count.** A run in which an answer wasn't 2xx, a connection broke, or the log \
-got another number of events than it had to, is thrown away and said to have failed.
+- **What doesn't count.** A run in which an answer was an error (400 and above), a connection \
+broke, or the log got another number of events than it had to, is thrown away and said to have \
+failed. So is one after whose turns two people, asking the same once more, aren't told each of \
+themselves, with a token of their own.
 - **Planned moments.** Where times are told and not rates, each request has its moment, and its \
 time is counted from there: a server that stops answering isn't spared what waits meanwhile.
 """
@@ -75,6 +79,13 @@ guessing costs. Hashes run in threads of the lowest priority, so that the rest o
 answers while logins queue.
 """
 
+_SAID: Final[Mapping[Verdict | None, str]] = {
+    "reached": "reached",
+    "missed": "missed",
+    "open": "too few turns to say",
+    None: "",
+}
+
 
 class Part(NamedTuple):
     """A benchmark on the page: its heading, what it is about, and what its picture shows."""
@@ -88,7 +99,9 @@ PARTS: Final[Mapping[str, Part]] = {
     "refresh": Part(
         "Refreshing",
         "Steadily, which writes nothing; with each use recorded; and rotating, which writes an "
-        "event each time.",
+        "event each time. At last steadily with so many sessions that nothing which the process "
+        "remembers of one is still there when its turn comes again: what a refresh costs where "
+        "that doesn't help.",
         "/refresh as a share of an empty handler's rate",
     ),
     "bearer": Part(
@@ -181,8 +194,7 @@ def _table(name: str, report: Report) -> Iterator[str]:
         yield "| | median | |"
         yield "| --- | --- | --- |"
         for bar in shown.bars:
-            verdict = "reached" if bar.reached else "missed"
-            yield f"| {bar.name} | {bar.said}: {verdict} | {bar.note} |"
+            yield f"| {bar.name} | {bar.said}: {_SAID[bar.verdict]} | {bar.note} |"
         yield f"\n{report.mixed.conditions}.\n" if report.mixed is not None else ""
 
 
@@ -194,7 +206,7 @@ def _compared(found: Comparison) -> str:
         _spread(found.measured.cpu_us, 0),
         "–" if database is None else _spread(database, 0),
         _spread(found.ratio, 2) + (" by processor time" if found.by == "CPU" else ""),
-        f"{found.target:.2f}: {'reached' if found.reached else 'missed'}",
+        "–" if found.target is None else f"{found.target:.2f}: {_SAID[found.verdict]}",
     )
     return f"| {' | '.join(cells)} |"
 

@@ -15,8 +15,10 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -232,8 +234,8 @@ def populate(url: str, users: int, say: Say = lambda _: None) -> None:
 def kept(users: int, say: Say = lambda _: None) -> Path:
     """A populated SQLite store in `.bench`, made now unless there is one of this source.
 
-    Those of another source are removed. It may be used and even written to: a benchmark adds
-    little to what is there.
+    Those of another source are removed. It is for reading: sessions that somebody used are old no
+    more, and whoever came next would find fewer (`lent`).
     """
     folder = KEPT / fingerprint()
     path = folder / f"{users}" / "gatebook.db"
@@ -249,6 +251,17 @@ def kept(users: int, say: Say = lambda _: None) -> Path:
     populate(f"{SQLITE}{making / path.name}", users, say)
     making.rename(path.parent)
     return path
+
+
+@contextmanager
+def lent(users: int) -> Iterator[str]:
+    """A copy of a kept store, for a benchmark to use up: it takes as much room again meanwhile."""
+    path = kept(users)
+    with tempfile.TemporaryDirectory(prefix="lent-", dir=path.parent) as directory:
+        copy = Path(shutil.copy(path, directory))
+        with copy.open("rb") as file:
+            os.fsync(file.fileno())  # written now, and not while something is measured
+        yield f"{SQLITE}{copy}"
 
 
 def fingerprint() -> str:

@@ -43,6 +43,13 @@ def cpu_seconds(pid: int) -> float:
     return ticks(pid, stats) / _TICKS_A_SECOND
 
 
+def seconds_by_child(pid: int) -> dict[int, float]:
+    """Processor seconds of each living child of a process, with all below it."""
+    stats = _all()
+    children = (each for each, stat in stats.items() if stat.parent == pid)
+    return {each: ticks(each, stats) / _TICKS_A_SECOND for each in children}
+
+
 class Meter:
     """Processor seconds of a process and all below it, from now on."""
 
