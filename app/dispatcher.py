@@ -1,7 +1,9 @@
 """Group commit: commands that wait together are decided and stored together.
 
-Handlers await `dispatch` on the event loop; one thread takes whatever waits and gives it to
-`app.writer`; answers come back to the loop once a batch. Knows no rule and no store.
+Handlers await `dispatch` on the event loop; one thread gives whatever waited together to
+`app.writer`; answers come back to the loop once a batch. Loop and writer take turns: while the
+writer decides the loop stands still, and runs on while it stores (ADR 0020). Knows no rule and no
+store.
 """
 
 from __future__ import annotations
@@ -9,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Final
 
 import structlog
@@ -27,11 +28,38 @@ MAX_WAITING: Final = 2048
 ANSWER_WITHIN: Final = 1.8
 """Seconds that a handler waits for its commit: a caller hears of it within two."""
 
-Commit = Callable[[Sequence[Wish]], list[Answer]]
+GIVE_WAY: Final = 0.005
+"""Seconds that the loop stands still at most, as when the writer waits for the append lock."""
+
+Decided = Callable[[], None]
+"""To be called once what is left of a commit is waiting for the store."""
+Commit = Callable[[Sequence[Wish], Decided], list[Answer]]
 Future = asyncio.Future[tuple[Recorded, ...]]
 Waiting = tuple[Wish, Future]
 
 _logger = structlog.get_logger("gatebook.dispatcher")
+
+
+class _Batch:
+    """What is stored together, and whether the writer still decides it."""
+
+    __slots__ = ("_deciding", "_turn", "waiting")
+
+    def __init__(self, waiting: list[Waiting]) -> None:
+        self.waiting = waiting
+        self._turn = threading.Lock()
+        self._turn.acquire()
+        self._deciding = True
+
+    def decided(self) -> None:
+        """The writer's turn is over; once and again."""
+        if self._deciding:
+            self._deciding = False
+            self._turn.release()
+
+    def give_way(self, seconds: float) -> bool:
+        """Stand still until the writer's turn is over, but no longer than that; whether it is."""
+        return self._turn.acquire(timeout=seconds)
 
 
 class Dispatcher:
@@ -39,8 +67,9 @@ class Dispatcher:
 
     def __init__(self, commit: Commit) -> None:
         self._commit = commit
-        self._queue: SimpleQueue[list[Waiting | None]] = SimpleQueue()
-        self._gathered: list[Waiting | None] = []
+        self._gathered: list[Waiting] = []
+        self._writing = False
+        self._batches: SimpleQueue[_Batch | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining = False
@@ -55,8 +84,9 @@ class Dispatcher:
     async def stop(self) -> None:
         """Refuse new commands, store those that wait, end the thread."""
         self._draining = True
-        self._gathered.append(None)
-        self._hand_over()
+        while self._gathered:
+            self._batches.put(self._next())
+        self._batches.put(None)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
 
@@ -74,7 +104,7 @@ class Dispatcher:
         wish = Wish(command, meta, rows)
         future: Future = loop.create_future()
         self.waiting += 1
-        if not self._gathered:
+        if not self._gathered and not self._writing:
             loop.call_soon(self._hand_over)
         self._gathered.append((wish, future))
         timer = loop.call_later(left(ANSWER_WITHIN), _give_up, future)
@@ -86,38 +116,42 @@ class Dispatcher:
 
     def _hand_over(self) -> None:
         """Once a turn of the loop: who came in the same turn is stored together."""
-        self._queue.put(self._gathered)
-        self._gathered = []
+        if self._gathered and not self._writing:
+            self._writing = True
+            self._write(self._next())
+
+    def _next(self) -> _Batch:
+        taken, self._gathered = self._gathered[:MAX_BATCH], self._gathered[MAX_BATCH:]
+        return _Batch(taken)
+
+    def _write(self, batch: _Batch) -> None:
+        self._batches.put(batch)
+        batch.give_way(GIVE_WAY)
 
     def _work(self) -> None:
-        open_ = True
-        while open_:
-            taken = self._queue.get()
-            with suppress(Empty):
-                while len(taken) < MAX_BATCH:
-                    taken += self._queue.get_nowait()
-            waiting = [each for each in taken if each is not None]
-            open_ = len(waiting) == len(taken)
-            for first in range(0, len(waiting), MAX_BATCH):
-                self._serve(waiting[first : first + MAX_BATCH])
+        while (batch := self._batches.get()) is not None:
+            self._serve(batch)
 
-    def _serve(self, waiting: list[Waiting]) -> None:
+    def _serve(self, batch: _Batch) -> None:
         """On the writer's thread: commit what somebody still waits for."""
-        wanted = [each for each in waiting if not each[0].cancelled]
+        wanted = [each for each in batch.waiting if not each[0].cancelled]
         answers: list[Answer] = []
         if wanted:
             try:
-                answers = self._commit([wish for wish, _ in wanted])
+                answers = self._commit([wish for wish, _ in wanted], batch.decided)
             except Exception:
                 # Whatever it was, the thread has to live for the next batch.
                 _logger.exception("writer_failed")
                 answers = [InternalError() for _ in wanted]
+        batch.decided()
         done = list(zip((future for _, future in wanted), answers, strict=True))
         assert self._loop is not None  # noqa: S101 - started before anything is queued
-        self._loop.call_soon_threadsafe(self._deliver, len(waiting), done)
+        self._loop.call_soon_threadsafe(self._deliver, len(batch.waiting), done)
 
     def _deliver(self, served: int, done: list[tuple[Future, Answer]]) -> None:
         self.waiting -= served
+        self._writing = False
+        self._hand_over()
         for future, answer in done:
             if future.done():
                 continue

@@ -38,26 +38,29 @@ READ_PATIENCE: Final = 0.25
 _CACHE: Final = 2_000
 _ROOM: Final = 65_536
 """KiB of the file that a connection keeps in memory: as SQLite does, and for long work."""
+_AT_MOST: Final = 256
+"""Writes that wait: whoever fills a store writes millions in one transaction."""
 _FULL: Final = 2
 _LOST: Final = ("locked", "unable to open", "disk I/O", "readonly", "full", "busy")
 
 
 class SqliteRows:
-    """An open transaction or snapshot of one connection."""
+    """An open transaction or snapshot of one connection; writes wait for a read or the commit."""
 
     def __init__(self, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
         self._connection = connection
         self._clock = clock
+        self._waiting: list[tuple[str, Sequence[Value]]] = []
 
     def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
-        """Write at once."""
-        try:
-            self._connection.execute(sql, params)
-        except sqlite3.Error as error:
-            raise _translated(error) from error
+        """Note a write; it is done before the next read and before the commit."""
+        self._waiting.append((sql, params))
+        if len(self._waiting) >= _AT_MOST:
+            self._send()
 
     def fetch(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
         """Read every row: a cursor left open would pin the WAL."""
+        self._send()
         try:
             return self._connection.execute(sql, params).fetchall()
         except sqlite3.Error as error:
@@ -65,6 +68,7 @@ class SqliteRows:
 
     def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
         """Read by a cursor, which pins the WAL no longer than the snapshot does."""
+        self._send()
         self._connection.text_factory = _lenient
         try:
             with closing(self._connection.execute(sql, params)) as cursor:
@@ -92,11 +96,20 @@ class SqliteRows:
         return int(self._clock() * 1_000_000)
 
     def commit(self) -> None:
-        """Write the WAL to the disk."""
+        """Do what waits, and write the WAL to the disk."""
+        self._send()
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise OutcomeUnknown(str(error)) from error
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        try:
+            for sql, params in waiting:
+                self._connection.execute(sql, params)
+        except sqlite3.Error as error:
+            raise _translated(error) from error
 
 
 class SqliteStorage:

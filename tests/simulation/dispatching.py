@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from app.dispatcher import MAX_BATCH, Commit, Dispatcher
+from app.dispatcher import Commit, Dispatcher
 from tests.simulation.unsure_file import Crashed
 
 if TYPE_CHECKING:
@@ -31,28 +31,19 @@ class Queue(Dispatcher):
         super().__init__(commit)
         self._turn = turn
         self._crashed = crashed
-        self._busy_until = 0.0
         self._late = 0.0
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
 
-    def _hand_over(self) -> None:
-        super()._hand_over()
+    def _write(self, batch: Any) -> None:
         assert self._loop is not None
-        before, late = self._turn()
-        at = max(self._loop.time(), self._busy_until) + before
-        self._busy_until = at + late
-        self._loop.call_at(at, self._take, late)
+        before, self._late = self._turn()
+        self._loop.call_later(before, self._take, batch)
 
-    def _take(self, late: float) -> None:
-        taken: list[Any] = []
-        while not self._queue.empty() and len(taken) < MAX_BATCH:
-            taken += self._queue.get_nowait()
-        self._late = late
+    def _take(self, batch: Any) -> None:
         try:
-            for first in range(0, len(taken), MAX_BATCH):
-                self._serve(taken[first : first + MAX_BATCH])
+            self._serve(batch)
         except Crashed:
             self._crashed()
 

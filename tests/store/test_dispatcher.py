@@ -18,6 +18,7 @@ from tests.store.wishing import log_in, register, user_key
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from app.dispatcher import Decided
     from app.store import Store
     from app.writer import Answer, Wish, Writer
 
@@ -32,14 +33,14 @@ class Gate:
         self.batches: list[list[Wish]] = []
         self.fault: Exception | None = None
 
-    def commit(self, batch: Sequence[Wish]) -> list[Answer]:
+    def commit(self, batch: Sequence[Wish], decided: Decided) -> list[Answer]:
         self.batches.append(list(batch))
         self._entered.release()
         assert self._open.wait(30)
         if self.fault is not None:
             fault, self.fault = self.fault, None
             raise fault
-        return self._writer.commit(batch)
+        return self._writer.commit(batch, decided)
 
     async def entered(self) -> None:
         """Until the writer's thread has taken a batch."""
@@ -81,6 +82,83 @@ async def settled() -> None:
 def streams(store: Store) -> set[object]:
     with store.storage.snapshot() as rows:
         return {row[0] for row in rows.fetch("SELECT stream FROM events WHERE position > 3")}
+
+
+class Turns:
+    """A commit that notes who was at work when; the loop notes itself between its steps."""
+
+    def __init__(self, wait: float) -> None:
+        self.noted: list[str] = []
+        self.seen = threading.Event()
+        self._wait = wait
+
+    def commit(self, batch: Sequence[Wish], decided: Decided) -> list[Answer]:
+        self.noted.append("deciding")
+        self.seen.wait(self._wait)  # the loop sets it, if it runs
+        self.noted.append("decided")
+        decided()
+        decided()
+        assert self.seen.wait(30)
+        self.noted.append("stored")
+        return [() for _ in batch]
+
+    async def ask(self, dispatcher: Dispatcher) -> None:
+        asked = send(dispatcher, register("ada"))
+        while "stored" not in self.noted:
+            await asyncio.sleep(0)
+            if "deciding" in self.noted and not self.seen.is_set():
+                self.noted.append("loop")
+                self.seen.set()
+        assert await asked == ()
+
+
+@pytest.mark.parametrize(
+    ("patience", "wait", "noted"),
+    [
+        (30.0, 0.05, ["deciding", "decided", "loop", "stored"]),
+        (0.0, 30.0, ["deciding", "loop", "decided", "stored"]),
+    ],
+)
+def test_the_loop_stands_still_while_a_batch_is_decided_but_not_for_long(
+    monkeypatch: pytest.MonkeyPatch, patience: float, wait: float, noted: list[str]
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "GIVE_WAY", patience)
+    turns = Turns(wait)
+
+    async def scenario() -> None:
+        dispatcher = Dispatcher(turns.commit)
+        dispatcher.start()
+        await turns.ask(dispatcher)
+        await dispatcher.stop()
+
+    asyncio.run(scenario())
+    assert turns.noted == noted
+
+
+def test_the_loop_is_let_go_when_deciding_fails_or_leads_to_nothing(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would stand still for as long as it has patience."""
+    turns_over: list[bool] = []
+
+    class Batch(dispatcher_module._Batch):
+        def give_way(self, seconds: float) -> bool:
+            turns_over.append(super().give_way(30.0))
+            return turns_over[-1]
+
+    monkeypatch.setattr(dispatcher_module, "_Batch", Batch)
+
+    async def scenario() -> None:
+        gate.open()
+        gate.fault = ZeroDivisionError()
+        async with running(gate) as dispatcher:
+            with pytest.raises(InternalError):
+                await send(dispatcher, register("ada"))
+            with pytest.raises(InvalidCredentials):
+                await send(dispatcher, log_in("nobody", "n"))
+
+    asyncio.run(scenario())
+    assert turns_over == [True, True]
 
 
 def test_answers_and_refusals_come_back_to_whoever_asked(store: Store, gate: Gate) -> None:
