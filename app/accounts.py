@@ -92,7 +92,7 @@ class Accounts:
         await self._issuer.keys.at(proved.row.store_generation)
         session_id, started_at = await self._start(proved, "secret", caller)
         session = self._session(proved.row, session_id, started_at)
-        access_token, _ = self._issuer.issue(session, self._clock())
+        access_token, _ = await self._issuer.issue(session, self._clock())
         return Tokens(access_token, format_refresh_token(session_id, 1, self._ring.refresh))
 
     async def log_in(self, who: str, secret: str, caller: Caller) -> LoggedIn:

@@ -49,5 +49,5 @@ class Grants:
             self._policy.ends_at(row.expires_at, row.last_used_at),
             narrowed(row.permissions, scope),
         )
-        token, lifetime = self._issuer.issue(session, self._clock())
+        token, lifetime = await self._issuer.issue(session, self._clock())
         return Granted(token, lifetime, session.permissions)
