@@ -314,6 +314,8 @@ def _row(
         _say(f"{name} {kind}: {number:,} {each}")
     for each, value in sorted(tally.figures.items()):
         _say(f"{name} {kind}: {each}: at most {value:.3f}")
+    for each in tally.lines:
+        _say(f"{name} {kind}: {each}")
     for each in tally.first:
         _say(f"{name} {kind}: VIOLATION: {each}")
     return f"{name} ({kind}): {what}", tried, str(tally.violations), control, f"{tally.seconds:.0f}"
