@@ -18,12 +18,11 @@ from app.probe import write_probe
 from app.store import Store
 from app.tokens.key_ring import KeyRing
 from domain.errors import GatebookError
-from domain.policy import SECOND
+from domain.policy import CLOCK_TOLERANCE, SECOND
 from projections.live import read_pointers
 from projections.registry import PROJECTIONS
 from projections.storage import StorageError
 
-CLOCK_TOLERANCE: Final = 60 * SECOND
 ANSWER_WITHIN: Final = 2.0
 SHARED_FOR: Final = 1.0
 """Seconds for which what was found of the store is told to others as well: it takes the lock."""

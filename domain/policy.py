@@ -18,6 +18,9 @@ REVOCATION_NOTICE: Final = MAX_ACCESS_TOKEN_LIFE + 60 * SECOND
 """How long after its end a session stays on the revocation feed: the longest life of an access
 token and a minute of skew, whatever the settings."""
 
+CLOCK_TOLERANCE: Final = 60 * SECOND
+"""How far a process's clock may be from the store's."""
+
 DELAYED_DUPLICATE: Final = 10 * SECOND
 """How long after its rotation a retired token may come late without being taken for reuse."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from domain import commands, events
 from domain.errors import InvalidCredentials, InvalidToken
 from domain.policy import DELAYED_DUPLICATE, Policy
-from domain.user import Session, User
+from domain.user import Session, User, may_be_live
 
 Events = tuple[events.Event, ...]
 
@@ -119,14 +119,14 @@ def _session(user: User, session_id: str, policy: Policy, now: int) -> Session:
 
 
 def _make_room(user: User, policy: Policy, now: int, *, service: bool) -> Events:
-    """End sessions, those past their idle limit first and then the oldest, until one fits.
+    """End sessions, those past a limit first and then the oldest, until one fits.
 
     A user has one service session; it takes no other session's place.
     """
     held = [
         (is_live(session, policy, now), session.started_at, session_id)
         for session_id, session in user.sessions.items()
-        if session.service == service and session.expires_at > now
+        if session.service == service and may_be_live(session, now)
     ]
     surplus = max(0, len(held) + 1 - (1 if service else policy.session_cap))
     return tuple(

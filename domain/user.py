@@ -1,20 +1,26 @@
 """The user: what its events add up to.
 
-Bounded: live sessions only, at most `Policy.session_cap` of them. Holds personal values as the
-sealed blobs that the events hold. Knows no rule: `domain.decider` decides.
+Bounded: at most `Policy.session_cap` sessions that haven't ended are left by a login, which lets go
+those that are over by every clock. Holds personal values as the sealed blobs that the events hold.
+Knows no rule: `domain.decider` decides.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from domain import events
+from domain.policy import CLOCK_TOLERANCE
 from domain.sealed import sealed
 from domain.stream import Recorded
 
 Status = Literal["unknown", "active", "disabled", "erased"]
+
+
+FOLD: Final = 2
+"""Which fold this is: another one when `evolve` comes to another state from the same events."""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -51,6 +57,14 @@ def evolve(user: User, recorded: Recorded) -> User:
     return msgspec.structs.replace(
         user, version=recorded.version, **_changes(user, recorded, recorded.event)
     )
+
+
+def may_be_live(session: Session, now: int) -> bool:
+    """Whether some process's clock may show that the absolute limit is still to come.
+
+    Such a session is held, since whoever ends it has to end it there too.
+    """
+    return now < session.expires_at + CLOCK_TOLERANCE
 
 
 def _changes(user: User, recorded: Recorded, event: events.Event) -> dict[str, object]:  # noqa: C901, PLR0912 - one case an event
@@ -114,7 +128,7 @@ def _changes(user: User, recorded: Recorded, event: events.Event) -> dict[str, o
 
 
 def _start(user: User, session_id: str, now: int, *, service: bool) -> dict[str, Session]:
-    sessions = {key: value for key, value in user.sessions.items() if value.expires_at > now}
+    sessions = {key: value for key, value in user.sessions.items() if may_be_live(value, now)}
     sessions[session_id] = Session(now, now, now, now, service=service)
     return sessions
 

@@ -16,7 +16,7 @@ import msgspec
 from app.eventstore.log import padded
 from app.vault import Place, open_sealed_bytes, seal_bytes
 from domain.errors import Damage
-from domain.user import Session, User
+from domain.user import FOLD, Session, User
 from projections.storage import Rows
 
 EVERY: Final = 50
@@ -31,8 +31,8 @@ def shape_of(*classes: type[msgspec.Struct]) -> str:
     return hashlib.sha256(msgspec.json.encode(members)).hexdigest()[:16]
 
 
-TOPIC: Final = f"snapshot.user.{shape_of(User, Session)}"
-"""Names the shape of the state: snapshots of another one are passed over."""
+TOPIC: Final = f"snapshot.user.{shape_of(User, Session)}.{FOLD}"
+"""Names the shape of the state and its fold: snapshots of another one are passed over."""
 
 _INSERT: Final = "INSERT INTO snapshots (stream, version, topic, state) VALUES (?, ?, ?, ?)"
 DROP_SNAPSHOT: Final = "DELETE FROM snapshots WHERE stream = ?"

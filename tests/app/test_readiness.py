@@ -12,11 +12,11 @@ import pytest
 
 from app import readiness as readiness_module
 from app.clock import now
-from app.readiness import CLOCK_TOLERANCE, SHARED_FOR, Check, Readiness, store_checks
+from app.readiness import SHARED_FOR, Check, Readiness, store_checks
 from app.store import open_store
 from app.tokens.key_ring import KeyRing
 from app.vault import Vault
-from domain.policy import SECOND
+from domain.policy import CLOCK_TOLERANCE, SECOND
 from projections.storage_sqlite import SqliteRows, SqliteStorage
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from domain import commands, events
 from domain.errors import InvalidToken
 from domain.events import Event, RevokedWhy
-from domain.policy import DAY
+from domain.policy import CLOCK_TOLERANCE, DAY
 from tests.domain.specification import (
     ADA,
     DISABLED,
@@ -70,6 +70,14 @@ def test_an_idle_session_can_still_be_ended() -> None:
     given(*TWO_SESSIONS).when(end(1), T0 + 31 * DAY).then(
         events.RefreshTokenRevoked(session_id(1), "owner")
     )
+
+
+def test_a_session_past_its_absolute_limit_can_be_ended_while_a_clock_may_be_behind() -> None:
+    """Security rule 16: whoever has such a clock would let it in."""
+    over = T0 + 365 * DAY
+    told = (REGISTERED, *login(1), *login(2, over + CLOCK_TOLERANCE - 1))
+    given(*told).when(end(1)).then(events.RefreshTokenRevoked(session_id(1), "owner"))
+    given(*told).when(end_all(keep=2)).then(*ended(1))
 
 
 def test_the_service_session_can_be_ended() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from domain import commands, events
 from domain.errors import InvalidCredentials
-from domain.policy import DAY, SECOND, Policy
+from domain.policy import CLOCK_TOLERANCE, DAY, SECOND, Policy
 from domain.sealed import Clear
 from tests.domain.specification import (
     ADA,
@@ -142,10 +142,25 @@ def test_a_lowered_cap_ends_as_many_as_it_must() -> None:
     given(*told, policy=POLICY).when(start()).then(limit(1), limit(2), limit(3), *started(T0 + 5))
 
 
-def test_a_session_past_its_absolute_limit_needs_no_end() -> None:
+def test_a_session_that_is_past_its_absolute_limit_by_any_clock_needs_no_end() -> None:
     told = (REGISTERED, *login(1, T0), *login(2, T0 + 1), *login(3, T0 + 2))
-    now = T0 + 365 * DAY
+    now = T0 + 365 * DAY + CLOCK_TOLERANCE
     given(*told, policy=POLICY).when(start(), now).then(*started(now))
+
+
+def test_a_session_past_its_absolute_limit_takes_a_place_while_a_clock_may_be_behind() -> None:
+    used = (T0 + 364 * DAY, events.RefreshTokenUsed(session_id(2), 1))
+    told = (REGISTERED, *login(1, T0), *login(2, T0 + 1), *login(3, T0 + 364 * DAY), *used)
+    now = T0 + 365 * DAY + CLOCK_TOLERANCE - 1
+    given(*told, policy=POLICY).when(start(), now).then(limit(1), *started(now))
+
+
+def test_a_service_session_past_its_absolute_limit_ends_while_a_clock_may_be_behind() -> None:
+    told = (REGISTERED, *login(1, by="client_credentials"))
+    now = T0 + 365 * DAY
+    given(*told).when(start("client_credentials"), now).then(
+        limit(1), *started(now, "client_credentials")
+    )
 
 
 def test_an_ended_session_takes_no_place() -> None:

@@ -23,6 +23,35 @@ def test_unknown_disabled_and_wrong_get_one_answer(database_url: str) -> None:
     holds(alike, database_url)
 
 
+def test_the_times_of_every_kind_are_told_at_both_ways_in(sqlite_url: str) -> None:
+    """Security rule 9: whoever reads what was measured sees how much, and of how many."""
+    tally = alike.prove(sqlite_url, 3)
+    hashing, head, line, *rows = tally.lines
+    assert hashing == "hash of 8 KiB, 1 times"
+    cells = [[each.strip() for each in row.strip("|").split("|")] for row in (head, line, *rows)]
+    assert {len(each) for each in cells} == {8}
+    assert cells[0][2:] == ["5 %", "25 %", "50 %", "75 %", "95 %", "AUC against wrong"]
+    kinds = {row[0].removesuffix(", ms"): row[1:] for row in cells[2:]}
+    assert list(kinds) == [f"{kind}" for kind in alike.KINDS]
+    for path in ("/authenticate", "/userkey"):
+        for who in ("unknown", "wrong", "older wrong", "older disabled"):
+            number, *shown, against = kinds[f"{path} {who}"]
+            assert number == "3"
+            assert 0 < float(shown[0]) <= float(shown[2]) <= float(shown[-1])
+            assert 0 <= float(against) <= 1
+        assert kinds[f"{path} wrong"][-1] == "0.500"
+
+
+def test_how_times_are_told_apart() -> None:
+    assert alike.percentiles([float(each) for each in range(100, 0, -1)]) == [5, 25, 50, 75, 95]
+    assert alike.percentiles([7.0]) == [7.0] * 5
+    assert alike.auc([2.0, 3.0], [1.0]) == 1
+    assert alike.auc([1.0], [1.0, 2.0]) == 0.25
+    assert {str(kind) for kind in alike.SHOWN} == {
+        f"{path} {who}" for path in ("/authenticate", "/userkey") for who in ("wrong", "unknown")
+    }
+
+
 def test_a_wrong_proof_is_refused_wherever_it_is_wrong(sqlite_url: str) -> None:
     """Security rule 22; how long it takes is for the long form to compare."""
     holds(constant, sqlite_url)

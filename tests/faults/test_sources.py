@@ -95,3 +95,65 @@ def test_what_went_wrong_is_told_until_the_source_changes_or_it_is_tried_anew(
     assert run()[0] == 1
     monkeypatch.setattr(program, "_fingerprint", lambda: "of now")
     assert run()[0] == 0
+
+
+class Broken:
+    """A proof with a bug, which its second round meets."""
+
+    PROPERTY, SIZE, STEP, SHORT, STORES = "what is tried is right", 4, 1, 1, ("sqlite",)
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+        self.ran = 0
+
+    def prove(self, _url: str, count: int) -> Tally:
+        self.ran += 1
+        if self.ran == 2:
+            raise self._error
+        tally = Tally(tried=count)
+        tally.control("a breach", noticed=True)
+        tally.count("rounds", 1)
+        return tally
+
+
+def test_an_exception_of_a_proof_is_a_failure_that_is_told_and_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    proof = Broken(ZeroDivisionError("nothing to divide by"))
+    other = Unlucky(missed=False)
+    others, other.ran = {"kill": proof, "herd": other}, 1
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(program, "KEPT", tmp_path)
+    monkeypatch.setattr(program, "import_module", lambda name: others[name.rpartition(".")[2]])
+    monkeypatch.setattr("sys.argv", ["prove", "kill", "herd"])
+    assert program.main() == 1
+    told = capsys.readouterr()
+    kill, herd = told.out.splitlines()[1:]
+    assert [each.strip() for each in kill.split("|")][1:4] == ["1 of 4, unfinished", "1", "noticed"]
+    assert [each.strip() for each in herd.split("|")][1:4] == ["4", "0", "noticed"]
+    assert "kill sqlite: 1 rounds\n" in told.err
+    assert "Traceback (most recent call last):\n" in told.err
+    what = "VIOLATION: broken off: ZeroDivisionError: nothing to divide by (test_sources.py, line "
+    assert what in told.err
+    assert program.main() == 1
+    assert proof.ran == 2
+    assert "VIOLATION: broken off: ZeroDivisionError" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["prove", "kill", "herd", "--again"])
+    other.ran = 1
+    assert program.main() == 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)])
+def test_who_ends_the_program_ends_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException
+) -> None:
+    """And what was found before is gone on with."""
+    proof = Broken(error)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(program, "KEPT", tmp_path)
+    monkeypatch.setattr(program, "import_module", lambda _: proof)
+    monkeypatch.setattr("sys.argv", ["prove", "kill"])
+    with pytest.raises(type(error)):
+        program.main()
+    assert program.main() == 0
+    assert proof.ran == 5

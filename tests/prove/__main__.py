@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -245,14 +246,27 @@ def _try(
     while tally.tried < size.whole and tally.holds and time.monotonic() < until:
         count = min(size.step, size.whole - tally.tried)
         started = time.monotonic()
-        with databases.new(kind) as url:
-            step = proof.prove(url, count)
+        try:
+            with databases.new(kind) as url:
+                step = proof.prove(url, count)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, kept and a failure
+            step = _broken_off(error)
         step.seconds = time.monotonic() - started
         tally.add(step)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(msgspec.json.encode(entry))
         _say(f"{path.stem}: {tally.tried} of {size.whole}, {tally.violations} violations")
     return tally
+
+
+def _broken_off(error: Exception) -> Tally:
+    """A round that came to no end: it proved nothing, and what it counted is gone."""
+    traceback.print_exception(error)
+    (*_, last) = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(last.filename).name}, line {last.lineno}"
+    step = Tally()
+    step.wrong(f"broken off: {type(error).__name__}: {error} ({where})")
+    return step
 
 
 def _kept(path: Path) -> Entry:
@@ -300,6 +314,8 @@ def _row(
         _say(f"{name} {kind}: {number:,} {each}")
     for each, value in sorted(tally.figures.items()):
         _say(f"{name} {kind}: {each}: at most {value:.3f}")
+    for each in tally.lines:
+        _say(f"{name} {kind}: {each}")
     for each in tally.first:
         _say(f"{name} {kind}: VIOLATION: {each}")
     return f"{name} ({kind}): {what}", tried, str(tally.violations), control, f"{tally.seconds:.0f}"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.prove.client import Client
 from tests.prove.load import SECRET, new_name
-from tests.prove.stored import check_log
+from tests.prove.stored import an_empty, check_log
 from tests.prove.tally import Tally
 from tests.running import Server, settings
 from tests.store.intruding import SQLITE, intrude
@@ -55,29 +55,19 @@ def prove(url: str, count: int) -> Tally:
     many = HERD if count >= STEP else FEW
     start: Callable[..., None] = _one_serves if of_sqlite else _all_serve
     for each in range(count):
-        start(_empty(url, f"{each}"), many, tally, TEST_AS_COMMAND="1")
+        start(an_empty(url, f"{each}"), many, tally, TEST_AS_COMMAND="1")
         tally.tried += 1
     breached = Tally()
     for each in range(TRIES):
         if of_sqlite:
-            start(_empty(url, f"breach-{each}"), many, breached)
+            start(an_empty(url, f"breach-{each}"), many, breached)
         else:
-            start(_empty(url, f"breach-{each}"), many, breached, TEST_UNLOCKED="1")
+            start(an_empty(url, f"breach-{each}"), many, breached, TEST_UNLOCKED="1")
         if breached.violations:
             break
     name = "processes that hold nothing" if of_sqlite else "processes that don't wait for the lock"
     tally.control(name, noticed=breached.violations > 0)
     return tally
-
-
-def _empty(url: str, label: str) -> str:
-    """A store that isn't there: another file, or the same database with nothing in it."""
-    if url.startswith(SQLITE):
-        return url.replace(".db", f"-{label}.db")
-    with intrude(url) as intruder:
-        intruder.run("DROP SCHEMA public CASCADE")
-        intruder.run("CREATE SCHEMA public")
-    return url
 
 
 def _all_serve(url: str, many: int, tally: Tally, **more: str) -> None:

@@ -29,7 +29,7 @@ from projections.registry import PROJECTIONS
 from tests.prove.checker import Op, check
 from tests.prove.client import Client, a_source
 from tests.prove.load import SECRET, Ledger, check_tokens, new_name, start, working
-from tests.prove.rebuilds_watched import watching
+from tests.prove.rebuilds_watched import BEGAN_AGAIN, watching
 from tests.prove.sessions_checked import history_of
 from tests.prove.sessions_client import ENDS
 from tests.prove.stored import check_log, grant, opened
@@ -102,6 +102,7 @@ def prove(url: str, count: int) -> Tally:
     tally.expect(not missed, f"not rebuilt: {missed}")
     tally.tried += count
     check_log(url, tally)
+    _begin_anew(url, given, names[0], part, tally)
     _swap_in_silence(url, tally)
     return tally
 
@@ -292,6 +293,23 @@ def _start(given: Mapping[str, str], name: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
+
+
+def _begin_anew(url: str, given: Mapping[str, str], name: str, part: float, tally: Tally) -> None:
+    """The control: where a killed rebuild was is forgotten, so the next one begins another."""
+    second = Tally()
+    with watching(url) as watch:
+        killed = _killed(watch, name, part, partial(_at_hand, given, name), second)
+        with opened(url) as store, store.storage.transaction() as rows:
+            rows.execute("DELETE FROM rebuilds")
+            rows.commit()
+        with _start(given, name) as process:
+            watch.follows(killed, lambda: process.poll() is not None, second)
+            process.kill()
+            _, said = process.communicate()
+        _judge_process(process.returncode, said, name, tally)
+    begun = any(each.startswith(BEGAN_AGAIN) for each in second.first)
+    tally.control("a rebuild that begins anew", noticed=begun)
 
 
 def _swap_in_silence(url: str, tally: Tally) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.prove.tally import Tally
 
 PATIENCE_S: Final = 180
+BEGAN_AGAIN: Final = "a rebuild began again"
+"""How a violation of it is told."""
 LOOK_EVERY: Final = 0.001
 """Seconds; a portion of a thousand events takes some tens of them."""
 
@@ -82,7 +84,7 @@ class Watch:
             (last,) = rows.fetch("SELECT last FROM builds WHERE name = ?", (killed.name,))[0]
         what = f"of {killed.name}, broken off at {killed.position} of build {killed.build}"
         begun = lowest == killed.position and last == build == killed.build
-        tally.expect(begun, f"a rebuild began again {what}: {lowest}, builds {build} and {last}")
+        tally.expect(begun, f"{BEGAN_AGAIN} {what}: {lowest}, builds {build} and {last}")
         tally.expect(
             resumed is not None and resumed.resumed_position == killed.position,
             f"a rebuild did not go on {what}: {resumed}",

@@ -32,7 +32,7 @@ from projections.storage import Row, Rows
 from projections.storage_sqlite import SqliteStorage
 from tests.running import MASTER
 from tests.store.chain import verify_chain
-from tests.store.intruding import unseal
+from tests.store.intruding import SQLITE, intrude, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -55,6 +55,16 @@ class Stored(msgspec.Struct, frozen=True):
     ended: set[str]
     logins: Counter[str]
     """Sessions started, by user_key."""
+
+
+def an_empty(url: str, label: str) -> str:
+    """A store that isn't there: another file, or the same database with nothing in it."""
+    if url.startswith(SQLITE):
+        return url.replace(".db", f"-{label}.db")
+    with intrude(url) as intruder:
+        intruder.run("DROP SCHEMA public CASCADE")
+        intruder.run("CREATE SCHEMA public")
+    return url
 
 
 @contextmanager

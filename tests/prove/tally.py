@@ -25,6 +25,8 @@ class Tally(msgspec.Struct):
     """Greatest measured values, by what they are."""
     counts: dict[str, int] = {}
     """How much there was of what the property is about."""
+    lines: list[str] = []
+    """What is told as it is."""
     seconds: float = 0.0
 
     def wrong(self, what: str) -> None:
@@ -61,6 +63,7 @@ class Tally(msgspec.Struct):
             self.figure(name, value)
         for name, number in other.counts.items():
             self.count(name, number)
+        self.lines = self.lines + other.lines
         self.seconds += other.seconds
 
     @property

@@ -29,10 +29,10 @@ from domain.catalogue import EVENTS
 from projections.registry import PROJECTIONS
 from projections.runner import Follower
 from tests.http.steps import SECRET, authenticate, me, refresh, register
+from tests.prove.stored import an_empty
 from tests.prove.tally import Tally
 from tests.running import running, settings
 from tests.server import UserRenamed
-from tests.store.intruding import SQLITE, intrude
 from tests.stores.kept import KEPT
 from tests.waiting import until
 
@@ -60,18 +60,9 @@ def prove(url: str, count: int) -> Tally:
     tally = Tally()
     of_kind = [each for each in reversed(KEPT) if url.startswith(each.kind)]
     for number in range(count):
-        _upgrade(of_kind[number % len(of_kind)], _empty(url, number), tally)
+        _upgrade(of_kind[number % len(of_kind)], an_empty(url, f"{number}"), tally)
         tally.tried += 1
     return tally
-
-
-def _empty(url: str, number: int) -> str:
-    if url.startswith(SQLITE):
-        return url.replace(".db", f"-{number}.db")
-    with intrude(url) as intruder:
-        intruder.run("DROP SCHEMA public CASCADE")
-        intruder.run("CREATE SCHEMA public")
-    return url
 
 
 def _upgrade(kept: Kept, url: str, tally: Tally) -> None:

@@ -135,14 +135,16 @@ def test_every_kept_sealed_value_opens(kept: Found) -> None:
     assert opened["@origin"]
 
 
-def test_kept_snapshots_are_used_and_right(kept: Found) -> None:
+def test_kept_snapshots_are_right_or_of_another_fold_and_passed_over(kept: Found) -> None:
     store, expected = kept
     with store.storage.snapshot() as rows:
-        streams = [str(row[0]) for row in rows.fetch("SELECT DISTINCT stream FROM snapshots")]
+        topics = {str(row[0]): row[1] for row in rows.fetch("SELECT stream, topic FROM snapshots")}
+        streams = list(topics)
         assert len(streams) == expected.snapshots > 0
         keys = {each: person_key(store, rows, each) for each in streams}
         states = snapshot.newest(rows, keys)
         history = history_of(rows)
+    assert set(states) == {each for each in streams if topics[each] == snapshot.TOPIC}
     for stream, state in states.items():
         of_stream = [each for each in history if each.stream == stream]
         assert USER.fold(of_stream[state.version :], state) == USER.fold(of_stream)
