@@ -67,12 +67,19 @@ def postgres() -> Iterator[servers.Postgres]:
         yield server
 
 
-@pytest.fixture
-def postgres_url(postgres: servers.Postgres) -> Iterator[str]:
-    """The URL of an empty PostgreSQL database."""
+@pytest.fixture(scope="session")
+def one_database(postgres: servers.Postgres) -> Iterator[str]:
+    """A PostgreSQL database for a worker's tests, one after another: making one each is slow."""
     url = postgres.create_database()
     yield url
     postgres.discard_database(url)
+
+
+@pytest.fixture
+def postgres_url(postgres: servers.Postgres, one_database: str) -> str:
+    """The URL of an empty PostgreSQL database, emptied of whatever a test left in it."""
+    postgres.empty_database(one_database)
+    return one_database
 
 
 @pytest.fixture
