@@ -5,6 +5,7 @@ A PostgreSQL that can't be had is a failure, never a skip.
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item in chosen]
 
 
+def pytest_collection_finish() -> None:
+    """Let the collector pass over what stays to the end: ten thousand tests and their modules.
+
+    What a test makes is looked at as ever; what collecting left behind is, here.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Name the place of this run's PostgreSQL, for every process of the run."""
     if not hasattr(config, "workerinput"):
@@ -67,12 +77,19 @@ def postgres() -> Iterator[servers.Postgres]:
         yield server
 
 
-@pytest.fixture
-def postgres_url(postgres: servers.Postgres) -> Iterator[str]:
-    """The URL of an empty PostgreSQL database."""
+@pytest.fixture(scope="session")
+def one_database(postgres: servers.Postgres) -> Iterator[str]:
+    """A PostgreSQL database for a worker's tests, one after another: making one each is slow."""
     url = postgres.create_database()
     yield url
     postgres.discard_database(url)
+
+
+@pytest.fixture
+def postgres_url(postgres: servers.Postgres, one_database: str) -> str:
+    """The URL of an empty PostgreSQL database, emptied of whatever a test left in it."""
+    postgres.empty_database(one_database)
+    return one_database
 
 
 @pytest.fixture

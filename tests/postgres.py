@@ -1,7 +1,8 @@
 """A real PostgreSQL for the tests, from a wheel: nothing to install, and it works as root.
 
 One server serves a whole test run, whichever of its processes asks for it first; each test gets
-a database of its own. Tests that stop, restart or configure a server start one for themselves:
+an empty database, which a worker's tests use one after another. Tests that stop, restart or
+configure a server start one for themselves:
 
     with PostgresServer(settings={"max_connections": "20"}) as server:
         url = server.create_database()
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from tests.ports import free_port
 
@@ -86,6 +88,27 @@ class Postgres:
         name = f"gatebook_{secrets.token_hex(8)}"
         self.psql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
         return self.url(name)
+
+    def empty_database(self, url: str) -> None:
+        """Make one as it was when it was new: whoever is connected, whatever is in it or set."""
+        with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            name = Identifier(connection.info.dbname)
+            connection.execute(SQL("ALTER DATABASE {} RESET ALL").format(name))
+            schemas = connection.execute(
+                "SELECT nspname FROM pg_namespace "
+                "WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+            ).fetchall()
+            for (schema,) in schemas:
+                connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(schema)))
+            # As `template0` has it.
+            connection.execute(
+                "CREATE SCHEMA public AUTHORIZATION pg_database_owner;"
+                "GRANT USAGE ON SCHEMA public TO PUBLIC"
+            )
 
     def drop_database(self, url: str) -> None:
         """Remove a database made here, whoever is still connected."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import psycopg
-import psycopg.sql
 import pytest
 from structlog.testing import capture_logs
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict
 
     from projections.storage import Storage
-    from tests.postgres import Postgres
 
 MASTER = bytes(range(32))
 
@@ -35,28 +32,6 @@ class MakeWriter(Protocol):
     """A writer on a store."""
 
     def __call__(self, store: Store, policy: Policy = ...) -> Writer: ...
-
-
-@pytest.fixture(scope="session")
-def one_database(postgres: Postgres) -> Iterator[str]:
-    """A PostgreSQL database for all tests here, one after another: making one each is slow."""
-    url = postgres.create_database()
-    yield url
-    postgres.discard_database(url)
-
-
-@pytest.fixture
-def postgres_url(one_database: str) -> str:
-    """The URL of an empty PostgreSQL database, emptied of whatever a test left in it."""
-    with psycopg.connect(one_database, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        name = psycopg.sql.Identifier(connection.info.dbname)
-        connection.execute(psycopg.sql.SQL("ALTER DATABASE {} RESET ALL").format(name))
-        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    return one_database
 
 
 @pytest.fixture(autouse=True)
