@@ -2,7 +2,9 @@
 
 One process (`tests.simulation`): the product's rules, writer, views, look-ups and HTTP handlers as
 several services over one SQLite file; lost and doubled requests, commits that are lost or whose
-answer is, crashes, slow commits, clocks that jump, and people's that are wrong. After each step the
+answer is, crashes, slow commits, clocks that jump, and people's that are wrong; people who change
+their secret and erase themselves, and administrators who disable, enable, give and take
+permissions and erase. After each step the
 log is read and the answer judged; at the end, the views that follow are compared with a rebuild. A
 run that goes wrong is made smaller and printed, to be kept in `tests/simulation/kept.py`.
 The long form draws new seeds each time.
@@ -42,6 +44,14 @@ MET: Final = (
     *ALWAYS_MET,
     "refresh_token.repeated",
     "signing_key.withdrawn",
+    "user.secret_changed",
+    "user.disabled",
+    "user.enabled",
+    "user.permissions_set",
+    "user.erased",
+    "names had again",
+    "erased users shown",
+    "without a permission",
     "sessions shown late",
     "access tokens shown late",
     "lost commit",

@@ -6,6 +6,7 @@ kind of violation it leads to, and no run.
 
 from __future__ import annotations
 
+import copy
 import re
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -13,29 +14,38 @@ from unittest.mock import patch
 
 import msgspec
 
-from app import live
+from app import live, sessions, traces
+from app.administration import Directory
 from app.eventstore.log import Append, EventLog
+from app.http import user
+from app.http.auth import caller_of
 from app.tokens import access_token
-from domain import events, session_rules
+from app.vault import FORGET_PERSON_KEYS, FREE_NAME
+from domain import authority, events, session_rules
 from domain.errors import InvalidToken
 from projections import daily_activity
 from projections.token_lookup import TokenLookup
 from tests import server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from app.administration import UserItem
     from app.bootstrap import Service
     from domain import commands
     from domain.policy import Policy
     from domain.stream import Recorded
     from domain.user import Session, User
-    from projections.storage import Rows
+    from projections.storage import Rows, Statement
     from projections.token_lookup import TokenRow
+    from projections.user_directory import CredentialRow, UserRow
 
 _present: Final = session_rules.present_retired
 _apply: Final = TokenLookup.apply
+_end_all: Final = session_rules.end_all
+_forget: Final = traces.forget
+_item: Final = Directory._item
 _check: Final = access_token.check
 _LAST_ALONE: Final = re.sub(r"= daily_activity_v1\.\w+ \+", "=", daily_activity._COUNT)
 
@@ -43,20 +53,27 @@ _LAST_ALONE: Final = re.sub(r"= daily_activity_v1\.\w+ \+", "=", daily_activity.
 class Breach(NamedTuple):
     """What is broken, and the kinds of violation that show it.
 
-    `patched` changes the code of all processes; `environ` is as the tests' own server takes it.
+    `patched` changes the code of all processes; `environ` is as the tests' own server takes it, and
+    `done` is done to each service.
     """
 
     name: str
     kinds: frozenset[str]
     patched: Callable[[], AbstractContextManager[Any]] = nullcontext
     environ: Mapping[str, str] = {}
+    done: Callable[[Service], None] = lambda _: None
 
     @contextmanager
     def made(self) -> Iterator[Callable[[Service], None]]:
         """In force until the end of `with`; what is given is done to each service that starts."""
         environ = {f"{server.PREFIX}{name}": value for name, value in self.environ.items()}
         with self.patched():
-            yield lambda service: server.meddle(service, environ)
+
+            def started(service: Service) -> None:
+                server.meddle(service, environ)
+                self.done(service)
+
+            yield started
 
 
 def _unending_grace(
@@ -109,6 +126,53 @@ def _not_idle(session: Session, policy: Policy, now: int) -> bool:
 
 def _check_undated(claims: access_token.Claims, *, now: int, **wanted: Any) -> None:
     _check(claims, now=min(now, claims.exp * 1_000_000 - 1), **wanted)
+
+
+def _ending_nothing(why: str) -> Callable[[], AbstractContextManager[Any]]:
+    def end_all(user: User, for_what: str, keep: str | None = None) -> tuple[events.Event, ...]:
+        return () if for_what == why else _end_all(user, for_what, keep)  # type: ignore[arg-type]
+
+    return lambda: patch.object(session_rules, "end_all", end_all)
+
+
+def _remember_credentials(service: Service) -> None:
+    lookup = copy.copy(service.lookup)
+    credential, by_name = service.lookup.credential, service.lookup.credential_by_name
+    known: dict[object, CredentialRow | None] = {}
+
+    async def remembered(user_key: str, mac: bytes) -> CredentialRow | None:
+        if user_key not in known:
+            known[user_key] = await credential(user_key, mac)
+        return known[user_key]
+
+    async def remembered_by_name(mac: bytes) -> CredentialRow | None:
+        if mac not in known:
+            known[mac] = await by_name(mac)
+        return known[mac]
+
+    lookup.credential = remembered  # type: ignore[method-assign,assignment]
+    lookup.credential_by_name = remembered_by_name  # type: ignore[method-assign,assignment]
+    service.proving._lookup = lookup
+
+
+def _forgetting_all_but(sql: str) -> Callable[[], AbstractContextManager[Any]]:
+    def forget(*given: Any) -> tuple[Statement, ...]:
+        return tuple(each for each in _forget(*given) if each[0] != sql)
+
+    return lambda: patch.object(traces, "forget", forget)
+
+
+def _as_the_token_has_it(held: Collection[str], token: Collection[str]) -> tuple[str, ...]:
+    del held
+    return tuple(token)
+
+
+def _remembered_name(self: Directory, row: UserRow) -> UserItem:
+    item = _item(self, row)
+    if item.user_id is not None:
+        self.__dict__.setdefault("_names", {})[row.user_key] = item.user_id
+    known = self.__dict__.get("_names", {}).get(row.user_key)
+    return msgspec.structs.replace(item, user_id=known)
 
 
 BREACHES: Final = (
@@ -187,5 +251,55 @@ BREACHES: Final = (
         "a view without repeats",
         frozenset({"view"}),
         lambda: patch.object(TokenLookup, "apply", _but_repeats),
+    ),
+    Breach(
+        "a user disabled whose sessions go on",
+        frozenset({"half"}),
+        _ending_nothing("disabled"),
+    ),
+    Breach(
+        "a secret changed that ends nothing",
+        frozenset({"half", "lost"}),
+        _ending_nothing("secret_changed"),
+    ),
+    Breach(
+        "a secret that is remembered",
+        frozenset({"another secret", "let in", "logged out"}),
+        done=_remember_credentials,
+    ),
+    Breach(
+        "a name that stays taken",
+        frozenset({"name"}),
+        _forgetting_all_but(FREE_NAME),
+    ),
+    Breach(
+        "keys of who is erased",
+        frozenset({"readable"}),
+        _forgetting_all_but(FORGET_PERSON_KEYS),
+    ),
+    Breach(
+        "a name that is told of who is erased",
+        frozenset({"readable"}),
+        lambda: patch.object(Directory, "_item", _remembered_name),
+    ),
+    Breach(
+        "permissions as the token has them",
+        frozenset({"permission"}),
+        lambda: patch.object(sessions, "common", _as_the_token_has_it),
+    ),
+    Breach(
+        "permissions given by who has none",
+        frozenset({"permission"}),
+        lambda: patch.object(authority, "_given", lambda _: ()),
+    ),
+    Breach(
+        "changes by nobody",
+        frozenset({"actor"}),
+        lambda: patch.object(user, "_meta", lambda request, _: caller_of(request).meta()),
+    ),
+    Breach(
+        "a last administrator who goes",
+        frozenset({"nobody administers"}),
+        lambda: patch.object(authority, "check_not_last", lambda *_: None),
     ),
 )

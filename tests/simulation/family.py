@@ -33,6 +33,7 @@ class Family(msgspec.Struct, eq=False):
     owner: Person
     clock: OwnClock
     """The device's, which what is measured here isn't measured by."""
+    user_key: str
     session_id: str
     token: str
     access_token: str
@@ -82,6 +83,25 @@ class Request(msgspec.Struct, eq=False):
     user_key: str = ""
     access_at: float = 0.0
     copied: bool = False
+    route: str = ""
+    """The path without what was drawn; empty when nothing was."""
+    name: str = ""
+    """The user_id that it is about."""
+    secret: str = ""
+    """The user_secret that it shows."""
+    new_secret: str = ""
+    target: str = ""
+    """Whom it is about, as an administrator's."""
+    change: str = ""
+    """The event that it asks for."""
+    gives: tuple[str, ...] = ()
+    """The permissions that the target is to have."""
+    needs: str = ""
+
+    @property
+    def told(self) -> str:
+        """The path as it is the same in each run of a plan."""
+        return self.route or self.path
 
 
 def rest(rng: random.Random) -> float:

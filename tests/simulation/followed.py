@@ -16,7 +16,7 @@ from projections.live import read_live
 from projections.registry import PROJECTIONS
 from projections.runner import Follower
 from projections.storage_sqlite import SqliteStorage
-from tests.simulation.witness import Violation
+from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

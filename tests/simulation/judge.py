@@ -6,15 +6,14 @@ Knows the rules as they are written, and no code of the product that decides by 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
-from app.tokens import base64url
 from domain.refresh_token import parse
 from tests.simulation.clocks import SKEW_S
 from tests.simulation.family import DUPLICATE_S, OLD_ACCESS_S
-from tests.simulation.witness import Violation
+from tests.simulation.permitted import Permitted, Seen
+from tests.simulation.shown import claims_of, kid_of
+from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -29,6 +28,7 @@ _SECOND: Final = 1_000_000
 _CAP: Final = 100
 """Live sessions of a user."""
 _SKEW_S: Final = 60.0
+_ENDING: Final = frozenset({"user.secret_changed", "user.disabled", "user.erased"})
 _RECORDED: Final = 0.9
 """Of the idle limit: the last recorded use may be a tenth of it older than the last one."""
 
@@ -43,11 +43,12 @@ class Arrival(NamedTuple):
     fatal: bool
     """One whose being shown ends its session."""
     sessions: frozenset[str]
-    """The user's live ones."""
+    """Live ones that it ends."""
     withdrawn: frozenset[str]
     """The kids of keys that were."""
     late: str
     """What was past its time by every clock that a process may have; empty when nothing was."""
+    seen: Seen
 
 
 class Judge:
@@ -60,6 +61,7 @@ class Judge:
         self._clocks = clocks
         self._counts = counts
         self._policy = policy
+        self._permitted = Permitted(witness, counts)
         self._window_s = policy.retry_window / _SECOND
         self._idle_s = policy.session_idle / _SECOND
         self._max_s = policy.session_max / _SECOND
@@ -70,13 +72,22 @@ class Judge:
         outside = fatal = False
         if session is not None and request.path == "/refresh":
             outside, fatal = self._outside(request.generation, session)
-        live: frozenset[str] = frozenset()
-        if request.path == "/sessions" and request.user_key in self._witness.users:
-            live = frozenset(self._witness.users[request.user_key].sessions)
+        live = self._ended(request)
         over = session is not None and session.ended is not None
         withdrawn = frozenset(self._witness.withdrawn)
         late = self._late(request, session)
-        return Arrival(when, over, outside, fatal, live, withdrawn, late)
+        seen = self._permitted.arrives(request)
+        return Arrival(when, over, outside, fatal, live, withdrawn, late, seen)
+
+    def _ended(self, request: Request) -> frozenset[str]:
+        """The live sessions that are over with it, when it is done."""
+        whose = request.user_key if request.path == "/sessions" else request.target
+        ends = request.path == "/sessions" or request.change in _ENDING
+        if not ends or whose not in self._witness.users:
+            return frozenset()
+        found = frozenset(self._witness.users[whose].sessions)
+        keeps = request.path == "/me/secret" and request.family is not None
+        return found - {request.family.session_id} if keeps and request.family else found
 
     def _late(self, request: Request, session: Known | None) -> str:
         if session is None or request.path == "/revoke":
@@ -107,13 +118,13 @@ class Judge:
 
     def answered(self, request: Request, arrival: Arrival, answer: Answer) -> None:
         """Raises `Violation`."""
-        self._counts[f"{request.path} {answer.status}"] += 1
+        self._counts[f"{request.told} {answer.status}"] += 1
         if answer.status >= 500 and answer.status != 503:
-            raise Violation("fault", f"{request.path}: {answer.status} {answer.body!r}")
+            raise Violation("fault", f"{request.told}: {answer.status} {answer.body!r}")
         session = self._session(request)
         if request.family is not None and session is None:
             raise Violation("lost", f"{request.label}'s session is not in the log")
-        if answer.status in {200, 201, 204}:
+        if answer.status in {200, 201, 202, 204}:
             self._granted(request, arrival, answer, session)
         elif answer.status != 503:
             self._refused(request, arrival, answer, session)
@@ -121,7 +132,7 @@ class Judge:
     def _granted(
         self, request: Request, arrival: Arrival, answer: Answer, session: Known | None
     ) -> None:
-        where = f"{request.label} {request.path}, generation {request.generation}"
+        where = f"{request.label} {request.told}, generation {request.generation}"
         if request.path != "/revoke" and arrival.over:
             raise Violation("got in again", f"{where}: the session had ended")
         if arrival.late and not self._clocks.moved(arrival.when):
@@ -130,8 +141,9 @@ class Judge:
             raise Violation("got in by reuse", where)
         given = "" if request.bearer else answer.json.get("access_token", "")
         shown = (request.bearer, given)
-        if not arrival.withdrawn.isdisjoint(map(_kid, filter(None, shown))):
+        if not arrival.withdrawn.isdisjoint(map(kid_of, filter(None, shown))):
             raise Violation("withdrawn key", where)
+        self._permitted.granted(request, arrival.seen, answer, where)
         known = self._witness
         if request.path == "/register" and answer.json["user_key"] not in known.users:
             raise Violation("lost", f"{where}: the registration")
@@ -169,14 +181,20 @@ class Judge:
     def _refused(
         self, request: Request, arrival: Arrival, answer: Answer, session: Known | None
     ) -> None:
-        where = f"{request.label} {request.path}, generation {request.generation}"
+        where = f"{request.label} {request.told}, generation {request.generation}"
         what = f"{where}: {answer.status} {answer.reason}"
         if session is not None and session.ended is None:
-            if answer.reason in {"reused", "revoked"}:
+            erased = self._witness.users[session.user_key].status == "erased"
+            # An erasure tells nothing of sessions that were past their limit before.
+            if answer.reason in {"reused", "revoked"} and not (
+                erased and not self._goes_on(session)
+            ):
                 raise Violation("not recorded before", what)
             unmoved = not self._clocks.moved(arrival.when)
             if arrival.fatal and unmoved and answer.reason != "expired":
                 raise Violation("reuse goes on", what)
+        if self._permitted.refused(request, arrival.seen, answer, what):
+            return
         if request.honest and not self._called_for(request, answer, session):
             raise Violation("logged out", what)
 
@@ -184,12 +202,14 @@ class Judge:
         """Whether an honest client's refusal follows from something that was done or befell it."""
         family = request.family
         if family is None or session is None:
-            # Of the name: whether that is right only its owner can tell.
-            return (request.path, answer.status) in {("/register", 409), ("/userkey", 401)}
+            return False
         if family.stolen or family.beyond or family.ended_by_owner:
             return True
         if answer.reason == "retired":
             return request.generation < session.generation
+        if session.ended in {"secret_changed", "disabled", "erased"}:
+            # Somebody has asked for it: the witness has seen to that.
+            return True
         if session.ended == "limit":
             return len(self._witness.users[session.user_key].sessions) >= _CAP - 1
         if session.ended == "reuse":
@@ -197,7 +217,7 @@ class Judge:
             return self._clocks.forward(session.rotated_when) > 0
         if request.bearer and session.ended is None:
             old = self._clocks.now() - request.access_at >= OLD_ACCESS_S
-            old = old or _kid(request.bearer) in self._witness.withdrawn
+            old = old or kid_of(request.bearer) in self._witness.withdrawn
             old = old or self._clocks.moved(request.access_at)
             return old or self._limit(family.last_good_at, session)
         return answer.reason == "expired" and self._limit(family.last_good_at, session)
@@ -211,15 +231,3 @@ class Judge:
     def _idle(self, since: float) -> bool:
         idle_s = self._clocks.now() - since + self._clocks.forward(since)
         return idle_s >= _RECORDED * self._idle_s - _SKEW_S
-
-
-def _kid(token: str) -> str:
-    """Whose key signed an access token."""
-    header = base64url.decode(token.partition(".")[0].encode())
-    return str(msgspec.json.decode(header)["kid"])
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    """What an access token says, whoever signed it."""
-    payload = base64url.decode(token.split(".")[1].encode())
-    return msgspec.json.decode(payload, type=dict[str, Any])

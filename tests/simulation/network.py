@@ -9,7 +9,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tests.simulation.family import LATE_S, PATIENCE_S, Request
+from tests.simulation.family import DECIDED_S, LATE_S, PATIENCE_S, Request
 from tests.simulation.process import Answer, Cut
 
 if TYPE_CHECKING:
@@ -63,8 +63,9 @@ class Network:
         headers = [(b"user-agent", request.agent)]
         if request.bearer:
             headers.append((b"authorization", b"Bearer " + request.bearer.encode()))
-        else:
+        if request.body or not request.bearer:
             headers.append((b"content-type", b"application/json"))
+        self._late(request)
         world.look()
         arrival = world.judge.arrives(request, world.now())
         try:
@@ -72,7 +73,14 @@ class Network:
                 request.method, request.path, request.body, headers, request.source
             )
         except Cut:
-            world.step(f"{request.label} {request.path} cut")
+            world.step(f"{request.label} {request.told} cut")
             raise
         world.judged(request, arrival, answer)
         return answer
+
+    def _late(self, request: Request) -> None:
+        """While a process waits for its store, time passes for everybody, and for what is sent."""
+        family, world = request.family, self._world
+        if family is not None and family.asked_to_rotate:
+            asked_s = world.now() - family.asked_at
+            family.beyond = family.beyond or asked_s > world.window - DECIDED_S

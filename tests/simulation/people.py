@@ -15,8 +15,9 @@ import msgspec
 
 from tests.simulation.clocks import SKEW_S, OwnClock
 from tests.simulation.family import DECIDED_S, LATE_S, Family, Request, rest
-from tests.simulation.judge import claims_of
+from tests.simulation.own_secrets import Secrets
 from tests.simulation.process import Cut
+from tests.simulation.shown import claims_of
 
 if TYPE_CHECKING:
     import random
@@ -24,23 +25,31 @@ if TYPE_CHECKING:
     from tests.simulation.process import Answer
     from tests.simulation.world import World
 
-SECRET: Final = "walnut orbit teacup"
 SOON_S: Final = 600.0
 DAY_S: Final = 86_400.0
 """Nobody waits longer than that for something to be past its time."""
 END_ALL_S: Final = LATE_S + DECIDED_S
+SETTLED_S: Final = 2 * END_ALL_S
+"""After a registration nothing is under way any more that came of it."""
 
 
 class Person:
     """Registers, logs in on some devices, lives; logs in again when a session is over."""
 
+    kind = "person"
+
     def __init__(self, world: World, number: int) -> None:
         self.world = world
         self.number = number
+        self.label = f"{self.kind} {number}"
+        self.name = f"{self.kind}{number}"
         self.user_key = ""
+        self.secrets = Secrets()
         self.families: list[Family] = []
         self.ends_all_at = -1e9
-        self._rng = world.plan.chance("person", number)
+        self.settled_at = 0.0
+        self._returns = False
+        self._rng = world.plan.chance(self.kind, number)
 
     async def live(self) -> None:
         await self._register()
@@ -48,12 +57,11 @@ class Person:
         await asyncio.gather(*(self._device(number) for number in range(devices)))
 
     async def _register(self) -> None:
-        name = f"person{self.number}"
         unsure = taken = False
         while not self.user_key:
             ask = taken or (unsure and self._rng.random() < 0.5)
             path = "/userkey" if ask else "/register"
-            sent = self._login(path, user_id=name)
+            sent = self.named(path, self.secrets.newest)
             try:
                 answer = await self.world.send(sent, self._rng)
             except Cut:
@@ -62,49 +70,86 @@ class Person:
                 self.world.expect(
                     answer.status != 409 or unsure or sent.copied,
                     "taken",
-                    f"person {self.number} is told so of the own name",
+                    f"{self.label} is told so of the own name",
                 )
                 if answer.status in {200, 201}:
-                    self.user_key = answer.json["user_key"]
+                    self._known_as(answer.json["user_key"])
                 self.world.expect(
                     answer.status != 401 or not taken,
                     "taken",
-                    f"person {self.number} is told so of a name that nobody has",
+                    f"{self.label} is told so of a name that nobody has",
                 )
                 taken = taken or answer.status == 409
                 unsure = unsure or sent.copied or answer.status == 503
             await asyncio.sleep(self._rng.uniform(0.1, 2))
 
+    def _known_as(self, user_key: str) -> None:
+        self.user_key = user_key
+        self.settled_at = self.world.now() + SETTLED_S
+
     async def _device(self, number: int) -> None:
         rng = self.world.plan.chance("device", self.number, number)
-        own = self.world.plan.chance("clock of", self.number, number)
-        clock = OwnClock(self.world.clocks, own, skewed=self.world.may("skewed clock"))
+        clock = self.clock(number)
         while True:
-            family = await self._log_in(rng, clock, f"10.{self.number}.{number}.1")
+            family = await self.log_in(rng, clock, f"10.{self.number}.{number}.1")
             tabs = [
                 Tab(family, rng, f"10.{self.number}.{number}.1")
                 for _ in range(rng.choice((1, 1, 2, 3)))
             ]
             await asyncio.gather(*(each.live() for each in tabs))
 
-    async def _log_in(self, rng: random.Random, clock: OwnClock, source: str) -> Family:
+    def clock(self, number: int) -> OwnClock:
+        """Of one of the own devices."""
+        own = self.world.plan.chance("clock of", self.number, number)
+        return OwnClock(self.world.clocks, own, skewed=self.world.may("skewed clock"))
+
+    async def log_in(self, rng: random.Random, clock: OwnClock, source: str) -> Family:
+        """A session, however long that takes and under whatever user_key."""
+        refused = 0
         while True:
             sent_at = self.world.now()
+            secret = self.secrets.tried(refused)
+            sent = self._login("/authenticate", secret, source, user_key=self.user_key)
             try:
-                sent = self._login("/authenticate", source=source, user_key=self.user_key)
                 answer = await self.world.send(sent, rng)
             except Cut:
                 answer = None
             if answer is not None and answer.status == 200:
-                return self._begin(answer, clock, sent_at)
+                self.secrets.proved(secret, sent_at)
+                return self._begin(answer, clock, sent_at, sent.user_key)
+            if answer is not None and answer.status == 401:
+                refused += 1
+                if refused % len(self.secrets) == 0:
+                    await self._return(rng, source)
             await asyncio.sleep(rng.uniform(0.1, 2))
 
-    def _begin(self, answer: Answer, clock: OwnClock, sent_at: float) -> Family:
+    async def _return(self, rng: random.Random, source: str) -> None:
+        """No secret is right: perhaps the user is erased, and the name may be had again."""
+        await asyncio.sleep(rng.uniform(300, 4_000))
+        if self._returns:
+            return
+        self._returns = True
+        own, secret = self.user_key, self.secrets.next_life
+        try:
+            path = "/userkey" if self.secrets.perhaps_alive and rng.random() < 0.5 else "/register"
+            self.secrets.perhaps_alive = True
+            answer = await self.world.send(self.named(path, secret, source), rng)
+            if answer.status in {200, 201} and self.user_key == own:
+                self.secrets.begin_again()
+                self._known_as(answer.json["user_key"])
+                self.world.counts["came back under the own name"] += 1
+        except Cut:
+            pass
+        finally:
+            self._returns = False
+
+    def _begin(self, answer: Answer, clock: OwnClock, sent_at: float, user_key: str) -> Family:
         token, access_token = answer.json["refresh_token"], answer.json["access_token"]
         now = self.world.now()
         family = Family(
             self,
             clock,
+            user_key,
             token[4:26],
             token,
             access_token,
@@ -116,10 +161,22 @@ class Person:
         self.families.append(family)
         return family
 
-    def _login(self, path: str, source: str = "127.0.0.1", **members: str) -> Request:
-        body = msgspec.json.encode({**members, "user_secret": SECRET})
-        label = f"person {self.number}"
-        return Request(label, "POST", path, body, source=source, user_key=self.user_key)
+    @property
+    def source(self) -> str:
+        """Where the first device is."""
+        return f"10.{self.number}.0.1"
+
+    def named(self, path: str, secret: str, source: str = "127.0.0.1") -> Request:
+        """A request of the own name."""
+        request = self._login(path, secret, source, user_id=self.name)
+        request.name = self.name
+        return request
+
+    def _login(self, path: str, secret: str, source: str, **members: str) -> Request:
+        body = msgspec.json.encode({**members, "user_secret": secret})
+        request = Request(self.label, "POST", path, body, source=source, user_key=self.user_key)
+        request.secret = secret
+        return request
 
 
 class Tab:
@@ -131,6 +188,18 @@ class Tab:
         self._world = family.owner.world
         self._source = source
 
+    @property
+    def over(self) -> bool:
+        return self._family.over
+
+    @property
+    def user_key(self) -> str:
+        return self._family.user_key
+
+    async def send(self, request: Request) -> Answer:
+        """As `World.send`."""
+        return await self._world.send(request, self._rng)
+
     async def live(self) -> None:
         family, rng = self._family, self._rng
         while not family.over:
@@ -139,7 +208,7 @@ class Tab:
                 return
             what = rng.random()
             if what < 0.75:
-                await self._refresh()
+                await self.refresh()
             elif what < 0.97:
                 await self._use()
             elif what < 0.99:
@@ -167,7 +236,8 @@ class Tab:
             return left - rng.uniform(0, SOON_S)
         return max(0.0, left + rng.uniform(-SKEW_S, 3 * SKEW_S))
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        """A new access token, however long that takes, unless the session is over."""
         family, rng, world = self._family, self._rng, self._world
         rotate = rng.random() < 0.5
         while not family.over:
@@ -192,7 +262,7 @@ class Tab:
             family.beyond = family.beyond or now - family.asked_at > too_late
         family.sent_at = now
         body = {"refresh_token": family.token} | ({"rotate": True} if rotate else {})
-        request = self._request("POST", "/refresh", body)
+        request = self.request("POST", "/refresh", body)
         request.rotate = rotate or world.always_rotates
         try:
             answer = await world.send(request, self._rng)
@@ -218,16 +288,16 @@ class Tab:
         """The access token, which is renewed when it seems to be over, and once it is refused."""
         family = self._family
         if claims_of(family.access_token)["exp"] <= family.clock():
-            await self._refresh()
+            await self.refresh()
             if family.over:
                 return
-        request = self._request("GET", "/me")
+        request = self.request("GET", "/me")
         try:
             answer = await self._world.send(request, self._rng)
         except Cut:
             return
         if answer.status == 401:
-            await self._refresh()
+            await self.refresh()
 
     async def _end(self, method: str, path: str) -> None:
         family, world = self._family, self._world
@@ -239,23 +309,26 @@ class Tab:
         body = {"refresh_token": family.token} if path == "/revoke" else None
         for _ in range(5):
             try:
-                answer = await world.send(self._request(method, path, body), self._rng)
+                answer = await world.send(self.request(method, path, body), self._rng)
             except Cut:
                 continue
             if answer.status in {200, 204}:
                 break
 
-    def _request(self, method: str, path: str, body: object = None) -> Request:
+    def request(
+        self, method: str, path: str, body: object = None, *, shown: bool = False
+    ) -> Request:
+        """What shows the access token; with a body only if it is `shown` beside that."""
         family = self._family
         return Request(
-            f"person {family.owner.number}",
+            family.owner.label,
             method,
             path,
             b"" if body is None else msgspec.json.encode(body),
-            bearer="" if body is not None else family.access_token,
+            bearer=family.access_token if shown or body is None else "",
             source=self._source,
             family=family,
             generation=family.generation,
-            user_key=family.owner.user_key,
+            user_key=family.user_key,
             access_at=family.access_at,
         )

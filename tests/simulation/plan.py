@@ -27,6 +27,9 @@ Fault = Literal[
     "key rotation",
 ]
 FAULTS: Final[tuple[Fault, ...]] = get_args(Fault)
+Change = Literal["secrets", "disabling", "permissions", "erasing"]
+"""What is done with users beside logging in."""
+CHANGES: Final[tuple[Change, ...]] = get_args(Change)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -39,6 +42,8 @@ class Plan(msgspec.Struct, frozen=True):
     processes: int = 2
     faults: tuple[Fault, ...] = FAULTS
     settings: tuple[tuple[str, str], ...] = ()
+    administrators: tuple[int, ...] = ()
+    changes: tuple[Change, ...] = ()
 
     def chance(self, *of: object) -> random.Random:
         """A stream of chance of somebody's own."""
@@ -73,4 +78,6 @@ def plan_of(seed: int, steps: int) -> Plan:
             # The idle limit is never the longer one.
             ("SESSION_MAX", longest if idle == "3h" else "365d"),
         ),
+        administrators=tuple(range(rng.choice((1, 2, 2)))),
+        changes=CHANGES,
     )

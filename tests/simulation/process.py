@@ -56,6 +56,11 @@ class Answer(NamedTuple):
         """Of a refusal; the empty text when none is told."""
         return str(self.json.get("reason", "")) if self.status == 401 else ""
 
+    @property
+    def code(self) -> str:
+        """Of a refusal."""
+        return str(self.json["code"]) if self.status >= 400 else ""
+
 
 class Process:
     """A process that runs, or is down. `rng` says what befalls it."""
@@ -124,6 +129,10 @@ class Process:
         )
         self.service.pool._executor = AtOnce()  # type: ignore[assignment]
         self.service.following._thread = AtOnce()  # type: ignore[assignment]
+        self.service.reading._thread = AtOnce()  # type: ignore[assignment]
+        self.service.erasing._thread = AtOnce()  # type: ignore[assignment]
+        # Budgets are refilled by the time that passes here.
+        self.service.proving._sources._keeper._clock = self._loop.time  # type: ignore[attr-defined]
         self.service.dispatcher.start()
         self._entrance = copy.copy(_entrance())
         self._entrance.service = self.service
@@ -157,7 +166,7 @@ class Process:
         """One request, from its arrival to its answer; raises `Cut`."""
         if not self.up:
             raise Cut
-        gone = self._loop.create_future()
+        gone, life = self._loop.create_future(), self.lives
         self._waiting.add(gone)
         answering = self._loop.create_task(
             _exchange(self._entrance, method, path, body, headers, source)
@@ -167,6 +176,10 @@ class Process:
             if gone.done():
                 raise Cut
             return answering.result()
+        except Crashed:
+            # By what a handler writes itself, as the end of an erasure.
+            self._crash_of(life)
+            raise Cut from None
         finally:
             self._waiting.discard(gone)
             if gone.done():

@@ -53,7 +53,7 @@ class Thief:
                 generation=world.generation_of(token),
                 rotate=rotate or world.always_rotates,
                 honest=False,
-                user_key=family.owner.user_key,
+                user_key=family.user_key,
             )
             try:
                 answer = await world.send(request, rng)

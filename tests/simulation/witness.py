@@ -17,12 +17,15 @@ from domain.stream import is_user_stream
 from domain.user import User, evolve
 from projections.storage_sqlite import SqliteStorage
 from projections.token_lookup import LOOK_UP, TokenRow
+from tests.simulation.standing import Standing
+from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
     from pathlib import Path
 
+    from app.vault import Ring
     from domain.policy import Policy
     from domain.stream import Recorded
     from projections.storage import Row, Rows
@@ -36,14 +39,6 @@ _USES: Final = (
     events.RefreshTokenRepeated,
     events.RefreshTokenReuseDetected,
 )
-
-
-class Violation(Exception):
-    """Something that must never be: its kind, and what was seen."""
-
-    def __init__(self, kind: str, what: str) -> None:
-        super().__init__(f"{kind}: {what}")
-        self.kind = kind
 
 
 class Known(msgspec.Struct):
@@ -69,23 +64,25 @@ class Witness:
     def __init__(
         self,
         path: Path,
-        chain_key: bytes,
+        ring: Ring,
         now: Callable[[], float],
         counts: Counter[str],
         policy: Policy,
     ) -> None:
         self.sessions: dict[str, Known] = {}
         self.users: dict[str, User] = {}
+        self.standing = Standing(self.users, ring)
         self.withdrawn: set[str] = set()
         """The kids of keys that nothing may be accepted of."""
         self.position = 0
         self.time = 0
         self._chain = GENESIS
         self._versions: dict[str, int] = {}
-        self._chain_key = chain_key
+        self._chain_key = ring.log
         self._now = now
         self._counts = counts
         self._policy = policy
+        self._stand_anew: dict[str, None] = {}
         self._storage = SqliteStorage(path)
 
     def close(self) -> None:
@@ -98,6 +95,14 @@ class Witness:
             touched = dict.fromkeys(filter(None, map(self._take, news)))
             for session_id in touched:
                 self._compare(rows, session_id)
+            for user_key in self._stand_anew:
+                self.standing.compare(rows, user_key)
+            self._stand_anew.clear()
+
+    def holder(self, name: str) -> str:
+        """Who has a name now."""
+        with self._storage.snapshot() as rows:
+            return self.standing.holder(rows, name)
 
     def _proved(self, row: Row) -> Recorded:
         record = record_from(row[:-1])
@@ -122,6 +127,8 @@ class Witness:
         if not is_user_stream(recorded.stream):
             return None
         user = self.users.get(recorded.stream, User())
+        if self.standing.took(recorded, user):
+            self._stand_anew[recorded.stream] = None
         self.users[recorded.stream] = evolve(user, recorded)
         session_id = getattr(recorded.event, "session_id", None)
         if session_id is not None:

@@ -22,31 +22,37 @@ import msgspec
 import structlog
 
 from app.bootstrap import open_vault, policy_of
-from app.caller import system
+from app.caller import command_line, system
 from app.store import open_store
+from domain import events
 from domain.errors import GatebookError
+from domain.permission import ADMIN
 from domain.policy import SECOND
 from domain.refresh_token import parse
+from domain.stream import CLI
 from projections.storage_sqlite import SqliteStorage
 from tests.prove.stored import check_log
 from tests.prove.tally import Tally
 from tests.simulation import virtual_time
+from tests.simulation.administrators import Administrator
 from tests.simulation.clocks import SKEW_S, Clocks
 from tests.simulation.family import Request
 from tests.simulation.followed import check_followed
 from tests.simulation.judge import Arrival, Judge
 from tests.simulation.network import Network
+from tests.simulation.owners import Owner
 from tests.simulation.people import Person
 from tests.simulation.process import Answer, Process, prepare, settings_of
 from tests.simulation.thief import Thief
-from tests.simulation.witness import Violation, Witness
+from tests.simulation.violation import Violation
+from tests.simulation.witness import Witness
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
 
     from app.bootstrap import Service
-    from tests.simulation.plan import Fault, Plan
+    from tests.simulation.plan import Change, Fault, Plan
     from tests.simulation.unsure_file import Fate
     from tests.simulation.virtual_time import VirtualLoop
 
@@ -80,7 +86,7 @@ class World:
         tell: Callable[[str], None],
     ) -> None:
         self.plan = plan
-        self._tell = tell
+        self._say = tell
         self.steps = 0
         self.counts: Counter[str] = Counter()
         self.over = loop.create_future()
@@ -90,6 +96,8 @@ class World:
         self.window = policy.retry_window / SECOND
         self.always_rotates = given.refresh_rotation == "always"
         self.people = [Person(self, number) for number in plan.people]
+        self.administrators = [Administrator(self, number) for number in plan.administrators]
+        self._owners = {each: Owner(each) for each in (*self.people, *self.administrators)}
         self._thieves = [Thief(self, number) for number in plan.thieves]
         self._loop = loop
         self._network = Network(self, loop)
@@ -99,13 +107,14 @@ class World:
         self.clocks = Clocks(loop)
         storage = SqliteStorage(path, synchronous="OFF", clock=self.clocks.store)
         store = open_store(storage, open_vault(given), "ES256")
-        self.witness = Witness(path, store.ring.log, loop.time, self.counts, policy)
+        self.witness = Witness(path, store.ring, loop.time, self.counts, policy)
         storage.close()
         self.judge = Judge(self.witness, self.clocks, self.counts, policy)
         self.access_s = float(given.access_token_ttl)
         self.idle_s = float(given.session_idle)
         self.longest_s = float(given.session_max)
         self._follows = False
+        self._operating_rng = plan.chance("operator")
         self._following_rng = plan.chance("following")
         self.processes = [
             Process(
@@ -132,6 +141,9 @@ class World:
         self._loop.set_exception_handler(self._burst)
         tasks = [self._loop.create_task(each.live()) for each in self.people]
         tasks += [self._loop.create_task(each.live()) for each in self._thieves]
+        if self.plan.changes:
+            tasks += [self._loop.create_task(each.live()) for each in self.administrators]
+            tasks += [self._loop.create_task(each.live()) for each in self._owners.values()]
         tasks += [self._loop.create_task(self._befall(each)) for each in self.processes]
         if self.may("clock jump"):
             tasks.append(self._loop.create_task(self._jump()))
@@ -195,7 +207,7 @@ class World:
         except Violation as violation:
             self._end(violation)
         self.step(
-            f"{request.label} {request.path} {request.generation} {answer.status} {answer.reason}"
+            f"{request.label} {request.told} {request.generation} {answer.status} {answer.reason}"
         )
 
     def step(self, what: str) -> None:
@@ -205,7 +217,7 @@ class World:
         self.steps += 1
         line = f"{self.now():.6f} {what}"
         self._trace.update(line.encode() + b"\n")
-        self._tell(line)
+        self._say(line)
         if self.steps >= self.plan.steps:
             self._end()
 
@@ -221,6 +233,9 @@ class World:
 
     def may(self, fault: Fault) -> bool:
         return fault in self._faults
+
+    def changes(self, what: Change) -> bool:
+        return what in self.plan.changes
 
     def _committed(self) -> None:
         self._news = True
@@ -295,6 +310,27 @@ class World:
                     process.skew = process.rng.uniform(-SKEW_S, SKEW_S)
             self.counts["clock jump"] += 1
             self.step(f"clock {by}")
+
+    def tell(self, person: Person) -> None:
+        """Somebody has other permissions now, and hears of it."""
+        hearing = self._loop.create_task(self._owners[person].hear())
+        hearing.add_done_callback(self.failed)
+
+    async def appoint(self, user_key: str) -> None:
+        """As an operator does at the command line, who repeats what wasn't done."""
+        self.witness.standing.asked.add((CLI, events.UserPermissionsSet.name, user_key))
+        while not self.over.done():
+            user = self.witness.users[user_key]
+            if ADMIN in user.permissions or user.status == "erased":
+                return
+            up = [each for each in self.processes if each.up]
+            if up:
+                administration = self._operating_rng.choice(up).service.administration
+                with suppress(GatebookError):
+                    await administration.grant(user_key, (ADMIN,), command_line())
+                self.look()
+                self.step("an administrator")
+            await asyncio.sleep(self._operating_rng.uniform(0.1, 5))
 
     async def _rotate_keys(self) -> None:
         """As an operator does who fears for a key, and as a service does by its age."""
