@@ -28,7 +28,7 @@ MAX_WAITING: Final = 2048
 ANSWER_WITHIN: Final = 1.8
 """Seconds that a handler waits for its commit: a caller hears of it within two."""
 
-GIVE_WAY: Final = 0.005
+GIVE_WAY: Final = 0.003
 """Seconds that the loop stands still at most, as when the writer waits for the append lock."""
 
 Decided = Callable[[], None]

@@ -38,7 +38,12 @@ async def connect(url: str, within: float, session: LiteralString = LOOKING_UP) 
     """
     try:
         async with asyncio.timeout(CONNECT_WITHIN):
-            connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **CONNECT)  # type: ignore[arg-type]
+            connection = await psycopg.AsyncConnection.connect(
+                url,
+                autocommit=True,
+                cursor_factory=psycopg.AsyncRawCursor,
+                **CONNECT,  # type: ignore[arg-type]
+            )
     except (psycopg.Error, OSError) as error:
         raise Lost(str(error)) from error
     try:

@@ -52,9 +52,9 @@ SESSION: Final = (
     f"SET idle_in_transaction_session_timeout={_MS}; SET TimeZone='UTC';"
     "SET default_transaction_isolation='read committed'"
 )
-_LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
-_KEEP_LOCK: Final = "SELECT pg_advisory_lock(%s)"
-_GIVE_LOCK: Final = "SELECT pg_advisory_unlock(%s)"
+_LOCK: Final = "SELECT pg_advisory_xact_lock($1)"
+_KEEP_LOCK: Final = "SELECT pg_advisory_lock($1)"
+_GIVE_LOCK: Final = "SELECT pg_advisory_unlock($1)"
 _END_SILENT_HOLDER: Final = f"""
 SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -96,8 +96,12 @@ _GONE: Final = (
 
 @lru_cache(maxsize=1024)
 def dialect(sql: str) -> str:
-    """The same statement with PostgreSQL's driver's parameters, order and type of bytes."""
-    text = sql.replace("%", "%%").replace("?", "%s")
+    """The same statement with PostgreSQL's own parameters, order and type of bytes.
+
+    Its own, since the driver would read through its kind again for each long statement.
+    """
+    first, *others = sql.split("?")
+    text = first + "".join(f"${number}{piece}" for number, piece in enumerate(others, 1))
     return text.replace("COLLATE BINARY", 'COLLATE "C"').replace(" AS BLOB)", " AS BYTEA)")
 
 
@@ -320,9 +324,15 @@ def connect(url: str) -> Connection:
     Raises `NotDurable` for `fsync` or `synchronous_commit` off.
     """
     try:
-        connection = psycopg.connect(url, autocommit=True, **CONNECT)  # type: ignore[arg-type]
+        connection = psycopg.connect(
+            url,
+            autocommit=True,
+            cursor_factory=psycopg.RawCursor,
+            **CONNECT,  # type: ignore[arg-type]
+        )
     except psycopg.Error as error:
         raise Lost(str(error)) from error
+    connection.server_cursor_factory = psycopg.RawServerCursor
     try:
         connection.execute(SESSION)
         standby, fsync, synchronous = connection.execute(_SERVER).fetchall()[0]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Final
 
-from projections.storage_sqlite import SqliteRows
+from projections.rows_sqlite import SqliteRows
 
 _SETTINGS: Final = (
     "PRAGMA journal_mode=MEMORY",

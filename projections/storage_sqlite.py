@@ -12,21 +12,18 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from projections.reader_sqlite import CLOSED, NO_TABLE, SqliteReader, unusable
+from projections.reader_sqlite import CLOSED, SqliteReader, unusable
+from projections.rows_sqlite import SqliteRows, WritingRows
 from projections.storage import (
     LOCK_DEADLINE,
-    SCANNED,
     THREAD_PATIENCE,
     Kind,
     Lost,
-    NoTable,
     NotDurable,
-    OutcomeUnknown,
-    Refused,
     Row,
     StorageError,
     Value,
@@ -38,78 +35,7 @@ READ_PATIENCE: Final = 0.25
 _CACHE: Final = 2_000
 _ROOM: Final = 65_536
 """KiB of the file that a connection keeps in memory: as SQLite does, and for long work."""
-_AT_MOST: Final = 256
-"""Writes that wait: whoever fills a store writes millions in one transaction."""
 _FULL: Final = 2
-_LOST: Final = ("locked", "unable to open", "disk I/O", "readonly", "full", "busy")
-
-
-class SqliteRows:
-    """An open transaction or snapshot of one connection; writes wait for a read or the commit."""
-
-    def __init__(self, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
-        self._connection = connection
-        self._clock = clock
-        self._waiting: list[tuple[str, Sequence[Value]]] = []
-
-    def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
-        """Note a write; it is done before the next read and before the commit."""
-        self._waiting.append((sql, params))
-        if len(self._waiting) >= _AT_MOST:
-            self._send()
-
-    def fetch(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
-        """Read every row: a cursor left open would pin the WAL."""
-        self._send()
-        try:
-            return self._connection.execute(sql, params).fetchall()
-        except sqlite3.Error as error:
-            raise _translated(error) from error
-
-    def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
-        """Read by a cursor, which pins the WAL no longer than the snapshot does."""
-        self._send()
-        self._connection.text_factory = _lenient
-        try:
-            with closing(self._connection.execute(sql, params)) as cursor:
-                while found := cursor.fetchmany(SCANNED):
-                    yield found
-        except sqlite3.Error as error:
-            raise _translated(error) from error
-        finally:
-            self._connection.text_factory = str
-
-    def define(self, statement: str) -> None:
-        """Run DDL."""
-        self.execute(statement.replace("BIGINT", "INTEGER").replace("BYTEA", "BLOB"))
-
-    def analyze(self, tables: Sequence[str]) -> None:
-        """Nothing: it takes an index where there is one, and what it notes would stay behind."""
-
-    def has_table(self, name: str) -> bool:
-        """Whether there is a table of that name."""
-        sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-        return bool(self.fetch(sql, (name,)))
-
-    def clock(self) -> int:
-        """This machine's time, in µs."""
-        return int(self._clock() * 1_000_000)
-
-    def commit(self) -> None:
-        """Do what waits, and write the WAL to the disk."""
-        self._send()
-        try:
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise OutcomeUnknown(str(error)) from error
-
-    def _send(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        try:
-            for sql, params in waiting:
-                self._connection.execute(sql, params)
-        except sqlite3.Error as error:
-            raise _translated(error) from error
 
 
 class SqliteStorage:
@@ -151,7 +77,7 @@ class SqliteStorage:
             except sqlite3.Error as error:
                 raise unusable(error) from error
             try:
-                yield SqliteRows(connection, self._clock)
+                yield WritingRows(connection, self._clock)
             finally:
                 self._roll_back(connection)
 
@@ -384,16 +310,3 @@ class SqliteStorage:
                 raise Lost(str(error)) from error
             else:
                 return
-
-
-def _lenient(text: bytes) -> str:
-    return text.decode(errors="replace")
-
-
-def _translated(error: sqlite3.Error) -> StorageError:
-    text = str(error)
-    if NO_TABLE in text:
-        return NoTable(text)
-    if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in _LOST):
-        return Lost(text)
-    return Refused(text)

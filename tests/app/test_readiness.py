@@ -17,7 +17,8 @@ from app.store import open_store
 from app.tokens.key_ring import KeyRing
 from app.vault import Vault
 from domain.policy import CLOCK_TOLERANCE, SECOND
-from projections.storage_sqlite import SqliteRows, SqliteStorage
+from projections.rows_sqlite import SqliteRows
+from projections.storage_sqlite import SqliteStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

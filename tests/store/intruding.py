@@ -34,7 +34,7 @@ class Intruder:
         """Run a statement and read what it gives."""
         if isinstance(self._connection, sqlite3.Connection):
             return self._connection.execute(sql, params).fetchall()
-        cursor = self._connection.execute(dialect(sql), params)
+        cursor = psycopg.RawCursor(self._connection).execute(dialect(sql), params)
         return cursor.fetchall() if cursor.description else []
 
     def refuse(self, table: str, column: str, value: str) -> None:
