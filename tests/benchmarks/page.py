@@ -60,15 +60,20 @@ An empty handler costs what HTTP, the event loop and the framework cost. A reque
 {beyond}, for these reasons:
 
 - **The signature.** A `/refresh` makes one by ES256{sign}. It can't be remembered, as each \
-token is another. Verifying one costs more{verify}, which is why a signature that was right is \
-[remembered](../adr/0019-right-signatures-are-remembered.md): whoever shows a token again pays \
+token is another; those of one moment are [signed one after the \
+other](../adr/0021-tokens-are-signed-together.md), since its tables push everything else out of \
+the processor's caches. Verifying one costs more{verify}, which is why a signature that was right \
+is [remembered](../adr/0019-right-signatures-are-remembered.md): whoever shows a token again pays \
 for its SHA-256 and for the checks of its claims.
 - **The look-up.** One row of the session and its user for each token, read from the database \
 each time, since whoever was logged out a moment ago has to be refused [by the next request that \
 starts](consistency.md). On SQLite it is a read on the event loop, on PostgreSQL a share of a \
 query that serves all requests that wait.
 - **The event**, where there is one: a durable commit, which requests share that come at the \
-same time ([a request](a-request.md)). A steady `/refresh` has none; one that rotates has.
+same time ([a request](a-request.md)). A steady `/refresh` has none; one that rotates has. Loop \
+and writer [take turns](../adr/0020-loop-and-writer-take-turns.md), since in CPython only one of \
+them runs: where each request writes, one core is what there is, and on PostgreSQL the loop \
+stands idle, too, while the server looks and stores.
 - **What every answer has**: an id, headers that keep browsers in line, a line in the log, a \
 count.
 - **The framework's own layers** are left out where they cost as much as the work, as at \
