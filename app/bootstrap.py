@@ -164,11 +164,11 @@ def own_storage(store: Store, settings: Settings) -> tuple[Storage, bool]:
     return storage_of(settings.database_url), True
 
 
-def keeper_of(settings: Settings, store: Store) -> Keeper:
+def keeper_of(settings: Settings, store: Store, pool: HashPool) -> Keeper:
     """Where budgets are kept: beside the log when several processes share a store."""
     if store.storage.kind == "sqlite":
-        return MemoryKeeper(time.monotonic)
-    return PostgresKeeper(settings.database_url, store.ring.network)
+        return MemoryKeeper(time.monotonic, pool.expect)
+    return PostgresKeeper(settings.database_url, store.ring.network, pool.expect)
 
 
 @asynccontextmanager
@@ -218,7 +218,7 @@ def composed(
     ending.callback(pool.close)
     lookup = lookup_of(store.storage)
     ending.push_async_callback(lookup.close)
-    keeper = keeper_of(settings, store)
+    keeper = keeper_of(settings, store, pool)
     ending.push_async_callback(keeper.close)
     dispatcher = queue(_observed(writer, metrics))
     ending.push_async_callback(dispatcher.stop)

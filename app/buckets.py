@@ -64,6 +64,14 @@ class Hold:
             settle(end)
 
 
+Expect = Callable[[int], None]
+"""Raises `Overloaded` when whoever comes after so many others would be answered too late."""
+
+
+def nobody_hurries(ahead: int) -> None:
+    """Expects every answer in time, however many there are `ahead`."""
+
+
 class Keeper(Protocol):
     """Whatever holds the buckets; belongs to one event loop."""
 
@@ -71,7 +79,8 @@ class Keeper(Protocol):
         """A place in all of them or in none.
 
         Where a bucket is empty but places in it are in flight, waits for one to come back.
-        Raises `TooManyAttempts` when none is in flight, `Overloaded` when the wait is too long,
+        Raises `TooManyAttempts` when none is in flight; `Overloaded` at once when too many wait
+        at it for an answer in time, and later when it was not in time all the same;
         `Unavailable` when the buckets are out of reach.
         """
 

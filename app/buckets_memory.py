@@ -12,7 +12,17 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from app.buckets import PATIENCE, Bucket, Claim, End, Hold, Limit, admit
+from app.buckets import (
+    PATIENCE,
+    Bucket,
+    Claim,
+    End,
+    Expect,
+    Hold,
+    Limit,
+    admit,
+    nobody_hurries,
+)
 from app.deadline import left
 from domain.errors import Overloaded, TooManyAttempts
 
@@ -29,13 +39,20 @@ class MemoryKeeper:
     gains no more than one had, and what a newcomer loses comes back with time. Buckets with
     places in flight stay, whatever `entries` says.
 
-    `clock` returns seconds and never goes back; `patience` is how many seconds to wait at most.
+    `clock` returns seconds and never goes back; `patience` is how many seconds to wait at most,
+    and `expect` hears how many wait before whoever has to.
     """
 
     def __init__(
-        self, clock: Callable[[], float], *, entries: int = 16_384, patience: float = PATIENCE
+        self,
+        clock: Callable[[], float],
+        expect: Expect = nobody_hurries,
+        *,
+        entries: int = 16_384,
+        patience: float = PATIENCE,
     ) -> None:
         self._clock = clock
+        self._expect = expect
         self._entries = entries
         self._patience = patience
         self._tables: dict[Limit, OrderedDict[str, _Bucket]] = {}
@@ -53,6 +70,7 @@ class MemoryKeeper:
         found = self._admit(claims)
         if isinstance(found, Hold):
             return found
+        self._expect(len(found.waiters))
         waiter = _Waiter(claims, found, asyncio.get_running_loop().create_future())
         found.waiters[waiter] = None
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -17,7 +18,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from app.buckets import PATIENCE, Bucket, Claim, End, Hold, Limit, admit
+from app.buckets import (
+    PATIENCE,
+    Bucket,
+    Claim,
+    End,
+    Expect,
+    Hold,
+    Limit,
+    admit,
+    nobody_hurries,
+)
 from app.deadline import left
 from domain.errors import GatebookError, InternalError, Overloaded, TooManyAttempts, Unavailable
 from projections.storage import Lost, Row
@@ -84,14 +95,22 @@ _logger = structlog.get_logger("gatebook.budgets")
 class PostgresKeeper:
     """Buckets that processes share; belongs to the event loop.
 
-    `secret` keys the rows' names; `patience` is how many seconds to wait at most. When the
-    connection breaks inside a transaction, those who wait hear `Unavailable`; what was said of
-    holds is kept and told again.
+    `secret` keys the rows' names; `patience` is how many seconds to wait at most, and `expect`
+    hears how many of this process wait before whoever has to. When the connection breaks inside a
+    transaction, those who wait hear `Unavailable`; what was said of holds is kept and told again.
     """
 
-    def __init__(self, url: str, secret: bytes, *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        url: str,
+        secret: bytes,
+        expect: Expect = nobody_hurries,
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
         self._url = url
         self._secret = secret
+        self._expect = expect
         self._patience = patience
         self._waiting: list[_Waiter] = []
         self._settled: list[_Settled] = []
@@ -159,7 +178,7 @@ class PostgresKeeper:
         answers: Sequence[Answer]
         try:
             await count.begin(reader)
-            answers = count.decide(self._settle)
+            answers = count.decide(self._settle, self._expect)
             await count.end(reader)
         except Lost:
             await reader.close()
@@ -282,19 +301,27 @@ class _Count:
             key = bytes(row[0])  # type: ignore[arg-type]
             self._rows[key] = _Row(self._limits[key], row, self.now)
 
-    def decide(self, settle: Settle) -> list[Answer]:
+    def decide(self, settle: Settle, expect: Expect) -> list[Answer]:
         """Settle what was settled; then let in, refuse or leave waiting, in order."""
+        queues: Counter[_Row] = Counter()
         for each in self._settled:
             for key in each.limits:
                 self._rows[key].end(each.taken, each.end)
-        return [self._admit(waiter.limits, settle) for waiter in self._waiting]
+        return [self._admit(waiter, settle, expect, queues) for waiter in self._waiting]
 
-    def _admit(self, limits: Limits, settle: Settle) -> Answer:
+    def _admit(
+        self, waiter: _Waiter, settle: Settle, expect: Expect, queues: Counter[_Row]
+    ) -> Answer:
+        limits = waiter.limits
         rows = [self._rows[key] for key in limits]
         try:
-            if admit(rows) is not None:
+            wait_at = admit(rows)
+            if wait_at is not None:
+                if not waiter.seen:
+                    expect(queues[wait_at])
+                queues[wait_at] += 1
                 return None
-        except TooManyAttempts as refusal:
+        except (TooManyAttempts, Overloaded) as refusal:
             return refusal
         for row in rows:
             row.until = self.now + HOLD

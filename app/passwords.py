@@ -100,6 +100,11 @@ class HashPool:
             others = {*self._in_use, *parameters} - {self._parameters}
             self._in_use = (self._parameters, *sorted(others))
 
+    def expect(self, ahead: int) -> None:
+        """Raises `Overloaded` unless a job could start in time after `ahead` others yet to come."""
+        with self._lock:
+            self._refuse_late(ahead)
+
     async def hash(self, secret: str) -> str:
         """The encoded argon2id hash of a prepared secret; raises `Overloaded`."""
         return await self._run(partial(self._make_hash, secret))
@@ -138,11 +143,7 @@ class HashPool:
 
     def _submit(self, work: Callable[[_Watch], T]) -> Future[T]:
         with self._lock:
-            # A job starts when so many others have ended that a thread is free.
-            ahead = max(0, self._outstanding - self._threads + 1)
-            wait = ahead * self._seconds_per_job / self._threads
-            if wait > self._max_wait:
-                raise Overloaded(retry_after=max(1, math.ceil(wait - self._max_wait)))
+            self._refuse_late(0)
             self._outstanding += 1
         try:
             job = self._executor.submit(self._timed, work, self._waiting_clock())
@@ -151,6 +152,14 @@ class HashPool:
             raise Overloaded from None
         job.add_done_callback(lambda job: self._drop() if job.cancelled() else None)
         return job
+
+    def _refuse_late(self, ahead: int) -> None:
+        """Raises `Overloaded` for a job after `ahead` others; the lock is held."""
+        # It starts when so many others have ended that a thread is free.
+        before = max(0, self._outstanding + ahead - self._threads + 1)
+        wait = before * self._seconds_per_job / self._threads
+        if wait > self._max_wait:
+            raise Overloaded(retry_after=max(1, math.ceil(wait - self._max_wait)))
 
     def _drop(self) -> None:
         """A job has gone without having started."""

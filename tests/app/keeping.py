@@ -6,7 +6,7 @@ import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
-from app.buckets import Claim, Hold, Limit
+from app.buckets import Claim, Expect, Hold, Limit, nobody_hurries
 from app.buckets_memory import MemoryKeeper
 from app.buckets_postgres import CREATE, PostgresKeeper
 from domain.errors import TooManyAttempts
@@ -35,7 +35,12 @@ class Place(Protocol):
     def keeper(self) -> Keeper:
         """There while `run` runs."""
 
-    def run(self, work: Callable[[], Awaitable[None]], patience: float = PATIENT) -> None:
+    def run(
+        self,
+        work: Callable[[], Awaitable[None]],
+        patience: float = PATIENT,
+        expect: Expect = nobody_hurries,
+    ) -> None:
         """Do it with a new keeper."""
 
     async def wait(self, seconds: float) -> None:
@@ -57,9 +62,14 @@ class InMemory:
         self.clock = Turned()
         self.entries = entries
 
-    def run(self, work: Callable[[], Awaitable[None]], patience: float = PATIENT) -> None:
+    def run(
+        self,
+        work: Callable[[], Awaitable[None]],
+        patience: float = PATIENT,
+        expect: Expect = nobody_hurries,
+    ) -> None:
         async def main() -> None:
-            self.keeper = MemoryKeeper(self.clock, entries=self.entries, patience=patience)
+            self.keeper = MemoryKeeper(self.clock, expect, entries=self.entries, patience=patience)
             await work()
 
         asyncio.run(main())
@@ -85,9 +95,14 @@ class OnPostgres:
         with intrude(url) as intruder:
             intruder.run(CREATE)
 
-    def run(self, work: Callable[[], Awaitable[None]], patience: float = PATIENT) -> None:
+    def run(
+        self,
+        work: Callable[[], Awaitable[None]],
+        patience: float = PATIENT,
+        expect: Expect = nobody_hurries,
+    ) -> None:
         async def main() -> None:
-            self.keeper = PostgresKeeper(self.url, SECRET, patience=patience)
+            self.keeper = PostgresKeeper(self.url, SECRET, expect, patience=patience)
             try:
                 await work()
             finally:

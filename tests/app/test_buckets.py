@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.buckets_postgres import SWEEP_EVERY
-from domain.errors import TooManyAttempts
+from domain.errors import Overloaded, TooManyAttempts
 from tests.app.keeping import NARROW, WIDE, InMemory, claims, left, on_postgres, spend
 
 if TYPE_CHECKING:
@@ -113,6 +113,33 @@ def test_who_finds_all_places_in_flight_gets_the_next_that_comes_back(place: Pla
         (await waits).give_back()
 
     place.run(work)
+
+
+def test_who_would_hear_too_late_is_refused_at_once_and_nobody_else(place: Place) -> None:
+    """Those who wait at one bucket keep nobody from waiting at another."""
+
+    def expect(ahead: int) -> None:
+        if ahead >= 2:
+            raise Overloaded(retry_after=7)
+
+    async def work() -> None:
+        full = [claims("a", NARROW), claims("b", NARROW)]
+        holds = [await place.keeper.reserve(each) for each in full for _ in range(3)]
+        first = [asyncio.ensure_future(place.keeper.reserve(full[0])) for _ in range(2)]
+        await place.settled()
+        with pytest.raises(Overloaded) as refusal:
+            await place.keeper.reserve(full[0])
+        assert refusal.value.retry_after == 7
+        other = asyncio.ensure_future(place.keeper.reserve(full[1]))
+        await place.settled()
+        assert not any(each.done() for each in [*first, other])
+        for hold in holds:
+            hold.give_back()
+        for hold in await asyncio.gather(*first, other):
+            hold.give_back()
+        assert await left(place, "a", NARROW) == NARROW.capacity
+
+    place.run(work, expect=expect)
 
 
 def test_who_waits_is_refused_when_the_last_place_in_flight_is_spent(place: Place) -> None:

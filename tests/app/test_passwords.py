@@ -257,6 +257,26 @@ def test_as_many_wait_as_the_longest_wait_allows(make_pool: Pool) -> None:
     run(work)
 
 
+def test_those_on_their_way_count_for_who_comes_after_them(make_pool: Pool) -> None:
+    """As above: four jobs can be waiting."""
+
+    async def work() -> None:
+        with gate() as clock:
+            one_hash = make_pool().seconds_per_job
+            pool = make_pool(threads=2, max_wait=2 * one_hash, clock=clock)
+            jobs = [asyncio.create_task(pool.hash("secret")) for _ in range(3)]
+            await clock.reached()
+            await clock.reached()
+            pool.expect(ahead=2)
+            with pytest.raises(Overloaded):
+                pool.expect(ahead=3)
+            clock.open()
+            await asyncio.gather(*jobs)
+            pool.expect(ahead=3)
+
+    run(work)
+
+
 def test_a_refusal_says_when_there_will_be_room(make_pool: Pool) -> None:
     """One hash of 100 s, as far as the clock knows, makes the estimate 10 s."""
 
