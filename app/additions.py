@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from app import buckets_postgres, hash_parameters, known_networks, probe, traces
 from projections import live, rebuild_state, runner, token_lookup, user_directory
-from projections.storage import Kind, Transaction
+from projections.storage import Transaction
 
 
 class Addition(NamedTuple):
@@ -49,13 +49,13 @@ ADDITIONS: Final = (
 )
 
 
-def add_missing(rows: Transaction, kind: Kind) -> bool:
+def add_missing(rows: Transaction) -> bool:
     """Make the additions that a store doesn't have; whether there were any."""
     missing = [each for each in ADDITIONS if not rows.has_table(each.table)]
     for each in missing:
         for statement in each.statements:
             rows.define(statement)
-        if kind == "postgresql":
+        if rows.kind == "postgresql":
             for statement in each.on_postgresql:
                 rows.define(statement)
     return bool(missing)

@@ -35,7 +35,7 @@ from projections.live import (
     read_pointers,
 )
 from projections.registry import PROJECTIONS
-from projections.storage import Kind, Rows, Storage, Transaction
+from projections.storage import Rows, Storage, Transaction
 from projections.storage_sqlite import SqliteStorage
 
 SQLITE: Final = "sqlite:///"
@@ -99,7 +99,7 @@ def open_store(
         there = rows.has_table("store")
         if there:
             _check(rows)
-            if add_missing(rows, storage.kind) | _add_followers(rows):
+            if add_missing(rows) | _add_followers(rows):
                 rows.commit()
     if not there:
         _make(storage, vault, SigningKey.generate(algorithm))
@@ -152,7 +152,7 @@ def _make(storage: Storage, vault: Vault, key: SigningKey) -> None:
         if rows.has_table("store"):
             return
         log_id = new_log_id()
-        lay_out(rows, storage.kind, log_id, generation=1)
+        lay_out(rows, log_id, generation=1)
         for name in RING_NAMES:
             rows.execute(ADD_RING_KEY, vault.new_ring_key(name))
         rows.execute(ADD_RING_KEY, vault.new_ring_key(signing_name(key.kid), key.to_pkcs8()))
@@ -160,12 +160,12 @@ def _make(storage: Storage, vault: Vault, key: SigningKey) -> None:
         rows.commit()
 
 
-def lay_out(rows: Transaction, kind: Kind, log_id: str, generation: int) -> None:
+def lay_out(rows: Transaction, log_id: str, generation: int) -> None:
     """Make every table, with nothing in them but the store's own row."""
     views = [table for projection in newest(PROJECTIONS) for table in projection.tables]
-    for statement in (*schema.tables(kind), *TABLES, CREATE_POINTERS, *views):
+    for statement in (*schema.tables(rows.kind), *TABLES, CREATE_POINTERS, *views):
         rows.define(statement)
-    add_missing(rows, kind)
+    add_missing(rows)
     rows.execute(_NEW_STORE, (schema.FORMAT, log_id, generation))
     for projection in newest(PROJECTIONS):
         rows.execute(POINT, (projection.name, projection.version))

@@ -14,7 +14,7 @@ from app.eventstore.snapshot import DROP_SNAPSHOT
 from app.known_networks import FORGET_NETWORKS, NETWORKS_OF
 from app.throttle import account_claims
 from app.vault import FORGET_PERSON_KEYS, FREE_NAME
-from projections.storage import Kind, Rows, Statement
+from projections.storage import Rows, Statement
 
 CREATE: Final = """
 CREATE TABLE unfinished_erasures (
@@ -29,9 +29,7 @@ FINISH: Final = "DELETE FROM unfinished_erasures WHERE erased_at <= ?"
 _UNFINISHED: Final = "INSERT INTO unfinished_erasures (user_key, erased_at) VALUES (?, ?)"
 
 
-def forget(
-    rows: Rows, kind: Kind, network_key: bytes, user_key: str, now: int
-) -> tuple[Statement, ...]:
+def forget(rows: Rows, network_key: bytes, user_key: str, now: int) -> tuple[Statement, ...]:
     """What removes a person, in the transaction that `rows` are of; `now` in µs.
 
     `network_key` is the ring's, which names the rows of budgets too. Every process forgets what it
@@ -45,7 +43,7 @@ def forget(
         (FORGET_NETWORKS, own),
         (RAISE_GENERATION, ()),
     )
-    if kind == "sqlite":
+    if rows.kind == "sqlite":
         return (*statements, (_UNFINISHED, (user_key, now)))
     networks = [bytes(mac).hex() for (mac,) in rows.fetch(NETWORKS_OF, own)]  # type: ignore[arg-type]
     names = [row_name(network_key, claim) for claim in account_claims(user_key, networks)]

@@ -292,9 +292,7 @@ class Writer:
             statements.append((ADD_USER_KEY, (stream, PERSON, *wrapped)))
             statements.append((RESERVE_NAME, (mac, stream)))
         if events and isinstance(events[-1], UserErased):
-            statements += traces.forget(
-                draft.append.rows, self._log.storage.kind, self._ring.network, stream, draft.now
-            )
+            statements += traces.forget(draft.append.rows, self._ring.network, stream, draft.now)
             keys.pop(stream, None)  # it goes in this commit: nothing new is sealed with it
             draft.erased.add(stream)
         recorded: list[Recorded] = []

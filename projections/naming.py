@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
-from projections.storage import Row, Rows, Value
+from projections.storage import Kind, Row, Rows, Value
 
 Names = tuple[tuple[str, str], ...]
 """Pairs of a view's name in code and in the store; none for those of build 0."""
@@ -47,6 +47,11 @@ class NamedRows:
     def __init__(self, rows: Rows, names: Names) -> None:
         self._rows = rows
         self._names = names
+
+    @property
+    def kind(self) -> Kind:
+        """Of the storage."""
+        return self._rows.kind
 
     def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
         """Write."""

@@ -14,8 +14,9 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
+from projections.rows_postgres import dialect
 from projections.storage import Lost, NoTable, Row, Value
-from projections.storage_postgres import CONNECT, STANDBY, dialect
+from projections.storage_postgres import CONNECT, STANDBY
 
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 Param = Value | list[str] | list[bytes] | list[int] | list[float]

@@ -13,6 +13,7 @@ from typing import Final
 from projections.reader_sqlite import NO_TABLE
 from projections.storage import (
     SCANNED,
+    Kind,
     Lost,
     NoTable,
     OutcomeUnknown,
@@ -29,6 +30,8 @@ _LOST: Final = ("locked", "unable to open", "disk I/O", "readonly", "full", "bus
 
 class SqliteRows:
     """An open transaction or snapshot of one connection."""
+
+    kind: Kind = "sqlite"
 
     def __init__(self, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
         self._connection = connection

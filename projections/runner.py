@@ -15,7 +15,7 @@ from domain.stream import Recorded
 from projections.live import Pointer, newest, read_live
 from projections.naming import Names, renamed
 from projections.projection import Projection
-from projections.storage import Refused, Row, Rows, Statement, Storage, Value
+from projections.storage import Kind, Refused, Row, Rows, Statement, Storage, Value
 
 SPAN: Final = 1_000
 """Positions that are read at a time."""
@@ -79,6 +79,10 @@ class _Noted:
 
     def __init__(self) -> None:
         self.statements: list[Statement] = []
+
+    @property
+    def kind(self) -> Kind:
+        raise TypeError(self.fetch("kind"))
 
     def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
         self.statements.append((sql, params))

@@ -59,6 +59,10 @@ class NotDurable(StorageError):
 class Rows(Protocol):
     """An open transaction or snapshot."""
 
+    @property
+    def kind(self) -> Kind:
+        """Of the storage."""
+
     def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
         """Write; may be sent later, but before the next `fetch` and before the commit."""
 

@@ -9,34 +9,29 @@ no table.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from functools import lru_cache
-from typing import Any, Final, LiteralString
+from typing import Final, TypeVar
 
 import psycopg
 from psycopg import errors, pq
 from psycopg.sql import SQL, Identifier
 
+from projections.rows_postgres import CLOCK, Connection, PostgresRows, translated
 from projections.storage import (
     LOCK_DEADLINE,
-    SCANNED,
     THREAD_PATIENCE,
     Kind,
     Lost,
-    NoTable,
     NotDurable,
-    OutcomeUnknown,
-    Refused,
-    Row,
-    StorageError,
-    Value,
 )
 
 APPEND_LOCK: Final = 0x67617465626F6F6B
 """The advisory lock's number: «gatebook» in ASCII."""
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+T = TypeVar("T")
+
+Begin = Callable[[Connection], T]
 
 CONNECT: Final = {
     "connect_timeout": 2,
@@ -52,7 +47,6 @@ SESSION: Final = (
     f"SET idle_in_transaction_session_timeout={_MS}; SET TimeZone='UTC';"
     "SET default_transaction_isolation='read committed'"
 )
-_LOCK: Final = "SELECT pg_advisory_xact_lock($1)"
 _KEEP_LOCK: Final = "SELECT pg_advisory_lock($1)"
 _GIVE_LOCK: Final = "SELECT pg_advisory_unlock($1)"
 _END_SILENT_HOLDER: Final = f"""
@@ -65,10 +59,10 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 limit of its session ends it."""
 _MARK: Final = "SELECT pg_logical_emit_message(true, 'gatebook', '')"
 """The least that can be written and committed; a commit waits for all before it, too."""
-_CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_LOCKED: Final = f"BEGIN; SELECT pg_advisory_xact_lock({APPEND_LOCK}); {CLOCK}"
+"""One message, but three statements: whatever is read after the wait sees what was committed
+before it ended."""
 _SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_PATIENT: Final = "SET LOCAL statement_timeout=0; SET LOCAL idle_in_transaction_session_timeout=0"
-"""For a transaction that reads for long, and holds nobody up."""
 _SERVER: Final = (
     "SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('synchronous_commit')"
 )
@@ -76,116 +70,7 @@ STANDBY: Final = (
     "PostgreSQL answers as a standby, which is behind: "
     "add target_session_attrs=read-write to the URL"
 )
-_HAS_TABLE: Final = """
-SELECT 1 FROM pg_catalog.pg_tables
-WHERE schemaname = ANY (current_schemas(false)) AND tablename = ?"""
-"""Not `to_regclass`: that answers from a cache which a wait for the append lock leaves stale."""
-_GONE: Final = (
-    psycopg.InterfaceError,
-    errors.AdminShutdown,
-    errors.CrashShutdown,
-    errors.CannotConnectNow,
-    errors.IdleInTransactionSessionTimeout,
-    errors.LockNotAvailable,
-    errors.QueryCanceled,
-    errors.ReadOnlySqlTransaction,
-    errors.DiskFull,
-    errors.TooManyConnections,
-)
-
-
-@lru_cache(maxsize=1024)
-def dialect(sql: str) -> str:
-    """The same statement with PostgreSQL's own parameters, order and type of bytes.
-
-    Its own, since the driver would read through its kind again for each long statement.
-    """
-    first, *others = sql.split("?")
-    text = first + "".join(f"${number}{piece}" for number, piece in enumerate(others, 1))
-    return text.replace("COLLATE BINARY", 'COLLATE "C"').replace(" AS BLOB)", " AS BYTEA)")
-
-
-class PostgresRows:
-    """An open transaction; writes wait in `_waiting` until something needs them sent."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._waiting: list[tuple[str, Sequence[Value]]] = []
-        self._scans = 0
-
-    def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
-        """Note a write; it is sent before the next read and before the commit."""
-        self._waiting.append((dialect(sql), params))
-
-    def fetch(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
-        """Read every row."""
-        self._send()
-        try:
-            return self._connection.execute(dialect(sql), params).fetchall()
-        except psycopg.Error as error:
-            raise translated(error) from error
-
-    def scan(self, sql: str, params: Sequence[Value] = ()) -> Iterator[list[Row]]:
-        """Read by a cursor of the server's."""
-        self._send()
-        self._scans += 1
-        try:
-            self._connection.execute(_PATIENT)
-            with self._connection.cursor(f"scan_{self._scans}", binary=True) as cursor:
-                cursor.execute(dialect(sql), params)
-                while found := cursor.fetchmany(SCANNED):
-                    yield found
-        except psycopg.Error as error:
-            raise translated(error) from error
-
-    def define(self, statement: str) -> None:
-        """Run DDL."""
-        self.execute(statement)
-
-    def analyze(self, tables: Sequence[str]) -> None:
-        """The server's own look at them begins after a commit; plans it has kept are made anew."""
-        self._send()
-        try:
-            self._connection.execute(_PATIENT)
-            self._connection.execute(
-                SQL("ANALYZE {}").format(SQL(", ").join(map(Identifier, tables)))
-            )
-        except psycopg.Error as error:
-            raise translated(error) from error
-
-    def has_table(self, name: str) -> bool:
-        """Whether there is a table of that name."""
-        return bool(self.fetch(_HAS_TABLE, (name,)))
-
-    def clock(self) -> int:
-        """The server's time, in µs."""
-        return int(self.fetch(_CLOCK)[0][0])  # type: ignore[arg-type]
-
-    def commit(self) -> None:
-        """Send what waits, and then COMMIT by itself."""
-        self._send()
-        try:
-            done = self._connection.execute("COMMIT").statusmessage
-        except psycopg.Error as error:
-            raise OutcomeUnknown(str(error)) from error
-        if done != "COMMIT":
-            msg = "a statement had failed: the transaction was rolled back"
-            raise Refused(msg)
-
-    def _send(self) -> None:
-        if not self._waiting:
-            return
-        waiting, self._waiting = self._waiting, []
-        try:
-            if len(waiting) == 1:
-                self._connection.execute(*waiting[0])
-                return
-            with self._connection.pipeline():
-                cursor = self._connection.cursor()
-                for sql, params in waiting:
-                    cursor.execute(sql, params)
-        except psycopg.Error as error:
-            raise translated(error) from error
+_IN_VAIN: Final = (errors.LockNotAvailable, errors.QueryCanceled)
 
 
 class _Slot:
@@ -221,15 +106,14 @@ class PostgresStorage:
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresRows]:
-        """`BEGIN`, then the append lock, each in a statement of its own."""
-        with self._begun(self._writer, "BEGIN") as connection:
-            _take_lock(connection)
-            yield PostgresRows(connection)
+        """Begin under the append lock."""
+        with self._begun(self._writer, _take_lock) as (connection, locked_at):
+            yield PostgresRows(connection, locked_at)
 
     @contextmanager
     def snapshot(self) -> Iterator[PostgresRows]:
         """One moment of the database."""
-        with self._begun(self._reader, _SNAPSHOT) as connection:
+        with self._begun(self._reader, _take_snapshot) as (connection, _):
             yield PostgresRows(connection)
 
     @contextmanager
@@ -239,11 +123,10 @@ class PostgresStorage:
         Should it stop there, whoever waits ends it as any silent holder.
         """
         with ExitStack() as reading:
-            with self._begun(self._writer, "BEGIN") as connection:
-                _take_lock(connection)
+            with self._begun(self._writer, _take_lock) as (connection, locked_at):
                 connection.execute(_KEEP_LOCK, (APPEND_LOCK,))
                 try:
-                    rows = PostgresRows(connection)
+                    rows = PostgresRows(connection, locked_at)
                     work(rows)
                     rows.commit()
                     snapshot = reading.enter_context(self.snapshot())
@@ -278,7 +161,7 @@ class PostgresStorage:
 
     def confirm(self) -> None:
         """Commit something: a server that restarts shows what was still to reach its standby."""
-        with self._begun(self._writer, "BEGIN") as connection:
+        with self._begun(self._writer, _take_nothing) as (connection, _):
             connection.execute(_MARK)
             PostgresRows(connection).commit()
 
@@ -289,7 +172,7 @@ class PostgresStorage:
             self._reader.close()
 
     @contextmanager
-    def _begun(self, slot: _Slot, begin: LiteralString) -> Iterator[Connection]:
+    def _begun(self, slot: _Slot, begin: Begin[T]) -> Iterator[tuple[Connection, T]]:
         """A transaction; when its connection is lost at work, the other is dropped too."""
         if not slot.lock.acquire(timeout=THREAD_PATIENCE):
             raise Lost(slot.busy)
@@ -306,16 +189,17 @@ class PostgresStorage:
         finally:
             slot.lock.release()
 
-    def _begin(self, slot: _Slot, begin: LiteralString) -> Connection:
+    def _begin(self, slot: _Slot, begin: Begin[T]) -> tuple[Connection, T]:
         """Begin on the connection that is there, or a new one when it broke while idle."""
         if slot.connection is not None:
-            with suppress(psycopg.Error):
-                slot.connection.execute(begin)
-                return slot.connection
-            slot.close()
+            try:
+                return slot.connection, begin(slot.connection)
+            except _IN_VAIN:
+                raise
+            except psycopg.Error:
+                slot.close()
         slot.connection = connect(self.url)
-        slot.connection.execute(begin)
-        return slot.connection
+        return slot.connection, begin(slot.connection)
 
 
 def connect(url: str) -> Connection:
@@ -349,15 +233,27 @@ def connect(url: str) -> Connection:
     return connection
 
 
-def _take_lock(connection: Connection) -> None:
-    """Wait for the append lock; in vain, end a holder that the server waits for, for the next."""
+def _take_lock(connection: Connection) -> int:
+    """Begin, and wait for the append lock: the server's time when it was had, in µs.
+
+    In vain, end a holder that the server waits for, for the next.
+    """
     try:
-        connection.execute(_LOCK, (APPEND_LOCK,))
-    except (errors.LockNotAvailable, errors.QueryCanceled):
+        *_, clock = connection.execute(_LOCKED, prepare=False).results()
+        return int(clock.fetchall()[0][0])
+    except _IN_VAIN:
         with suppress(psycopg.Error):
             connection.execute("ROLLBACK")
             connection.execute(_END_SILENT_HOLDER)
         raise
+
+
+def _take_snapshot(connection: Connection) -> None:
+    connection.execute(_SNAPSHOT)
+
+
+def _take_nothing(connection: Connection) -> None:
+    connection.execute("BEGIN")
 
 
 def _give_lock(connection: Connection) -> None:
@@ -368,17 +264,6 @@ def _give_lock(connection: Connection) -> None:
         connection.execute(_GIVE_LOCK, (APPEND_LOCK,))
     except psycopg.Error:
         connection.close()
-
-
-def translated(error: psycopg.Error) -> StorageError:
-    """Our word for a driver's error that came before any COMMIT was sent."""
-    if isinstance(error, _GONE):
-        return Lost(str(error))
-    if isinstance(error, errors.UndefinedTable):
-        return NoTable(str(error))
-    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-        return Lost(str(error))
-    return Refused(str(error))
 
 
 def _settled(connection: Connection | None) -> Connection | None:

@@ -400,8 +400,9 @@ _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
 
 def _write_unlocked() -> None:
     from projections import storage_postgres  # noqa: PLC0415 - an extra
+    from projections.rows_postgres import CLOCK  # noqa: PLC0415 - an extra
 
-    storage_postgres._take_lock = lambda connection: None
+    vars(storage_postgres)["_LOCKED"] = f"BEGIN; {CLOCK}"
 
 
 def _know_more() -> None:

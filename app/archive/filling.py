@@ -40,7 +40,7 @@ from domain.errors import Damage
 from domain.stream import Recorded
 from projections.live import read_live
 from projections.registry import PROJECTIONS
-from projections.storage import Kind, Statement, Transaction
+from projections.storage import Statement, Transaction
 
 T = TypeVar("T")
 
@@ -80,13 +80,13 @@ def check_ring(keys: Iterable[Key], vault: Vault) -> None:
             raise UnusableStore(error.detail) from error
 
 
-def make_tables(rows: Transaction, kind: Kind, header: Header) -> None:
+def make_tables(rows: Transaction, header: Header) -> None:
     """The tables of an empty store.
 
     Its generation is the time, which is more than any process can remember of another store.
     """
     check_empty(rows)
-    lay_out(rows, kind, header.log_id, generation=rows.clock())
+    lay_out(rows, header.log_id, generation=rows.clock())
 
 
 def put_keys(rows: Transaction, keys: Iterable[Key], vault: Vault) -> None:

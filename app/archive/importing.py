@@ -22,7 +22,7 @@ from app.verifying.log import Noted
 from domain.errors import Damage
 from projections.registry import PROJECTIONS
 from projections.runner import Follower
-from projections.storage import Kind, Storage, Transaction
+from projections.storage import Storage, Transaction
 
 Advance = Callable[[int], None]
 
@@ -125,20 +125,20 @@ def _import(
     storage, vault, settings = place
     storage.prepare()
     with storage.transaction() as rows:
-        make_tables(rows, storage.kind, header)
+        make_tables(rows, header)
         filled = fill(rows)
         restored = None
         if erase is not None:
-            restoring = Restoring(rows, storage.kind, filled, vault)
+            restoring = Restoring(rows, filled, vault)
             restored = restoring.go_on(settings, erase, ending)
-        _follow(storage.kind, rows)
+        _follow(rows)
         rows.commit()
     return Imported(filled, restored)
 
 
-def _follow(kind: Kind, rows: Transaction) -> None:
+def _follow(rows: Transaction) -> None:
     """Bring what follows the log to its head: nobody need serve the store for it to be whole."""
-    Follower(LentStorage(kind, rows), LogFeed(), PROJECTIONS).catch_up()
+    Follower(LentStorage(rows), LogFeed(), PROJECTIONS).catch_up()
 
 
 def _keys(parts: Iterator[tuple[bool, Iterator[bytes]]]) -> Iterator[bytes]:

@@ -17,6 +17,10 @@ class _Uncommitted:
     def __init__(self, rows: Transaction) -> None:
         self._rows = rows
 
+    @property
+    def kind(self) -> Kind:
+        return self._rows.kind
+
     def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
         self._rows.execute(sql, params)
 
@@ -45,8 +49,8 @@ class _Uncommitted:
 class LentStorage:
     """Gives one transaction again and again."""
 
-    def __init__(self, kind: Kind, rows: Transaction) -> None:
-        self.kind = kind
+    def __init__(self, rows: Transaction) -> None:
+        self.kind = rows.kind
         self._rows = _Uncommitted(rows)
         self._failed = False
 

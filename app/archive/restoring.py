@@ -28,7 +28,7 @@ from domain.errors import NotFound
 from domain.events import RefreshTokenRevoked
 from domain.policy import Policy
 from domain.stream import Meta, Recorded
-from projections.storage import Kind, Statement, Transaction
+from projections.storage import Statement, Transaction
 from projections.token_lookup import WITH_SESSIONS
 
 BATCH: Final = 64
@@ -58,11 +58,11 @@ def untold(_total: int) -> Iterator[Callable[[int], None]]:
 class Restoring:
     """Works in the transaction that filled the store."""
 
-    def __init__(self, rows: Transaction, kind: Kind, filled: Filled, vault: Vault) -> None:
+    def __init__(self, rows: Transaction, filled: Filled, vault: Vault) -> None:
         self._rows = rows
         self._filled = filled
         self._vault = vault
-        log = EventLog(LentStorage(kind, rows), filled.ring.log)
+        log = EventLog(LentStorage(rows), filled.ring.log)
         self._writer = Writer(log, vault, filled.ring, Policy())
         self._statistics = Statistics(rows)
 

@@ -96,7 +96,7 @@ def stored(settings: Settings) -> Iterator[Storage]:
     with closing_storage(settings.database_url) as storage:
         with storage.transaction() as rows:
             _check_there(rows)
-            if add_missing(rows, storage.kind):
+            if add_missing(rows):
                 rows.commit()
         yield storage
 

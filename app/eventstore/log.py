@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from app.eventstore.record import GENESIS, Record
 from domain.errors import Damage
-from projections.storage import Row, Rows, Storage, Transaction, pieces
+from projections.storage import Kind, Row, Rows, Storage, Transaction, pieces
 
 T = TypeVar("T")
 
@@ -40,13 +40,17 @@ COUNTS: Final = """
 SELECT topic, count(*) FROM events WHERE position > ? AND position <= ? GROUP BY topic"""
 """How many events of each type there are after a position up to another."""
 _ONE: Final = f"SELECT {COLUMNS} FROM events WHERE stream = ? AND version = ?"  # noqa: S608
+_EACH: Final[Mapping[Kind, str]] = {
+    "sqlite": "CROSS JOIN events e WHERE e.stream = w.stream AND e.version > w.version",
+    "postgresql": """CROSS JOIN LATERAL (
+SELECT * FROM events WHERE stream = w.stream AND version > w.version OFFSET 0) e""",
+}
+"""From each stream to its events, on SQLite by CROSS, on PostgreSQL by OFFSET: left to themselves
+both read all of the log when the streams are many."""
 _NEWER: Final = f"""
 WITH wanted (stream, version) AS (VALUES %s)
 SELECT {", ".join("e." + each for each in COLUMNS.split(", "))} FROM wanted w
-CROSS JOIN events e WHERE e.stream = w.stream AND e.version > w.version
-ORDER BY e.position"""  # noqa: S608
-"""CROSS JOIN, by which SQLite goes from the streams to their events: left to itself it reads all of
-the log when the streams are many."""
+%s ORDER BY e.position"""  # noqa: S608
 _PAIR: Final = "(CAST(? AS TEXT), CAST(? AS BIGINT))"
 
 
@@ -149,7 +153,7 @@ def read_head(rows: Rows) -> Head:
 def read_newer(rows: Rows, versions: Mapping[str, int]) -> list[Record]:
     """The events of these streams after these versions, in log order, in one query."""
     wanted = padded(list(versions.items()), ("", 0))
-    sql = _NEWER % ", ".join([_PAIR] * len(wanted))
+    sql = _NEWER % (", ".join([_PAIR] * len(wanted)), _EACH[rows.kind])
     return [record_from(row) for row in rows.fetch(sql, [each for pair in wanted for each in pair])]
 
 

@@ -87,7 +87,7 @@ def check_shape(rows: Rows, kind: Kind, findings: Findings) -> None:
 def _wanted(rows: Rows, kind: Kind) -> Shapes:
     """Of a store that is made now, with the live views as they are called in this one."""
     with scratch() as fresh:
-        lay_out(fresh, "sqlite", "", generation=1)
+        lay_out(fresh, "", generation=1)
         if kind == "postgresql":
             for addition in ADDITIONS:
                 for statement in addition.on_postgresql:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from app.eventstore.log import EventLog
     from domain.stream import Recorded
-    from projections.storage import Row, Value
+    from projections.storage import Kind, Row, Value
 
 PATIENCE: Final = 600.0
 PAGE: Final = 1_000
@@ -74,6 +74,8 @@ class View(SQLiteTrackingRecorder):
 
 class _Rows:
     """An open transaction of the library's, as our projections write."""
+
+    kind: Kind = "sqlite"
 
     def __init__(self, cursor: Any) -> None:
         self._cursor = cursor

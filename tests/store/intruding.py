@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from projections.storage_postgres import dialect
+from projections.rows_postgres import dialect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

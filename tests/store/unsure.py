@@ -27,6 +27,10 @@ class UnsureTransaction:
         self._rows = rows
         self._fate = fate
 
+    @property
+    def kind(self) -> Kind:
+        return self._rows.kind
+
     def execute(self, sql: str, params: Sequence[Value] = ()) -> None:
         self._rows.execute(sql, params)
 
