@@ -22,7 +22,7 @@ from app.buckets import Keeper
 from app.buckets_memory import MemoryKeeper
 from app.buckets_postgres import PostgresKeeper
 from app.clock import now
-from app.dispatcher import Commit, Decided, Dispatcher
+from app.dispatcher import Commit, Dispatcher
 from app.erasing import Erasing
 from app.event_feed import EventFeed
 from app.event_pages import EventPages
@@ -386,9 +386,9 @@ async def _keep_up(service: Service, hash_parameters: HashParameters) -> None:
 
 
 def _observed(writer: Writer, metrics: Metrics) -> Commit:
-    def commit(batch: Sequence[Wish], decided: Decided) -> list[Answer]:
+    def commit(batch: Sequence[Wish]) -> list[Answer]:
         started = time.perf_counter()
-        answers = writer.commit(batch, decided)
+        answers = writer.commit(batch)
         metrics.commit_seconds.observe(time.perf_counter() - started)
         metrics.batch_commands.observe(len(batch))
         for answer in answers:

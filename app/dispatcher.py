@@ -1,15 +1,17 @@
 """Group commit: commands that wait together are decided and stored together.
 
 Handlers await `dispatch` on the event loop; one thread gives whatever waited together to
-`app.writer`; answers come back to the loop once a batch. Loop and writer take turns: while the
-writer decides the loop stands still, and runs on while it stores (ADR 0020). Knows no rule and no
-store.
+`app.writer`; answers come back to the loop once a batch. Where many come, a batch begins when the
+loop has nothing else to do, so that loop and writer seldom want the interpreter at once (ADR 0020).
+Knows no rule and no store.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Final
@@ -28,48 +30,37 @@ MAX_WAITING: Final = 2048
 ANSWER_WITHIN: Final = 1.8
 """Seconds that a handler waits for its commit: a caller hears of it within two."""
 
-GIVE_WAY: Final = 0.003
-"""Seconds that the loop stands still at most, as when the writer waits for the append lock."""
+MANY: Final = 8
+"""Commands in one of the last batches, from which on the loop's rest is waited for."""
+LAST: Final = 8
+"""Batches that are remembered for that."""
+TICK: Final = 0.001
+REST: Final = 0.0005
+"""Seconds of a tick that the loop is at work at most when it rests."""
+RESTING: Final = 2
+"""Such ticks in a row until a batch is handed over."""
 
-Decided = Callable[[], None]
-"""To be called once what is left of a commit is waiting for the store."""
-Commit = Callable[[Sequence[Wish], Decided], list[Answer]]
+Commit = Callable[[Sequence[Wish]], list[Answer]]
 Future = asyncio.Future[tuple[Recorded, ...]]
 Waiting = tuple[Wish, Future]
 
 _logger = structlog.get_logger("gatebook.dispatcher")
 
 
-class _Batch:
-    """What is stored together, and whether the writer still decides it."""
-
-    __slots__ = ("_deciding", "_turn", "waiting")
-
-    def __init__(self, waiting: list[Waiting]) -> None:
-        self.waiting = waiting
-        self._turn = threading.Lock()
-        self._turn.acquire()
-        self._deciding = True
-
-    def decided(self) -> None:
-        """The writer's turn is over; once and again."""
-        if self._deciding:
-            self._deciding = False
-            self._turn.release()
-
-    def give_way(self, seconds: float) -> bool:
-        """Stand still until the writer's turn is over, but no longer than that; whether it is."""
-        return self._turn.acquire(timeout=seconds)
-
-
 class Dispatcher:
-    """The queue before the writer's thread. Everything but `_work` belongs to the event loop."""
+    """The queue before the writer's thread. Everything but `_work` belongs to the event loop.
 
-    def __init__(self, commit: Commit) -> None:
+    `at_work` gives the seconds for which the loop's thread has been at work.
+    """
+
+    def __init__(self, commit: Commit, at_work: Callable[[], float] = time.thread_time) -> None:
         self._commit = commit
+        self._at_work = at_work
         self._gathered: list[Waiting] = []
+        self._sizes: deque[int] = deque(maxlen=LAST)
+        self._looking: asyncio.Handle | None = None
         self._writing = False
-        self._batches: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._batches: SimpleQueue[list[Waiting] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining = False
@@ -84,6 +75,8 @@ class Dispatcher:
     async def stop(self) -> None:
         """Refuse new commands, store those that wait, end the thread."""
         self._draining = True
+        if self._looking is not None:
+            self._looking.cancel()
         while self._gathered:
             self._batches.put(self._next())
         self._batches.put(None)
@@ -104,9 +97,9 @@ class Dispatcher:
         wish = Wish(command, meta, rows)
         future: Future = loop.create_future()
         self.waiting += 1
-        if not self._gathered and not self._writing:
-            loop.call_soon(self._hand_over)
         self._gathered.append((wish, future))
+        if len(self._gathered) in {1, MAX_BATCH}:
+            self._look()
         timer = loop.call_later(left(ANSWER_WITHIN), _give_up, future)
         try:
             return await future
@@ -114,44 +107,60 @@ class Dispatcher:
             wish.cancelled = True
             timer.cancel()
 
-    def _hand_over(self) -> None:
-        """Once a turn of the loop: who came in the same turn is stored together."""
-        if self._gathered and not self._writing:
-            self._writing = True
-            self._write(self._next())
+    def _look(self) -> None:
+        """Hand over what waits at the end of this turn of the loop, or once the loop rests."""
+        if self._writing or not self._gathered or self._loop is None:
+            return
+        if self._looking is not None:
+            self._looking.cancel()
+        self._looking = self._loop.call_soon(self._hand_over, None, 0)
 
-    def _next(self) -> _Batch:
+    def _hand_over(self, worked: float | None, resting: int) -> None:
+        """The next batch to the writer, unless many come and the loop doesn't rest yet.
+
+        `worked` is what `at_work` was a tick ago, and `resting` at how many ticks it rested.
+        """
+        if len(self._gathered) < MAX_BATCH and max(self._sizes, default=0) >= MANY:
+            now = self._at_work()
+            resting = 0 if worked is None or now - worked > REST else resting + 1
+            if resting < RESTING:
+                assert self._loop is not None  # noqa: S101 - started before anything is gathered
+                self._looking = self._loop.call_later(TICK, self._hand_over, now, resting)
+                return
+        self._looking = None
+        self._sizes.append(len(self._gathered))
+        self._writing = True
+        self._write(self._next())
+
+    def _next(self) -> list[Waiting]:
         taken, self._gathered = self._gathered[:MAX_BATCH], self._gathered[MAX_BATCH:]
-        return _Batch(taken)
+        return taken
 
-    def _write(self, batch: _Batch) -> None:
+    def _write(self, batch: list[Waiting]) -> None:
         self._batches.put(batch)
-        batch.give_way(GIVE_WAY)
 
     def _work(self) -> None:
         while (batch := self._batches.get()) is not None:
             self._serve(batch)
 
-    def _serve(self, batch: _Batch) -> None:
+    def _serve(self, batch: list[Waiting]) -> None:
         """On the writer's thread: commit what somebody still waits for."""
-        wanted = [each for each in batch.waiting if not each[0].cancelled]
+        wanted = [each for each in batch if not each[0].cancelled]
         answers: list[Answer] = []
         if wanted:
             try:
-                answers = self._commit([wish for wish, _ in wanted], batch.decided)
+                answers = self._commit([wish for wish, _ in wanted])
             except Exception:
                 # Whatever it was, the thread has to live for the next batch.
                 _logger.exception("writer_failed")
                 answers = [InternalError() for _ in wanted]
-        batch.decided()
         done = list(zip((future for _, future in wanted), answers, strict=True))
         assert self._loop is not None  # noqa: S101 - started before anything is queued
-        self._loop.call_soon_threadsafe(self._deliver, len(batch.waiting), done)
+        self._loop.call_soon_threadsafe(self._deliver, len(batch), done)
 
     def _deliver(self, served: int, done: list[tuple[Future, Answer]]) -> None:
         self.waiting -= served
         self._writing = False
-        self._hand_over()
         for future, answer in done:
             if future.done():
                 continue
@@ -159,6 +168,7 @@ class Dispatcher:
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+        self._look()
 
 
 def _give_up(future: Future) -> None:

@@ -139,12 +139,8 @@ class Writer:
         self._generation = -1
         self._live: Live
 
-    def commit(
-        self, batch: Sequence[Wish], decided: Callable[[], None] = lambda: None
-    ) -> list[Answer]:
+    def commit(self, batch: Sequence[Wish]) -> list[Answer]:
         """Decide a batch in order and store what follows, all of it or nothing.
-
-        `decided` is called, each time that it is tried, when only storing is left.
 
         A refusal fails alone. A batch that can't be stored is tried once more and then one by
         one, so that whatever can't be stored fails alone too.
@@ -152,7 +148,7 @@ class Writer:
         failure: Exception | None = None
         for _ in range(2):
             try:
-                return self._write(batch, decided)
+                return self._write(batch)
             except _InDoubt as doubt:
                 self._forget()
                 stored = self._settle(doubt.first)
@@ -170,13 +166,13 @@ class Writer:
                 told = (str(failure),) if kind is MissedEvents else ()
                 return [Unavailable(*told) for _ in batch]
         if len(batch) > 1:
-            return [self.commit([wish], decided)[0] for wish in batch]
+            return [self.commit([wish])[0] for wish in batch]
         _logger.error(
             "command_not_stored", command=type(batch[0].command).__name__, exc_info=failure
         )
         return [InternalError()]
 
-    def _write(self, batch: Sequence[Wish], decided: Callable[[], None]) -> list[Answer]:
+    def _write(self, batch: Sequence[Wish]) -> list[Answer]:
         streams = dict.fromkeys(stream for wish in batch for stream in _streams(wish))
         people = _people(batch)
         macs = self._load_cold(batch, people)
@@ -195,7 +191,6 @@ class Writer:
             for stream, user in draft.snapshots.items():
                 if stream not in draft.erased:
                     snapshot.keep(append.rows, stream, user, self._keys[stream])
-            decided()
             try:
                 append.rows.commit()
             except OutcomeUnknown as error:

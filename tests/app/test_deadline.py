@@ -99,8 +99,8 @@ def test_pausing_means_nothing_beside_a_request() -> None:
 def test_a_commit_is_waited_for_as_long_as_its_request_has_left(waited: float) -> None:
     """The writer stands still: the refusal comes at the request's end, not a whole wait later."""
 
-    def never(wishes: object, decided: object) -> list[Answer]:
-        raise AssertionError(wishes, decided)
+    def never(wishes: object) -> list[Answer]:
+        raise AssertionError(wishes)
 
     async def dispatch() -> None:
         loop, waits = asyncio.get_running_loop(), []

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from app import dispatcher as dispatcher_module
 from app import failed_logins as failed_logins_module
-from app.dispatcher import MAX_BATCH, Decided, Dispatcher
+from app.dispatcher import MAX_BATCH, Dispatcher
 from app.failed_logins import MINUTE, FailedLogins
 from domain.errors import Damage, InternalError, Overloaded, Unavailable
 
@@ -34,8 +34,7 @@ class Recording:
         self.away: Exception | None = None
         self.before: Callable[[], object] = lambda: None
 
-    def commit(self, batch: Sequence[Wish], decided: Decided) -> list[Answer]:
-        del decided
+    def commit(self, batch: Sequence[Wish]) -> list[Answer]:
         self.before()
         commands = [cast("RecordFailedLogins", wish.command) for wish in batch]
         answers: list[Answer] = [

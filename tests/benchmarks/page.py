@@ -70,10 +70,9 @@ each time, since whoever was logged out a moment ago has to be refused [by the n
 starts](consistency.md). On SQLite it is a read on the event loop, on PostgreSQL a share of a \
 query that serves all requests that wait.
 - **The event**, where there is one: a durable commit, which requests share that come at the \
-same time ([a request](a-request.md)). A steady `/refresh` has none; one that rotates has. Loop \
-and writer [take turns](../adr/0020-loop-and-writer-take-turns.md), since in CPython only one of \
-them runs: where each request writes, one core is what there is, and on PostgreSQL the loop \
-stands idle, too, while the server looks and stores.
+same time ([a request](a-request.md)). A steady `/refresh` has none; one that rotates has. Since \
+in CPython only one of loop and writer runs, one core is what there is where each request writes, \
+and a batch begins [when the loop rests](../adr/0020-a-batch-begins-when-the-loop-rests.md).
 - **What every answer has**: an id, headers that keep browsers in line, a line in the log, a \
 count.
 - **The framework's own layers** are left out where they cost as much as the work, as at \

@@ -14,6 +14,8 @@ from tests.simulation.unsure_file import Crashed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from app.dispatcher import Waiting
+
 
 class Queue(Dispatcher):
     """The dispatcher without its thread.
@@ -28,7 +30,7 @@ class Queue(Dispatcher):
         turn: Callable[[], tuple[float, float]],
         crashed: Callable[[], None],
     ) -> None:
-        super().__init__(commit)
+        super().__init__(commit, at_work=lambda: 0.0)
         self._turn = turn
         self._crashed = crashed
         self._late = 0.0
@@ -36,12 +38,12 @@ class Queue(Dispatcher):
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
 
-    def _write(self, batch: Any) -> None:
+    def _write(self, batch: list[Waiting]) -> None:
         assert self._loop is not None
         before, self._late = self._turn()
         self._loop.call_later(before, self._take, batch)
 
-    def _take(self, batch: Any) -> None:
+    def _take(self, batch: list[Waiting]) -> None:
         try:
             self._serve(batch)
         except Crashed:

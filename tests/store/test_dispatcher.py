@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app import dispatcher as dispatcher_module
-from app.dispatcher import MAX_BATCH, Dispatcher
+from app.dispatcher import LAST, MANY, MAX_BATCH, REST, RESTING, TICK, Dispatcher
 from domain.errors import InternalError, InvalidCredentials, Overloaded, Unavailable
 from domain.stream import Recorded
 from tests.store.wishing import log_in, register, user_key
@@ -18,7 +18,6 @@ from tests.store.wishing import log_in, register, user_key
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from app.dispatcher import Decided
     from app.store import Store
     from app.writer import Answer, Wish, Writer
 
@@ -33,14 +32,14 @@ class Gate:
         self.batches: list[list[Wish]] = []
         self.fault: Exception | None = None
 
-    def commit(self, batch: Sequence[Wish], decided: Decided) -> list[Answer]:
+    def commit(self, batch: Sequence[Wish]) -> list[Answer]:
         self.batches.append(list(batch))
         self._entered.release()
         assert self._open.wait(30)
         if self.fault is not None:
             fault, self.fault = self.fault, None
             raise fault
-        return self._writer.commit(batch, decided)
+        return self._writer.commit(batch)
 
     async def entered(self) -> None:
         """Until the writer's thread has taken a batch."""
@@ -82,83 +81,6 @@ async def settled() -> None:
 def streams(store: Store) -> set[object]:
     with store.storage.snapshot() as rows:
         return {row[0] for row in rows.fetch("SELECT stream FROM events WHERE position > 3")}
-
-
-class Turns:
-    """A commit that notes who was at work when; the loop notes itself between its steps."""
-
-    def __init__(self, wait: float) -> None:
-        self.noted: list[str] = []
-        self.seen = threading.Event()
-        self._wait = wait
-
-    def commit(self, batch: Sequence[Wish], decided: Decided) -> list[Answer]:
-        self.noted.append("deciding")
-        self.seen.wait(self._wait)  # the loop sets it, if it runs
-        self.noted.append("decided")
-        decided()
-        decided()
-        assert self.seen.wait(30)
-        self.noted.append("stored")
-        return [() for _ in batch]
-
-    async def ask(self, dispatcher: Dispatcher) -> None:
-        asked = send(dispatcher, register("ada"))
-        while "stored" not in self.noted:
-            await asyncio.sleep(0)
-            if "deciding" in self.noted and not self.seen.is_set():
-                self.noted.append("loop")
-                self.seen.set()
-        assert await asked == ()
-
-
-@pytest.mark.parametrize(
-    ("patience", "wait", "noted"),
-    [
-        (30.0, 0.05, ["deciding", "decided", "loop", "stored"]),
-        (0.0, 30.0, ["deciding", "loop", "decided", "stored"]),
-    ],
-)
-def test_the_loop_stands_still_while_a_batch_is_decided_but_not_for_long(
-    monkeypatch: pytest.MonkeyPatch, patience: float, wait: float, noted: list[str]
-) -> None:
-    monkeypatch.setattr(dispatcher_module, "GIVE_WAY", patience)
-    turns = Turns(wait)
-
-    async def scenario() -> None:
-        dispatcher = Dispatcher(turns.commit)
-        dispatcher.start()
-        await turns.ask(dispatcher)
-        await dispatcher.stop()
-
-    asyncio.run(scenario())
-    assert turns.noted == noted
-
-
-def test_the_loop_is_let_go_when_deciding_fails_or_leads_to_nothing(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else it would stand still for as long as it has patience."""
-    turns_over: list[bool] = []
-
-    class Batch(dispatcher_module._Batch):
-        def give_way(self, seconds: float) -> bool:
-            turns_over.append(super().give_way(30.0))
-            return turns_over[-1]
-
-    monkeypatch.setattr(dispatcher_module, "_Batch", Batch)
-
-    async def scenario() -> None:
-        gate.open()
-        gate.fault = ZeroDivisionError()
-        async with running(gate) as dispatcher:
-            with pytest.raises(InternalError):
-                await send(dispatcher, register("ada"))
-            with pytest.raises(InvalidCredentials):
-                await send(dispatcher, log_in("nobody", "n"))
-
-    asyncio.run(scenario())
-    assert turns_over == [True, True]
 
 
 def test_answers_and_refusals_come_back_to_whoever_asked(store: Store, gate: Gate) -> None:
@@ -205,6 +127,108 @@ def test_who_asks_in_the_same_turn_of_the_loop_is_stored_together(store: Store, 
 
     asyncio.run(scenario())
     assert [len(each) for each in gate.batches] == [9]
+
+
+class Ticks:
+    """The loop's clock: a tick is over when it is told, and the loop was at work for so long."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, dispatcher: Dispatcher) -> None:
+        self._worked = 0.0
+        dispatcher._at_work = lambda: self._worked
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[tuple[asyncio.Handle, Any, tuple[Any, ...]]] = []
+        self._call_later = self._loop.call_later
+        monkeypatch.setattr(self._loop, "call_later", self.later)
+
+    def later(self, delay: float, called: Any, *given: Any) -> asyncio.Handle:
+        handle = self._call_later(30, called, *given)
+        if delay == TICK:
+            self._waiting.append((handle, called, given))
+        return handle
+
+    def pass_by(self, worked: float = REST) -> bool:
+        """Whether somebody had waited for it."""
+        self._worked += worked
+        waiting, self._waiting = self._waiting, []
+        called = [each for each in waiting if not each[0].cancelled()]
+        for handle, call, given in called:
+            handle.cancel()
+            call(*given)
+        return bool(called)
+
+
+def many(dispatcher: Dispatcher, count: int, name: str) -> list[Task]:
+    return [send(dispatcher, register(f"{name}{number}")) for number in range(count)]
+
+
+def test_where_many_come_they_are_stored_when_the_loop_rests(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, as long as few come; and after a while of few it is so again."""
+
+    async def scenario() -> None:
+        gate.open()
+        async with running(gate) as dispatcher:
+            ticks = Ticks(monkeypatch, dispatcher)
+            for count in (1, MANY - 1, MANY):
+                await asyncio.gather(*many(dispatcher, count, f"some{count}-"))
+            assert not ticks.pass_by()
+            asked = many(dispatcher, 3, "first")
+            await settled()
+            for worked in (2 * REST, *[REST] * (RESTING - 1), 2 * REST):
+                assert ticks.pass_by(worked)
+            asked += many(dispatcher, 3, "second")
+            await settled()
+            for _ in range(RESTING):
+                assert len(gate.batches) == 3
+                assert ticks.pass_by()
+            await asyncio.gather(*asked)
+            assert [len(each) for each in gate.batches] == [1, MANY - 1, MANY, 6]
+            for count in range(LAST - 1):
+                asked = many(dispatcher, 1, f"few{count}-")
+                await settled()
+                while ticks.pass_by():
+                    pass
+                await asyncio.gather(*asked)
+            await asyncio.gather(*many(dispatcher, 1, "last"))
+            assert not ticks.pass_by()
+
+    asyncio.run(scenario())
+
+
+def test_a_full_batch_waits_for_nobody(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        gate.open()
+        async with running(gate) as dispatcher:
+            ticks = Ticks(monkeypatch, dispatcher)
+            await asyncio.gather(*many(dispatcher, MANY, "many"))
+            asked = many(dispatcher, MAX_BATCH - 1, "most")
+            await settled()
+            asked += many(dispatcher, 3, "more")
+            await asyncio.gather(*asked[:MAX_BATCH])
+            while ticks.pass_by():
+                pass
+            await asyncio.gather(*asked)
+
+    asyncio.run(scenario())
+    assert [len(each) for each in gate.batches] == [MANY, MAX_BATCH, 2]
+
+
+def test_what_waits_for_the_loop_to_rest_is_stored_as_it_stops(
+    store: Store, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        gate.open()
+        async with running(gate) as dispatcher:
+            ticks = Ticks(monkeypatch, dispatcher)
+            await asyncio.gather(*many(dispatcher, MANY, "many"))
+            last = send(dispatcher, register("last"))
+            await settled()
+        assert not ticks.pass_by()
+        assert len(await last) == 1
+
+    asyncio.run(scenario())
+    assert user_key("last") in streams(store)
 
 
 def test_who_asks_as_it_stops_is_stored(store: Store, gate: Gate) -> None:
