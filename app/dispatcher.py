@@ -2,7 +2,7 @@
 
 Handlers await `dispatch` on the event loop; one thread gives whatever waited together to
 `app.writer`; answers come back to the loop once a batch. Where many come, a batch begins when the
-loop has nothing else to do, so that loop and writer seldom want the interpreter at once (ADR 0020).
+loop has nothing else to do, so that loop and writer seldom want the interpreter at once (ADR 0022).
 Knows no rule and no store.
 """
 
@@ -31,7 +31,8 @@ ANSWER_WITHIN: Final = 1.8
 """Seconds that a handler waits for its commit: a caller hears of it within two."""
 
 MANY: Final = 8
-"""Commands in one of the last batches, from which on the loop's rest is waited for."""
+"""Commands that waited when one of the last batches began, from which on the loop's rest is
+waited for."""
 LAST: Final = 8
 """Batches that are remembered for that."""
 TICK: Final = 0.001
@@ -39,6 +40,8 @@ REST: Final = 0.0005
 """Seconds of a tick that the loop is at work at most when it rests."""
 RESTING: Final = 2
 """Such ticks in a row until a batch is handed over."""
+REST_WITHIN: Final = 0.015
+"""Seconds after which it is handed over though the loop didn't rest: it may be busy for ever."""
 
 Commit = Callable[[Sequence[Wish]], list[Answer]]
 Future = asyncio.Future[tuple[Recorded, ...]]
@@ -113,19 +116,22 @@ class Dispatcher:
             return
         if self._looking is not None:
             self._looking.cancel()
-        self._looking = self._loop.call_soon(self._hand_over, None, 0)
+        until = self._loop.time() + REST_WITHIN
+        self._looking = self._loop.call_soon(self._hand_over, until, None, 0)
 
-    def _hand_over(self, worked: float | None, resting: int) -> None:
+    def _hand_over(self, until: float, worked: float | None, resting: int) -> None:
         """The next batch to the writer, unless many come and the loop doesn't rest yet.
 
-        `worked` is what `at_work` was a tick ago, and `resting` at how many ticks it rested.
+        It is waited for `until` that time. `worked` is what `at_work` was a tick ago, and `resting`
+        at how many ticks it rested.
         """
-        if len(self._gathered) < MAX_BATCH and max(self._sizes, default=0) >= MANY:
+        assert self._loop is not None  # noqa: S101 - started before anything is gathered
+        many = max(self._sizes, default=0) >= MANY and len(self._gathered) < MAX_BATCH
+        if many and self._loop.time() < until:
             now = self._at_work()
             resting = 0 if worked is None or now - worked > REST else resting + 1
             if resting < RESTING:
-                assert self._loop is not None  # noqa: S101 - started before anything is gathered
-                self._looking = self._loop.call_later(TICK, self._hand_over, now, resting)
+                self._looking = self._loop.call_later(TICK, self._hand_over, until, now, resting)
                 return
         self._looking = None
         self._sizes.append(len(self._gathered))
@@ -161,6 +167,7 @@ class Dispatcher:
     def _deliver(self, served: int, done: list[tuple[Future, Answer]]) -> None:
         self.waiting -= served
         self._writing = False
+        self._look()
         for future, answer in done:
             if future.done():
                 continue
@@ -168,7 +175,6 @@ class Dispatcher:
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
-        self._look()
 
 
 def _give_up(future: Future) -> None:

@@ -27,7 +27,6 @@ from projections.storage import (
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _PATIENT: Final = "SET LOCAL statement_timeout=0; SET LOCAL idle_in_transaction_session_timeout=0"
 """For a transaction that reads for long, and holds nobody up."""
 _HAS_TABLE: Final = """
@@ -62,12 +61,12 @@ def dialect(sql: str) -> str:
 class PostgresRows:
     """An open transaction; writes wait in `_waiting` until something needs them sent.
 
-    `locked_at` is when it had the append lock, in the server's µs.
+    `locked_at` is when it had the append lock, if it has, in the server's µs.
     """
 
     kind: Kind = "postgresql"
 
-    def __init__(self, connection: Connection, locked_at: int | None = None) -> None:
+    def __init__(self, connection: Connection, locked_at: int = 0) -> None:
         self._connection = connection
         self._locked_at = locked_at
         self._waiting: list[tuple[str, Sequence[Value]]] = []
@@ -118,10 +117,8 @@ class PostgresRows:
         return bool(self.fetch(_HAS_TABLE, (name,)))
 
     def clock(self) -> int:
-        """The server's time, in µs; under the append lock, when it was had."""
-        if self._locked_at is not None:
-            return self._locked_at
-        return int(self.fetch(CLOCK)[0][0])  # type: ignore[arg-type]
+        """The server's time when the append lock was had, in µs."""
+        return self._locked_at
 
     def commit(self) -> None:
         """Send what waits, and then COMMIT by itself."""

@@ -93,7 +93,7 @@ class Transaction(Rows, Protocol):
         """
 
     def clock(self) -> int:
-        """The store's time in µs since the epoch, UTC."""
+        """The store's time in µs since the epoch, UTC, now or when the lock was had."""
 
     def commit(self) -> None:
         """Make it durable; raises `Refused`, `Lost` or `OutcomeUnknown`."""

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import errors, pq
 from psycopg.sql import SQL, Identifier
 
-from projections.rows_postgres import CLOCK, Connection, PostgresRows, translated
+from projections.rows_postgres import Connection, PostgresRows, translated
 from projections.storage import (
     LOCK_DEADLINE,
     THREAD_PATIENCE,
@@ -59,7 +59,8 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 limit of its session ends it."""
 _MARK: Final = "SELECT pg_logical_emit_message(true, 'gatebook', '')"
 """The least that can be written and committed; a commit waits for all before it, too."""
-_LOCKED: Final = f"BEGIN; SELECT pg_advisory_xact_lock({APPEND_LOCK}); {CLOCK}"
+_CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_LOCKED: Final = f"BEGIN; SELECT pg_advisory_xact_lock({APPEND_LOCK}); {_CLOCK}"
 """One message, but three statements: whatever is read after the wait sees what was committed
 before it ended."""
 _SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -70,7 +71,6 @@ STANDBY: Final = (
     "PostgreSQL answers as a standby, which is behind: "
     "add target_session_attrs=read-write to the URL"
 )
-_IN_VAIN: Final = (errors.LockNotAvailable, errors.QueryCanceled)
 
 
 class _Slot:
@@ -190,14 +190,11 @@ class PostgresStorage:
             slot.lock.release()
 
     def _begin(self, slot: _Slot, begin: Begin[T]) -> tuple[Connection, T]:
-        """Begin on the connection that is there, or a new one when it broke while idle."""
+        """Begin on the connection that is there, or a new one when it broke before it had begun."""
         if slot.connection is not None:
-            try:
+            with suppress(psycopg.Error):
                 return slot.connection, begin(slot.connection)
-            except _IN_VAIN:
-                raise
-            except psycopg.Error:
-                slot.close()
+            slot.close()
         slot.connection = connect(self.url)
         return slot.connection, begin(slot.connection)
 
@@ -236,16 +233,16 @@ def connect(url: str) -> Connection:
 def _take_lock(connection: Connection) -> int:
     """Begin, and wait for the append lock: the server's time when it was had, in µs.
 
-    In vain, end a holder that the server waits for, for the next.
+    In vain, end a holder that the server waits for, for the next, and raise `Lost`.
     """
     try:
         *_, clock = connection.execute(_LOCKED, prepare=False).results()
         return int(clock.fetchall()[0][0])
-    except _IN_VAIN:
+    except (errors.LockNotAvailable, errors.QueryCanceled) as error:
         with suppress(psycopg.Error):
             connection.execute("ROLLBACK")
             connection.execute(_END_SILENT_HOLDER)
-        raise
+        raise Lost(str(error)) from error
 
 
 def _take_snapshot(connection: Connection) -> None:

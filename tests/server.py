@@ -400,9 +400,8 @@ _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
 
 def _write_unlocked() -> None:
     from projections import storage_postgres  # noqa: PLC0415 - an extra
-    from projections.rows_postgres import CLOCK  # noqa: PLC0415 - an extra
 
-    vars(storage_postgres)["_LOCKED"] = f"BEGIN; {CLOCK}"
+    vars(storage_postgres)["_LOCKED"] = f"BEGIN; {storage_postgres._CLOCK}"
 
 
 def _know_more() -> None:

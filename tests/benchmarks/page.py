@@ -72,7 +72,7 @@ query that serves all requests that wait.
 - **The event**, where there is one: a durable commit, which requests share that come at the \
 same time ([a request](a-request.md)). A steady `/refresh` has none; one that rotates has. Since \
 in CPython only one of loop and writer runs, one core is what there is where each request writes, \
-and a batch begins [when the loop rests](../adr/0020-a-batch-begins-when-the-loop-rests.md).
+and a batch begins [when the loop rests](../adr/0022-a-batch-begins-when-the-loop-rests.md).
 - **What every answer has**: an id, headers that keep browsers in line, a line in the log, a \
 count.
 - **The framework's own layers** are left out where they cost as much as the work, as at \

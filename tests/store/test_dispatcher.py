@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app import dispatcher as dispatcher_module
-from app.dispatcher import LAST, MANY, MAX_BATCH, REST, RESTING, TICK, Dispatcher
+from app.dispatcher import LAST, MANY, MAX_BATCH, REST, REST_WITHIN, RESTING, TICK, Dispatcher
 from domain.errors import InternalError, InvalidCredentials, Overloaded, Unavailable
 from domain.stream import Recorded
 from tests.store.wishing import log_in, register, user_key
@@ -194,6 +194,33 @@ def test_where_many_come_they_are_stored_when_the_loop_rests(
             assert not ticks.pass_by()
 
     asyncio.run(scenario())
+
+
+def test_a_loop_that_never_rests_keeps_nobody_waiting(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be busy for ever with what writes nothing."""
+
+    async def scenario() -> None:
+        gate.open()
+        async with running(gate) as dispatcher:
+            ticks = Ticks(monkeypatch, dispatcher)
+            await asyncio.gather(*many(dispatcher, MANY, "many"))
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            asked = send(dispatcher, register("one"))
+            await settled()
+            monkeypatch.setattr(loop, "time", lambda: began + REST_WITHIN / 2)
+            assert ticks.pass_by(2 * REST)
+            assert ticks.pass_by(2 * REST)
+            monkeypatch.setattr(loop, "time", lambda: began + 2 * REST_WITHIN)
+            assert ticks.pass_by(2 * REST)
+            assert not ticks.pass_by(2 * REST)
+            monkeypatch.undo()
+            await asked
+
+    asyncio.run(scenario())
+    assert [len(each) for each in gate.batches] == [MANY, 1]
 
 
 def test_a_full_batch_waits_for_nobody(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
