@@ -40,7 +40,7 @@ REST: Final = 0.0005
 """Seconds of a tick that the loop is at work at most when it rests."""
 RESTING: Final = 2
 """Such ticks in a row until a batch is handed over."""
-REST_WITHIN: Final = 0.015
+REST_WITHIN: Final = 0.03
 """Seconds after which it is handed over though the loop didn't rest: it may be busy for ever."""
 
 Commit = Callable[[Sequence[Wish]], list[Answer]]
