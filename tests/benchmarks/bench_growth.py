@@ -145,6 +145,7 @@ def on_postgresql(generator: Generator, size: Size, small: int, large: int) -> G
 def measure(generator: Generator, size: Size, sides: Sequence[Side], store: str) -> Growth:
     """Ask both, start both, load the large one."""
     few, many = sides
+    os.sync()  # copies of gigabytes must not be on their way to the disk meanwhile
     with serving_all(sides) as servers:
         asked = ask_both(size, sides, servers)
         resident = [resident_mb(each.pid) for each in servers]
