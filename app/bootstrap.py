@@ -205,7 +205,7 @@ def composed(
     writer: Writer,
     ending: AsyncExitStack,
     *,
-    queue: Callable[[Commit], Dispatcher] = Dispatcher,
+    queue: Callable[[Commit, Callable[[], None]], Dispatcher] = Dispatcher,
     clock: Callable[[], int] = now,
 ) -> Service:
     """Every part of a service, put together on the running loop; none of them has begun to work.
@@ -220,7 +220,7 @@ def composed(
     ending.push_async_callback(lookup.close)
     keeper = keeper_of(settings, store, pool)
     ending.push_async_callback(keeper.close)
-    dispatcher = queue(_observed(writer, metrics))
+    dispatcher = queue(_observed(writer, metrics), store.storage.tidy)
     ending.push_async_callback(dispatcher.stop)
     failed_logins = FailedLogins(dispatcher, clock)
     ending.push_async_callback(failed_logins.close)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final
 
 import structlog
@@ -42,6 +42,8 @@ RESTING: Final = 2
 """Such ticks in a row until a batch is handed over."""
 REST_WITHIN: Final = 0.03
 """Seconds after which it is handed over though the loop didn't rest: it may be busy for ever."""
+PAUSE: Final = 0.002
+"""Seconds without a command after which the writer tidies up, where few come."""
 
 Commit = Callable[[Sequence[Wish]], list[Answer]]
 Future = asyncio.Future[tuple[Recorded, ...]]
@@ -53,11 +55,18 @@ _logger = structlog.get_logger("gatebook.dispatcher")
 class Dispatcher:
     """The queue before the writer's thread. Everything but `_work` belongs to the event loop.
 
+    `tidy` is called on the writer's thread when nothing came after a batch of few commands.
     `at_work` gives the seconds for which the loop's thread has been at work.
     """
 
-    def __init__(self, commit: Commit, at_work: Callable[[], float] = time.thread_time) -> None:
+    def __init__(
+        self,
+        commit: Commit,
+        tidy: Callable[[], None] = lambda: None,
+        at_work: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._commit = commit
+        self._tidy = tidy
         self._at_work = at_work
         self._gathered: list[Waiting] = []
         self._sizes: deque[int] = deque(maxlen=LAST)
@@ -146,8 +155,18 @@ class Dispatcher:
         self._batches.put(batch)
 
     def _work(self) -> None:
-        while (batch := self._batches.get()) is not None:
+        batch = self._batches.get()
+        while batch is not None:
             self._serve(batch)
+            batch = self._tidied() if len(batch) < MANY else self._batches.get()
+
+    def _tidied(self) -> list[Waiting] | None:
+        """The next batch; when none comes at once, the moment is used."""
+        try:
+            return self._batches.get(timeout=PAUSE)
+        except Empty:
+            self._tidy()
+            return self._batches.get()
 
     def _serve(self, batch: list[Waiting]) -> None:
         """On the writer's thread: commit what somebody still waits for."""

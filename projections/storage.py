@@ -137,6 +137,9 @@ class Storage(Protocol):
         Raises what a transaction and its commit raise.
         """
 
+    def tidy(self) -> None:
+        """Do what a later commit would have to do, while nobody waits for one; raises nothing."""
+
     def close(self) -> None:
         """Close every connection."""
 

@@ -159,6 +159,9 @@ class PostgresStorage:
             self._writer.close()
         self._reader.drop()
 
+    def tidy(self) -> None:
+        """Nothing: the server sees to it."""
+
     def confirm(self) -> None:
         """Commit something: a server that restarts shows what was still to reach its standby."""
         with self._begun(self._writer, _take_nothing) as (connection, _):

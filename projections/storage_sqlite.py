@@ -31,6 +31,8 @@ from projections.storage import (
 
 READ_PATIENCE: Final = 0.25
 """Seconds that a reader waits for the file: a look-up happens on the event loop."""
+UNTIDY: Final = 100
+"""Rows: some milliseconds of work in a file of gigabytes, far from the 1,000 pages of a commit."""
 
 _CACHE: Final = 2_000
 _ROOM: Final = 65_536
@@ -66,6 +68,8 @@ class SqliteStorage:
         self._closed = False
         self._local = threading.local()
         self._lock_file = -1
+        self._tidied = 0
+        """Rows that the writing connection had written when it last tidied up."""
 
     @contextmanager
     def transaction(self) -> Iterator[SqliteRows]:
@@ -175,6 +179,20 @@ class SqliteStorage:
     def confirm(self) -> None:
         """Nothing: one disk has it."""
 
+    def tidy(self) -> None:
+        """Bring the write-ahead log into the file, once enough was written.
+
+        A commit does it when nobody does, and takes the longer the more places of the file were
+        written to. What fails here, or finds the lock taken, is left to a commit.
+        """
+        writer = self._writer
+        with suppress(StorageError, sqlite3.Error):
+            if writer is None or writer.total_changes < self._tidied + UNTIDY:
+                return
+            with self._locked(patience=0):
+                self._writing().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                self._tidied = self._writing().total_changes
+
     def checkpoint(self) -> bool:
         """Bring the write-ahead log into the file and empty it; whether it is empty now.
 
@@ -203,10 +221,10 @@ class SqliteStorage:
             readers, self._readers = self._readers, []
         for reader in readers:
             reader.close()
-        with self._turn() as deadline:
+        with self._turn() as began:
             try:
                 if self._writer is not None:
-                    with self._file_lock(deadline):
+                    with self._file_lock(began + LOCK_DEADLINE):
                         self._drop_writer()
             finally:
                 if self._lock_file >= 0:
@@ -240,7 +258,7 @@ class SqliteStorage:
                     raise
             except sqlite3.Error as error:
                 raise unusable(error) from error
-            self._writer = connection
+            self._writer, self._tidied = connection, 0
         return self._writer
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
@@ -263,20 +281,20 @@ class SqliteStorage:
         )
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with self._turn() as deadline:
+    def _locked(self, patience: float = LOCK_DEADLINE) -> Iterator[None]:
+        with self._turn() as began:
             self._check_open()
-            with self._file_lock(deadline):
+            with self._file_lock(began + patience):
                 yield
 
     @contextmanager
     def _turn(self) -> Iterator[float]:
-        """Among this process's threads; gives when the wait for the file's lock ends."""
+        """Among this process's threads; gives when it began."""
         if not self._thread_lock.acquire(timeout=THREAD_PATIENCE):
             msg = "another thread holds the append lock"
             raise Lost(msg)
         try:
-            yield time.monotonic() + LOCK_DEADLINE
+            yield time.monotonic()
         finally:
             self._thread_lock.release()
 

@@ -122,7 +122,7 @@ class Process:
             store,
             writer,
             AsyncExitStack(),
-            queue=lambda commit: Queue(
+            queue=lambda commit, _: Queue(
                 commit, lambda: self._turn(self), lambda: self._crash_of(life)
             ),
             clock=self.clock,

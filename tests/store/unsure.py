@@ -107,6 +107,9 @@ class UnsureStorage:
     def confirm(self) -> None:
         self._storage.confirm()
 
+    def tidy(self) -> None:
+        self._storage.tidy()
+
     def close(self) -> None:
         self._storage.close()
 
