@@ -189,7 +189,7 @@ class SqliteStorage:
         with suppress(StorageError, sqlite3.Error):
             if writer is None or writer.total_changes < self._tidied + UNTIDY:
                 return
-            with self._locked(patience=0):
+            with self._locked(patient=False):
                 self._writing().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 self._tidied = self._writing().total_changes
 
@@ -281,10 +281,10 @@ class SqliteStorage:
         )
 
     @contextmanager
-    def _locked(self, patience: float = LOCK_DEADLINE) -> Iterator[None]:
+    def _locked(self, *, patient: bool = True) -> Iterator[None]:
         with self._turn() as began:
             self._check_open()
-            with self._file_lock(began + patience):
+            with self._file_lock(began + (LOCK_DEADLINE if patient else 0)):
                 yield
 
     @contextmanager

@@ -21,7 +21,7 @@ class Queue(Dispatcher):
     """The dispatcher without its thread.
 
     `turn` is asked how long until the writer takes a batch, and how long from its commit to its
-    answers; `crashed` hears that the process is gone.
+    answers; `crashed` hears that the process is gone; `at_work` says how long the loop was.
     """
 
     def __init__(
@@ -29,8 +29,9 @@ class Queue(Dispatcher):
         commit: Commit,
         turn: Callable[[], tuple[float, float]],
         crashed: Callable[[], None],
+        at_work: Callable[[], float],
     ) -> None:
-        super().__init__(commit, at_work=lambda: 0.0)
+        super().__init__(commit, at_work=at_work)
         self._turn = turn
         self._crashed = crashed
         self._late = 0.0

@@ -94,6 +94,10 @@ class Process:
         self._started = started
         self._waiting: set[asyncio.Future[None]] = set()
 
+    def _at_work(self, life: int) -> Callable[[], float]:
+        """How long the loop was at work: in one life never, in the next always."""
+        return self._loop.time if life % 2 else lambda: 0.0
+
     def clock(self) -> int:
         """The process's own, in µs."""
         return int((self._clocks.store() + self.skew) * 1_000_000)
@@ -123,7 +127,7 @@ class Process:
             writer,
             AsyncExitStack(),
             queue=lambda commit, _: Queue(
-                commit, lambda: self._turn(self), lambda: self._crash_of(life)
+                commit, lambda: self._turn(self), lambda: self._crash_of(life), self._at_work(life)
             ),
             clock=self.clock,
         )
