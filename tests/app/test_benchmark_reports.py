@@ -139,10 +139,13 @@ def test_what_has_a_limit_is_drawn_as_a_share_of_it() -> None:
     report.mixed = mixed()
     report.idle.append(Idle("SQLite", summary([0.25, 2.0])))
     both = summary([2.0]), summary([2.2])
-    asked = Asked("GET /me", 800, both, (2.0, 2.6), summary([1.1]), (100.0, 110.0))
+    asked = [
+        Asked("GET /me", 800, both, (2.0, 2.6), summary([1.1]), (100.0, 110.0)),
+        Asked("GET /sessions", 800, both, (2.0, 2.4), summary([1.15]), (100.0, 110.0)),
+    ]
     size = growth.Size(turns=1, asked=1, starts=1, loaded=1, seconds=1.0)
     report.growth.append(
-        Growth("SQLite", (9, 99), size, [asked], both, summary([1.5]), (70.0, 80.0), 1, 151.0)
+        Growth("SQLite", (9, 99_999), size, asked, both, summary([1.5]), (70.0, 80.0), 1, 151.0)
     )
     report.pages += [PageCost(f"/{number}", summary([number])) for number in range(30)]
     found = chart.chart_of("mixed", report)
@@ -154,11 +157,11 @@ def test_what_has_a_limit_is_drawn_as_a_share_of_it() -> None:
     assert by_name["/healthz beside logins, p99 in ms"].verdict == "reached"
     assert by_name["503 to too many logins, p99 in ms"].said == "51.0, at most 50"
     assert by_name["Idle on SQLite"].value == 1.125
-    assert by_name["GET /me, p50, SQLite"].verdict == "reached"
-    assert by_name["GET /me, p99, SQLite"].verdict == "missed"
-    assert by_name["GET /me, p99, SQLite"].note == "of all 800 requests"
-    assert by_name["Cold start, SQLite"].verdict == "reached"
-    assert by_name["Memory when loaded, SQLite"].verdict == "missed"
+    assert by_name["GET /sessions, p50, 99,999 people on SQLite"].verdict == "reached"
+    assert by_name["GET /me, p99, 99,999 people on SQLite"].verdict == "missed"
+    assert by_name["GET /me, p99, 99,999 people on SQLite"].note == "of all 800 requests"
+    assert by_name["Cold start, 99,999 people on SQLite"].verdict == "reached"
+    assert by_name["Memory, 99,999 people on SQLite"].verdict == "missed"
     assert [name for name in by_name if re.fullmatch(r"/\d+", name)] == [
         f"/{number}" for number in range(29, 29 - chart.DEAREST, -1)
     ]

@@ -202,18 +202,16 @@ def _mixed(found: Mixed) -> Iterator[Bar]:
 
 
 def _grown(found: Growth) -> Iterator[Bar]:
-    """What each costs on the large store; times as shares of the small one's."""
-    for asked in found.asked:
-        yield _limited(f"{asked.name}, p50, {found.store}", asked.median_ratio, WITHIN, "times")
-        late = _limited(
-            f"{asked.name}, p99, {found.store}", summary([asked.late_ratio]), WITHIN, "times"
-        )
-        note = f"of all {asked.requests} requests"
-        yield late._replace(note=note, verdict=asked.late_verdict)
-    yield _limited(f"Cold start, {found.store}", found.start_ratio, START_WITHIN, "times")
-    for name, resident in (("asked", found.resident_mb[1]), ("loaded", found.loaded_mb)):
-        figure = summary([resident])
-        yield _limited(f"Memory when {name}, {found.store}", figure, RESIDENT_MB, "MB")
+    """What costs most on the large store, of each kind; times as shares of the small one's."""
+    where = f"{found.users[1]:,} people on {found.store}"
+    slowest = max(found.asked, key=lambda asked: asked.median_ratio.median)
+    yield _limited(f"{slowest.name}, p50, {where}", slowest.median_ratio, WITHIN, "times")
+    latest = max(found.asked, key=lambda asked: asked.late_ratio)
+    late = _limited(f"{latest.name}, p99, {where}", summary([latest.late_ratio]), WITHIN, "times")
+    yield late._replace(note=f"of all {latest.requests} requests", verdict=latest.late_verdict)
+    yield _limited(f"Cold start, {where}", found.start_ratio, START_WITHIN, "times")
+    memory = _limited(f"Memory, {where}", summary([found.loaded_mb]), RESIDENT_MB, "MB")
+    yield memory._replace(note=f"after {found.loaded:,} people had come")
 
 
 def _limited(name: str, figure: Summary, most: float, unit: str) -> Bar:

@@ -135,8 +135,9 @@ PARTS: Final[Mapping[str, Part]] = {
     ),
     "growth": Part(
         "A store that has grown",
-        "What each request takes on a large store, as a multiple of what it takes on a small one, "
-        "and what the process holds in memory. [Scale](scale.md) says what follows.",
+        "What requests take on a large store, as multiples of what they take on one of 1,000 "
+        "people: of fourteen kinds that which is slowed down most; and what the process holds in "
+        "memory. [Scale](scale.md) has all of them, and says what follows.",
         "Times and memory on a large store as a share of what they may be",
     ),
     "verifying": Part(
