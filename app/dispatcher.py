@@ -43,7 +43,9 @@ RESTING: Final = 2
 REST_WITHIN: Final = 0.03
 """Seconds after which it is handed over though the loop didn't rest: it may be busy for ever."""
 PAUSE: Final = 0.002
-"""Seconds without a command after which the writer tidies up, where few come."""
+PAUSE_OF_MANY: Final = 0.05
+"""Seconds without a command after which the writer tidies up: after few commands, and after many,
+who gather for as long as `REST_WITHIN` before the next are handed over."""
 
 Commit = Callable[[Sequence[Wish]], list[Answer]]
 Future = asyncio.Future[tuple[Recorded, ...]]
@@ -55,7 +57,7 @@ _logger = structlog.get_logger("gatebook.dispatcher")
 class Dispatcher:
     """The queue before the writer's thread. Everything but `_work` belongs to the event loop.
 
-    `tidy` is called on the writer's thread when nothing came after a batch of few commands.
+    `tidy` is called on the writer's thread when nothing has come for a while after a batch.
     `at_work` gives the seconds for which the loop's thread has been at work.
     """
 
@@ -158,14 +160,18 @@ class Dispatcher:
         batch = self._batches.get()
         while batch is not None:
             self._serve(batch)
-            batch = self._tidied() if len(batch) < MANY else self._batches.get()
+            batch = self._after(batch)
 
-    def _tidied(self) -> list[Waiting] | None:
-        """The next batch; when none comes at once, the moment is used."""
+    def _after(self, served: list[Waiting]) -> list[Waiting] | None:
+        """The next batch; when none comes soon, the moment is used."""
         try:
-            return self._batches.get(timeout=PAUSE)
+            return self._batches.get(timeout=PAUSE if len(served) < MANY else PAUSE_OF_MANY)
         except Empty:
-            self._tidy()
+            try:
+                self._tidy()
+            except Exception:
+                # Whatever it was, the thread has to live for the next batch.
+                _logger.exception("tidying_failed")
             return self._batches.get()
 
     def _serve(self, batch: list[Waiting]) -> None:

@@ -23,7 +23,12 @@ Param = Value | list[str] | list[bytes] | list[int] | list[float]
 
 CONNECT_WITHIN: Final = 10.0
 """Seconds for finding and trying every host of the URL; each has `connect_timeout` of them."""
-LOOKING_UP: Final = "SET statement_timeout=1500; SET TimeZone='UTC'"
+LOOKING_UP: Final = (
+    "SET statement_timeout=1500; SET TimeZone='UTC'; SET plan_cache_mode=force_generic_plan;"
+    "SET enable_seqscan=off; SET enable_hashjoin=off; SET enable_mergejoin=off"
+)
+"""Rows by their keys, by a plan that is made once: to make it anew took longer than the look-up. It
+reads no whole table, though that may have been empty when the plan was made."""
 COUNTING: Final = (
     "SET lock_timeout=1000; SET statement_timeout=1500;"
     "SET idle_in_transaction_session_timeout=1500; SET TimeZone='UTC';"

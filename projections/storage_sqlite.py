@@ -31,8 +31,10 @@ from projections.storage import (
 
 READ_PATIENCE: Final = 0.25
 """Seconds that a reader waits for the file: a look-up happens on the event loop."""
-UNTIDY: Final = 100
-"""Rows: some milliseconds of work in a file of gigabytes, far from the 1,000 pages of a commit."""
+UNTIDY: Final = 250
+"""Rows written by this process, of some two pages each: a commit tidies up after 1,000 pages."""
+TIDYING_PATIENCE: Final = 0.01
+"""Seconds that tidying waits for another thread: a view that follows writes after each commit."""
 
 _CACHE: Final = 2_000
 _ROOM: Final = 65_536
@@ -180,18 +182,22 @@ class SqliteStorage:
         """Nothing: one disk has it."""
 
     def tidy(self) -> None:
-        """Bring the write-ahead log into the file, once enough was written.
+        """Bring the write-ahead log into the file, once enough was written (ADR 0023).
 
         A commit does it when nobody does, and takes the longer the more places of the file were
-        written to. What fails here, or finds the lock taken, is left to a commit.
+        written to. What fails here, or finds a lock taken, is left to a commit.
         """
         writer = self._writer
         with suppress(StorageError, sqlite3.Error):
-            if writer is None or writer.total_changes < self._tidied + UNTIDY:
+            # Its count has 32 bits, and begins below zero again.
+            if writer is None or abs(writer.total_changes - self._tidied) < UNTIDY:
                 return
-            with self._locked(patient=False):
-                self._writing().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                self._tidied = self._writing().total_changes
+            with self._turn(TIDYING_PATIENCE):
+                self._check_open()
+                with self._file_lock(0.0):
+                    connection = self._writing()
+                    self._tidied = connection.total_changes
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def checkpoint(self) -> bool:
         """Bring the write-ahead log into the file and empty it; whether it is empty now.
@@ -221,10 +227,10 @@ class SqliteStorage:
             readers, self._readers = self._readers, []
         for reader in readers:
             reader.close()
-        with self._turn() as began:
+        with self._turn() as deadline:
             try:
                 if self._writer is not None:
-                    with self._file_lock(began + LOCK_DEADLINE):
+                    with self._file_lock(deadline):
                         self._drop_writer()
             finally:
                 if self._lock_file >= 0:
@@ -281,20 +287,20 @@ class SqliteStorage:
         )
 
     @contextmanager
-    def _locked(self, *, patient: bool = True) -> Iterator[None]:
-        with self._turn() as began:
+    def _locked(self) -> Iterator[None]:
+        with self._turn() as deadline:
             self._check_open()
-            with self._file_lock(began + (LOCK_DEADLINE if patient else 0)):
+            with self._file_lock(deadline):
                 yield
 
     @contextmanager
-    def _turn(self) -> Iterator[float]:
-        """Among this process's threads; gives when it began."""
-        if not self._thread_lock.acquire(timeout=THREAD_PATIENCE):
+    def _turn(self, patience: float = THREAD_PATIENCE) -> Iterator[float]:
+        """Among this process's threads; gives when the wait for the file's lock ends."""
+        if not self._thread_lock.acquire(timeout=patience):
             msg = "another thread holds the append lock"
             raise Lost(msg)
         try:
-            yield time.monotonic()
+            yield time.monotonic() + LOCK_DEADLINE
         finally:
             self._thread_lock.release()
 

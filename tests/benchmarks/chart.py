@@ -15,7 +15,7 @@ from tests.benchmarks.bench_idle import PERCENT
 from tests.benchmarks.bench_pages import MOST_MS
 from tests.benchmarks.bench_verifying import TARGET as VERIFYING_TARGET
 from tests.benchmarks.figures import summary, verdict
-from tests.benchmarks.growth import RESIDENT_MB, START_WITHIN, WITHIN
+from tests.benchmarks.growth import RESIDENT_MIB, START_WITHIN, WITHIN
 
 if TYPE_CHECKING:
     from tests.benchmarks.bench_mixed import Mixed
@@ -210,8 +210,8 @@ def _grown(found: Growth) -> Iterator[Bar]:
     late = _limited(f"{latest.name}, p99, {where}", summary([latest.late_ratio]), WITHIN, "times")
     yield late._replace(note=f"of all {latest.requests} requests", verdict=latest.late_verdict)
     yield _limited(f"Cold start, {where}", found.start_ratio, START_WITHIN, "times")
-    memory = _limited(f"Memory, {where}", summary([found.loaded_mb]), RESIDENT_MB, "MB")
-    yield memory._replace(note=f"after {found.loaded:,} people had come")
+    memory = _limited(f"Memory, {where}", summary([found.loaded_mib]), RESIDENT_MIB, "MiB")
+    yield memory._replace(note=f"after {found.loaded:,} requests of as many people")
 
 
 def _limited(name: str, figure: Summary, most: float, unit: str) -> Bar:

@@ -19,7 +19,7 @@ WITHIN: Final = 1.2
 LATE_OF: Final = 500
 """Requests at least, for what 99 of 100 take to say something."""
 START_WITHIN: Final = 1.5
-RESIDENT_MB: Final = 150.0
+RESIDENT_MIB: Final = 150.0
 
 
 class Size(NamedTuple):
@@ -79,7 +79,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Growth(msgspec.Struct, frozen=True):
-    """A small and a large store; starts in s, memory in MB: after all that was asked, and load."""
+    """A small and a large store; starts in s, memory in MiB: after all that was asked, and load.
+
+    `loaded` is how many requests that load was.
+    """
 
     store: str
     users: tuple[int, int]
@@ -87,9 +90,9 @@ class Growth(msgspec.Struct, frozen=True):
     asked: list[Asked]
     start_s: tuple[Summary, Summary]
     start_ratio: Summary
-    resident_mb: tuple[float, float]
+    resident_mib: tuple[float, float]
     loaded: int
-    loaded_mb: float
+    loaded_mib: float
 
     def lines(self) -> list[str]:
         """A table for people."""
@@ -107,10 +110,12 @@ class Growth(msgspec.Struct, frozen=True):
             f" {self.start_s[1].median:.2f} s, ratio {start:.2f} (n = {self.start_ratio.n};"
             f" at most {START_WITHIN}: {SAID[verdict(self.start_ratio, START_WITHIN)]})"
         )
+        before, after = self.resident_mib
+        most = SAID[verdict(summary([self.loaded_mib]), RESIDENT_MIB)]
         resident = (
-            f"resident: {self.resident_mb[0]:.0f} MB and {self.resident_mb[1]:.0f} MB after that,"
-            f" {self.loaded_mb:.0f} MB after load over {self.loaded:,} people"
-            f" (at most {RESIDENT_MB:.0f}: {SAID[verdict(summary([self.loaded_mb]), RESIDENT_MB)]})"
+            f"resident: {before:.0f} MiB and {after:.0f} MiB after that; {self.loaded_mib:.0f} MiB"
+            f" after {self.loaded:,} requests of as many people, hashed by default"
+            f" (at most {RESIDENT_MIB:.0f}: {most})"
         )
         return [
             f"{few:,} and {many:,} people on {self.store}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import deque
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -35,7 +36,6 @@ async def paced(
     port: int, ask: Callable[[Client], Awaitable[Answer]], rate: float, seconds: float
 ) -> list[Taken]:
     """Ask so many times a second for so long, and wait for all answers; raises `LoadError`."""
-    loop = asyncio.get_running_loop()
     taken: list[Taken] = []
     idle: deque[Client] = deque()
     async with AsyncExitStack() as connections:
@@ -45,14 +45,14 @@ async def paced(
                 idle.append(await connections.enter_async_context(Client(port)))
             client = idle.pop()
             answer = await ask(client)
-            taken.append(Taken(answer.status, (loop.time() - planned) * 1_000))
+            taken.append(Taken(answer.status, (time.perf_counter() - planned) * 1_000))
             idle.append(client)
 
-        started = loop.time()
+        started = time.perf_counter()
         asked = []
         for number in range(max(1, round(rate * seconds))):
             planned = started + number / rate
-            await asyncio.sleep(planned - loop.time())
+            await asyncio.sleep(planned - time.perf_counter())
             asked.append(asyncio.create_task(one(planned)))
         try:
             async with asyncio.timeout(PATIENCE_S):
