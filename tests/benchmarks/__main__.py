@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="how many people the large store of growth has, on SQLite and on PostgreSQL; else "
         f"{' and '.join(f'{each:,}' for each in bench_growth.LARGE)} on SQLite, "
         f"{' and '.join(f'{each:,}' for each in bench_growth.LARGE_POSTGRESQL)} on PostgreSQL, and "
-        f"with --quick {' and '.join(f'{each:,}' for each in bench_growth.LARGE_QUICK)}",
+        f"with --quick {' and '.join(f'{each:,}' for each in bench_growth.LARGE_QUICK)} on SQLite",
     )
     given = parser.parse_args(arguments)
     names: list[str] = given.names or list(NAMES)
