@@ -185,11 +185,10 @@ class Disk:
         journal, place = self._journal.read_bytes()[:moment], 0
         while place + _RECORD.size <= len(journal):
             kind, file, at, size = _RECORD.unpack_from(journal, place)
-            data = journal[place + _RECORD.size :][:size] if size else b""
-            if len(data) < size:
+            begun, place = place, place + _RECORD.size + size
+            if place > len(journal):
                 return
-            yield _Step(place, kind, file, at, data)
-            place += _RECORD.size + size
+            yield _Step(begun, kind, file, at, journal[place - size : place])
 
 
 class _File:
