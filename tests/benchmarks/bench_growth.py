@@ -67,7 +67,7 @@ _RESIDENT: Final = re.compile(r"^VmRSS:\s+([0-9]+) kB$", re.MULTILINE)
 
 
 SIZE: Final = Size(turns=5, asked=160, starts=5, loaded=30_000, seconds=10.0)
-QUICK: Final = Size(turns=2, asked=20, starts=1, loaded=1_000, seconds=1.0)
+QUICK: Final = Size(turns=2, asked=10, starts=1, loaded=500, seconds=1.0)
 
 
 class Side(NamedTuple):

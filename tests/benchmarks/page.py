@@ -27,9 +27,9 @@ For whoever compares, or wants to know where the time goes. Every figure here co
 files beside this page; `python -m tests.docs.generate` makes it of them.
 
 `./run bench` measures all of this again and writes it anew, `./run bench NAME` one part; `./run \
-bench --quick` takes two to three minutes, is less exact, and writes here only when `--charts` \
-says so. Where only two turns were taken, as in a quick run, and they don't agree about a target, \
-it is said to be neither reached nor missed.
+bench --quick` takes two minutes and a little more, is less exact, and writes here only when \
+`--charts` says so. Where only two turns were taken, as in a quick run, and they don't agree about \
+a target, it is said to be neither reached nor missed.
 
 ## How it is measured
 
