@@ -16,7 +16,7 @@ import structlog
 
 from app import traces
 from app.eventstore import snapshot
-from app.eventstore.log import Append, EventLog, padded
+from app.eventstore.log import Append, EventLog, Head, Replaced, padded, read_head
 from app.eventstore.record import Record, record_of
 from app.states import advanced
 from app.vault import (
@@ -115,7 +115,8 @@ class Writer:
     """Decides and commits; belongs to one thread at a time.
 
     Caches the states of streams and the data keys of persons; both are checked against the log
-    and the store's generation under the lock, whatever other processes did meanwhile.
+    and the store's generation under the lock, whatever other processes did meanwhile, and are
+    forgotten when the log isn't the one that they are of.
     """
 
     def __init__(
@@ -138,6 +139,7 @@ class Writer:
         self._keys: OrderedDict[str, bytes] = OrderedDict()
         self._generation = -1
         self._live: Live
+        self._known: Head | None = None
 
     def commit(self, batch: Sequence[Wish]) -> list[Answer]:
         """Decide a batch in order and store what follows, all of it or nothing.
@@ -157,6 +159,10 @@ class Writer:
                 if stored:
                     return doubt.answers
                 failure = doubt
+            except Replaced as error:
+                self._forget()
+                _logger.error("log_replaced", detail=str(error))  # noqa: TRY400 - it says it all
+                failure = error
             except Exception as error:  # noqa: BLE001 - whatever it was, the batch isn't stored
                 self._forget()
                 failure = error
@@ -176,7 +182,7 @@ class Writer:
         streams = dict.fromkeys(stream for wish in batch for stream in _streams(wish))
         people = _people(batch)
         macs = self._load_cold(batch, people)
-        with self._log.append() as append:
+        with self._log.append(self._known) as append:
             draft = _Draft(append)
             self._catch_up(draft, streams, people)
             draft.taken = _taken(append.rows, macs)
@@ -210,6 +216,7 @@ class Writer:
         strangers = [user_key for user_key in people if user_key not in self._keys]
         if cold or strangers:
             with self._log.storage.snapshot() as rows:
+                self._known = read_head(rows, self._known)
                 self._load_keys(rows, strangers)
                 keys = {each: self._keys[each] for each in cold if each in self._keys}
                 states: dict[str, Any] = {**snapshot.newest(rows, keys)} if keys else {}
@@ -315,6 +322,7 @@ class Writer:
         return tuple(recorded)
 
     def _publish(self, draft: _Draft) -> None:
+        self._known = draft.append.head
         for stream, state in draft.states.items():
             if stream not in draft.broken:
                 self._states[stream] = state
@@ -327,6 +335,7 @@ class Writer:
         self._states.clear()
         self._keys.clear()
         self._generation = -1
+        self._known = None
 
     def _settle(self, first: Record) -> bool | None:
         """Whether an unanswered commit happened; None when the store doesn't come back in time."""

@@ -19,8 +19,9 @@ T = TypeVar("T")
 COLUMNS: Final = "position, stream, version, topic, schema, time, clear, sealed"
 """Of a record, in the order of its fields."""
 _HEAD: Final = """
-SELECT s.generation, s.log_id, e.position, e.time, e.chain
-FROM store s LEFT JOIN events e ON e.position = (SELECT max(position) FROM events)"""
+SELECT s.generation, s.log_id, e.position, e.time, e.chain, k.chain
+FROM store s LEFT JOIN events e ON e.position = (SELECT max(position) FROM events)
+LEFT JOIN events k ON k.position = ?"""
 INSERT: Final = f"""
 INSERT INTO events ({COLUMNS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""  # noqa: S608
 _ANOTHER: Final = ", (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -64,6 +65,13 @@ class Head(NamedTuple):
     chain: bytes
 
 
+class Replaced(Exception):
+    """The log doesn't hold what was read of it: it was restored, or a server that is behind serves.
+
+    Whatever is remembered of it may be of events that aren't there any more.
+    """
+
+
 class Append:
     """One write transaction on the log, at its head."""
 
@@ -102,10 +110,13 @@ class EventLog:
         self._chain_key = chain_key
 
     @contextmanager
-    def append(self) -> Iterator[Append]:
-        """A write transaction under the append lock, at the newest head."""
+    def append(self, known: Head | None = None) -> Iterator[Append]:
+        """A write transaction under the append lock, at the newest head, which follows `known`.
+
+        Raises `Replaced` when it doesn't.
+        """
         with self.storage.transaction() as rows:
-            yield Append(rows, read_head(rows), self._chain_key)
+            yield Append(rows, read_head(rows, known), self._chain_key)
 
     def read_proved(self, rows: Rows, stream: str) -> list[Record]:
         """A stream's events, each proved to be ours by its chain; raises `Damage`."""
@@ -134,20 +145,27 @@ class EventLog:
         return True
 
 
-def read_head(rows: Rows) -> Head:
-    """The head of the log as these rows see it."""
-    found = rows.fetch(_HEAD)
+def read_head(rows: Rows, known: Head | None = None) -> Head:
+    """The head of the log as these rows see it; raises `Replaced` when `known` isn't in the log.
+
+    A chain is of all that came before it: one that is as it was says that all of it is.
+    """
+    found = rows.fetch(_HEAD, (known.position if known else 0,))
     if not found:
         msg = "The store has lost its own row."
         raise Damage(msg)
-    generation, log_id, position, time, chain = found[0]
-    return Head(
+    generation, log_id, position, time, chain, then = found[0]
+    head = Head(
         int(generation or 0),
         str(log_id),
         int(position or 0),
         int(time or 0),
         chain if isinstance(chain, bytes) else GENESIS,
     )
+    if known is not None and known.position and then != known.chain:
+        msg = f"position {known.position} is not what it was, and the log ends at {head.position}"
+        raise Replaced(msg)
+    return head
 
 
 def read_newer(rows: Rows, versions: Mapping[str, int]) -> list[Record]:
