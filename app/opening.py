@@ -17,7 +17,7 @@ from domain.codec import ORIGIN
 from domain.errors import Damage
 from domain.stream import Origin
 
-REMEMBERED: Final = 4096
+REMEMBERED: Final = 2048
 
 _NOBODY: Final = Place("nobody", 1, "user.registered", 1, "secret_hash")
 

@@ -56,7 +56,7 @@ from projections.user_directory import ADMINISTRATORS
 Answer = tuple[Recorded, ...] | Exception
 """The events that a command led to, or why it led to none."""
 
-CACHED_STREAMS: Final = 4096
+CACHED_STREAMS: Final = 2048
 SETTLE_WITHIN: Final = 10.0
 """Seconds for which an unanswered commit is looked into before its callers hear «unavailable»."""
 
