@@ -1,7 +1,7 @@
 """The page of the documentation that shows what the benchmarks measured.
 
-Every figure on it comes from the JSON that is kept; `python -m tests.docs.generate` writes it anew,
-and a test checks that it and the charts are fresh.
+Its figures come from the JSON that is kept, but those that were sampled once, which it says;
+`python -m tests.docs.generate` writes it anew, and a test checks that it and the charts are fresh.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ PAGE: Final = KEPT.with_suffix(".md")
 _BEGINS: Final = """\
 # Benchmarks
 
-For whoever compares, or wants to know where the time goes. Every figure here comes from the \
-files beside this page; `python -m tests.docs.generate` makes it of them.
+For whoever compares, or wants to know where the time goes. The figures here come from the files \
+beside this page, of which `python -m tests.docs.generate` makes it; but how the time is split \
+among threads, told at the end, was [sampled once](#sampled-once).
 
 `./run bench` measures all of this again and writes it anew, `./run bench NAME` one part; `./run \
 bench --quick` takes two minutes and a little more, is less exact, and writes here only when \
@@ -69,24 +70,32 @@ for its SHA-256 and for the checks of its claims.
 each time, since whoever was logged out a moment ago has to be refused [by the next request that \
 starts](consistency.md). On SQLite it is a read on the event loop, on PostgreSQL a share of a \
 query that serves all requests that wait.
-- **The event**, where there is one: a durable commit, which requests share that come at the \
-same time ([a request](a-request.md)). A steady `/refresh` has none; one that rotates has. Since \
-in CPython only one of loop and writer runs, one core is what there is where each request writes, \
+- **The event**, where there is one: a durable commit, which requests share that come at the same \
+time ([a request](a-request.md)). A steady `/refresh` has none; one that rotates has. Since in \
+CPython only one of loop and writer runs, one core is what there is where each request writes, \
 and a batch begins [when the loop rests](../adr/0022-a-batch-begins-when-the-loop-rests.md). On \
-SQLite, at 64 connections, a use that is recorded took 282 µs of CPU: 187 of the loop, which \
-takes 155 for a steady `/refresh`, 85 of the writer, 10 of the view that follows. A rotation took \
-305: 230 of the loop, 75 of the writer. To reach what is wanted for those two, and is missed, 30 \
-to 50 µs would have to go, and no single thing in them costs as much.
+SQLite, at 64 connections, a use that is recorded took 282 µs of CPU ([sampled \
+once](#sampled-once)): 187 of the loop, which took 155 for a steady `/refresh`, 85 of the writer, \
+10 of the view that follows. A rotation took 305: 230 of the loop, 75 of the writer. To reach \
+what was wanted for those two, and was missed, 30 to 50 µs would have had to go, and no single \
+thing in them cost as much.
 - **What every answer has**: an id, headers that keep browsers in line, a line in the log, a \
 count.
 - **The framework's own layers** are left out where they cost as much as the work, as at \
 `/refresh` ([why](../adr/0018-hot-handlers-are-called-at-once.md)), and stay everywhere else.
 
 A login or a registration is a hash with little around it, and is meant to be: it costs what \
-guessing costs. That little is 0.8 ms beside hashes that cost nothing, and 2.5 ms beside real ones \
-(1.6 of the loop, 0.9 of the writer), which fill the processor's caches with 19 MiB of their own \
-fifty times a second and more. Hashes run in threads of the lowest priority, so that the rest of \
-the service answers while logins queue.
+guessing costs. That little was 0.8 ms beside hashes that cost nothing, and 2.5 ms beside real \
+ones (1.6 of the loop, 0.9 of the writer; [sampled once](#sampled-once), too), which fill the \
+processor's caches with 19 MiB of their own fifty times a second and more. Hashes run in threads \
+of the lowest priority, so that the rest of the service answers while logins queue.
+
+### Sampled once
+
+What is marked so is in none of the files: it was sampled once, apart from the benchmarks, on the \
+same machine, by Linux's accounting of each thread and a profiler that samples. `./run bench` \
+doesn't measure it again, so it may differ from the tables above, and says no more than which part \
+is large.
 """
 
 _SAID: Final[Mapping[Verdict | None, str]] = {
