@@ -256,8 +256,8 @@ def test_help_says_what_each_benchmark_is_and_what_it_takes_for_granted(
     with pytest.raises(SystemExit):
         program.main(["--help"])
     said = capsys.readouterr().out
-    for name, about in program.ABOUT.items():
-        assert f"  {name:14}{about}\n" in said
+    for name, each in program.BENCHMARKS.items():
+        assert f"  {name:14}{each.about}\n" in said
     assert (
         "else 100,000 and 1,000,000 on SQLite, 100,000 on PostgreSQL, and with --quick 2,000"
         in said

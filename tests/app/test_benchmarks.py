@@ -450,6 +450,17 @@ def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[st
     assert "speed: there are refresh, bearer, authenticate, mixed" in capsys.readouterr().err
 
 
+def test_figures_for_a_folder_that_is_not_there_are_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tests.benchmarks.__main__.measure_tokens", pytest.fail)
+    for name in ("nowhere/figures.json", "."):
+        with pytest.raises(SystemExit) as ended:
+            main(["tokens", "--quick", "--json", str(tmp_path / name)])
+        assert ended.value.code == 2
+        assert "--json" in capsys.readouterr().err
+
+
 def test_a_page_costs_at_most_20_ms_of_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
