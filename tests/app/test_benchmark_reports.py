@@ -204,6 +204,19 @@ def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
     assert shown == ["refresh", "mixed"]
 
 
+@pytest.mark.parametrize(
+    ("commit", "said"),
+    [("8bd88cc", " on 8bd88cc;"), ("8bd88cc+", " on 8bd88cc with changes;"), ("", ";")],
+)
+def test_the_page_says_when_and_what_was_measured(tmp_path: Path, commit: str, said: str) -> None:
+    report = a_report()
+    report.comparisons.append(compared())
+    report.made, report.commit = "2026-11-27", commit
+    write(report, tmp_path / "refresh.json")
+    assert f"\nA full run of 2026-11-27{said}" in page(tmp_path)
+    assert (report.nothing_yet().made, report.nothing_yet().commit) == ("2026-11-27", commit)
+
+
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens are measured with as little as can be."""
@@ -228,6 +241,7 @@ def test_a_quick_run_says_so_and_writes_no_chart_unless_told(
         *("tokens.json", "verifying.json", "verifying.svg"),
     }
     assert read(told / "tokens.json").quick
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", read(told / "tokens.json").made)
     assert not read(told / "tokens.json").verifying
     assert not documented.exists()
 

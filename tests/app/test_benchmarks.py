@@ -7,12 +7,15 @@ only so much processor time.
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -191,6 +194,30 @@ def test_the_machine_is_described() -> None:
     busy = msgspec.structs.replace(here, cores=2, load_average=(0.6, 0.0, 0.0))
     assert not any("WARNING" in line for line in idle.lines())
     assert any("WARNING" in line for line in busy.lines())
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+def test_the_commit_is_told_with_a_mark_where_the_source_has_changed(tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    (root / "docs").mkdir(parents=True)
+    assert machine.commit(root) == ""
+    who = ("-c", "user.name=ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false")
+    git = partial(subprocess.run, check=True, capture_output=True, cwd=root)
+    git(["git", "init", "-q", "."])
+    assert machine.commit(root) == ""
+    git(["git", *who, "commit", "-q", "--allow-empty", "-m", "Begin"])
+    commit = machine.commit(root)
+    assert re.fullmatch("[0-9a-f]{7,}", commit)
+    (root / "docs" / "figures.json").write_text("{}")
+    assert machine.commit(root) == commit
+    (root / "service.py").write_text("")
+    assert machine.commit(root) == f"{commit}+"
+    assert machine.commit(root / "docs") == ""
+
+
+def test_there_need_be_no_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine.commit() == ""
 
 
 def test_events_are_counted_over_their_types() -> None:

@@ -16,6 +16,7 @@ import platform
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, TypeVar, get_args
 
@@ -112,8 +113,9 @@ def main(arguments: list[str] | None = None) -> int:
     folder: Path | None = None if given.quick else KEPT
     if given.charts is not None:
         folder = given.charts.resolve()
-    report = Report(machine.look_round(), generator.name, given.quick, given.users)
-    _say(report.machine.lines())
+    made, commit = datetime.now(UTC).date().isoformat(), machine.commit()
+    report = Report(machine.look_round(), generator.name, given.quick, given.users, made, commit)
+    _say([*report.machine.lines(), f"commit    {commit or 'not known'}"])
     if given.quick:
         written = "no chart is written" if folder is None else f"charts go to {folder}"
         _say([f"QUICK     Less exact; {written}."])

@@ -237,7 +237,12 @@ def _where(report: Report) -> str:
         f"{each.size.turns} turns of {each.size.seconds:g} s" for each in report.comparisons
     )
     versions = ", ".join(f"{name} {each}" for name, each in here.versions.items())
-    kind = "A quick run, which says little" if report.quick else "A full run"
+    kind = "A quick run" if report.quick else "A full run"
+    kind += f" of {report.made}" if report.made else ""
+    if report.commit:
+        changed = " with changes" if report.commit.endswith("+") else ""
+        kind += f" on {report.commit.removesuffix('+')}{changed}"
+    kind += ", which says little" if report.quick else ""
     busy = " Others used the machine meanwhile, so the figures are noisy." if here.busy else ""
     said = [kind, *sizes, f"{here.cpu}, {here.cores} cores", here.system, here.python, versions]
     if report.comparisons:

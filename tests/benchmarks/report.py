@@ -34,6 +34,10 @@ class Report(msgspec.Struct, omit_defaults=True):
     quick: bool = False
     users: int | None = None
     """Of the large stores, where their number was given."""
+    made: str = ""
+    """The day on which the run began, in UTC; empty in files from before it was noted."""
+    commit: str = ""
+    """What was measured, as `machine.commit` says it."""
     comparisons: list[Comparison] = msgspec.field(default_factory=list)
     tokens: dict[str, dict[str, Summary]] = msgspec.field(default_factory=dict)
     verifying: list[Verifying] = msgspec.field(default_factory=list)
@@ -47,7 +51,7 @@ class Report(msgspec.Struct, omit_defaults=True):
 
     def nothing_yet(self) -> Report:
         """A report of the same run, for what is measured next."""
-        return Report(self.machine, self.load_from, self.quick, self.users)
+        return Report(self.machine, self.load_from, self.quick, self.users, self.made, self.commit)
 
     def add(self, other: Report) -> None:
         """Take over what another report of the same run has."""
