@@ -192,7 +192,7 @@ def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
     write(noisy, tmp_path / "mixed.json")
     first, second = page(tmp_path).split("## While logins queue")
     row = "| GET <me> | 25 (25 to 25) | 100 (100 to 100) | 7 (7 to 7) | 0.50 (0.40 to 0.60) "
-    assert f"{row}| 0.50: reached |" in first
+    assert f"{row}| 0.50: reached, at the edge |" in first
     assert "| 0.25 (0.25 to 0.25) by processor time | 0.30: missed |" in first
     assert "A full run; 3 turns of 4 s; A <Chip> & more, 2 cores" in first
     assert "Others used the machine" not in first

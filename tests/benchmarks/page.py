@@ -29,8 +29,9 @@ among threads, told at the end, was [sampled once](#sampled-once).
 
 `./run bench` measures all of this again and writes it anew, `./run bench NAME` one part; `./run \
 bench --quick` takes two minutes and a little more, is less exact, and writes here only when \
-`--charts` says so. Where only two turns were taken, as in a quick run, and they don't agree about \
-a target, it is said to be neither reached nor missed.
+`--charts` says so. Whether a target is reached is said by the median; \
+where some turns reach it and others miss it, it is reached or missed at the edge, and where only \
+two were taken, as in a quick run, neither.
 
 ## How it is measured
 
@@ -214,7 +215,7 @@ def _table(name: str, report: Report) -> Iterator[str]:
         yield "| | median | |"
         yield "| --- | --- | --- |"
         for bar in shown.bars:
-            yield f"| {bar.name} | {bar.said}: {_SAID[bar.verdict]} | {bar.note} |"
+            yield f"| {bar.name} | {bar.said}: {_word(bar)} | {bar.note} |"
         yield f"\n{report.mixed.conditions}.\n" if report.mixed is not None else ""
 
 
@@ -226,9 +227,16 @@ def _compared(found: Comparison) -> str:
         _spread(found.measured.cpu_us, 0),
         "–" if database is None else _spread(database, 0),
         _spread(found.ratio, 2) + (" by processor time" if found.by == "CPU" else ""),
-        "–" if found.target is None else f"{found.target:.2f}: {_SAID[found.verdict]}",
+        "–" if found.target is None else f"{found.target:.2f}: {_word(chart.compared(found))}",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _word(bar: chart.Bar) -> str:
+    """Whether the target is reached, and whether some turns say otherwise than the median."""
+    decided = bar.verdict in {"reached", "missed"}
+    at_edge = decided and bar.target is not None and bar.least < bar.target < bar.most
+    return _SAID[bar.verdict] + (", at the edge" if at_edge else "")
 
 
 def _where(report: Report) -> str:
