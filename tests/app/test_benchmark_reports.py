@@ -204,6 +204,26 @@ def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
     assert shown == ["refresh", "mixed"]
 
 
+@pytest.mark.parametrize(("others", "noisy"), [(0.04, False), (0.06, True), (None, True)])
+def test_figures_are_noisy_by_what_others_used_meanwhile(
+    tmp_path: Path, others: float | None, noisy: bool
+) -> None:
+    """By what was used before the start only where that isn't known."""
+    report = a_report()
+    report.machine = msgspec.structs.replace(HERE, load_average=(9.0, 9.0, 9.0))
+    report.comparisons.append(compared())
+    report.others = others
+    write(report, tmp_path / "refresh.json")
+    assert ("Others used the machine meanwhile" in page(tmp_path)) == noisy
+    assert ("while others used the machine" in (chart.draw("refresh", report) or "")) == noisy
+    whole = a_report()
+    for each in (0.01, others, 0.02):
+        part = whole.nothing_yet()
+        part.others = each
+        whole.add(part)
+    assert whole.others == max(0.02, others or 0.0)
+
+
 @pytest.mark.parametrize(
     ("commit", "said"),
     [("8bd88cc", " on 8bd88cc;"), ("8bd88cc+", " on 8bd88cc with changes;"), ("", ";")],

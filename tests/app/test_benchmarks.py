@@ -41,8 +41,8 @@ from tests.benchmarks.asking import ask, compact, count_events
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.figures import ratios, summary, together, verdict
 from tests.benchmarks.load import LoadError, Tally, Target
-from tests.benchmarks.processes import serving
-from tests.benchmarks.processor import Stat, cpu_seconds, parse, ticks
+from tests.benchmarks.processes import ROOT, serving
+from tests.benchmarks.processor import Others, Stat, cpu_seconds, elsewhere, parse, ticks
 from tests.benchmarks.report import Report, write
 
 TINY = Size(turns=2, seconds=0.2, warm_up=0.1)
@@ -194,6 +194,30 @@ def test_the_machine_is_described() -> None:
     busy = msgspec.structs.replace(here, cores=2, load_average=(0.6, 0.0, 0.0))
     assert not any("WARNING" in line for line in idle.lines())
     assert any("WARNING" in line for line in busy.lines())
+
+
+def test_what_others_use_is_all_that_is_neither_ours_nor_the_kernels() -> None:
+    ours = {10: Stat(1, 30), 11: Stat(10, 5)}
+    others = {1: Stat(0, 100), 12: Stat(1, 9)}
+    kernel = {2: Stat(0, 50), 5: Stat(2, 7)}
+    assert elsewhere(10, {**ours, **others, **kernel}) == 109
+    # In a container 2 is a program as any other.
+    assert elsewhere(10, {**ours, **others, 2: Stat(1, 50)}) == 159
+    assert Others().cores() >= 0
+
+
+def test_what_becomes_a_daemon_is_ours() -> None:
+    program = """
+import os, subprocess
+from tests.benchmarks.processor import adopt_orphans, seconds_by_child
+adopt_orphans()
+orphan = int(subprocess.check_output(["sh", "-c", "sleep 60 >&- & echo $!"]))
+print(orphan in seconds_by_child(os.getpid()))
+os.kill(orphan, 9)
+"""
+    asked = [sys.executable, "-c", program]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")

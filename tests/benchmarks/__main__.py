@@ -42,6 +42,7 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.load import Generator, LoadError
+from tests.benchmarks.processor import Others, adopt_orphans
 from tests.benchmarks.report import KEPT, Report, write
 
 
@@ -120,12 +121,15 @@ def main(arguments: list[str] | None = None) -> int:
         written = "no chart is written" if folder is None else f"charts go to {folder}"
         _say([f"QUICK     Less exact; {written}."])
     for name in dict.fromkeys(given.names or BENCHMARKS):
-        found = report.nothing_yet()
+        found, others = report.nothing_yet(), Others()
         try:
             BENCHMARKS[name].run(generator, found)
         except (LoadError, OSError, RuntimeError) as error:
             found.failures[name] = str(error)
             _say([f"{name} FAILED: {error}", *getattr(error, "__notes__", ())])
+        found.others = others.cores()
+        if found.busy:
+            _say([f"WARNING   Others took {found.others:.2f} of a core: {name} is noisy."])
         report.add(found)
         if folder is not None and not found.failures:
             keep(name, found, folder)
@@ -265,4 +269,5 @@ def _say(lines: list[str]) -> None:
 if __name__ == "__main__":
     # Told to stop, it takes what it started with it.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    adopt_orphans()
     sys.exit(main())

@@ -119,7 +119,7 @@ def draw(name: str, report: Report) -> str | None:
     tells = " ".join(f"{bar.name}: {bar.said}." for bar in chart.bars)
     made = f"{report.machine.cpu}, {report.machine.cores} cores"
     made += ", a quick run" if report.quick else ""
-    made += ", while others used the machine" if report.machine.busy else ""
+    made += ", while others used the machine" if report.busy else ""
     rows = (_row(bar, _HEAD + _ROW * place, scale) for place, bar in enumerate(chart.bars))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="{_WIDTH}" '

@@ -44,7 +44,7 @@ class Machine(msgspec.Struct, frozen=True):
 
     @property
     def busy(self) -> bool:
-        """Whether others use so much of it that figures will be noisy."""
+        """Whether it did so much before the start that figures will be noisy."""
         return self.load_average[0] > _BUSY * self.cores
 
     def lines(self) -> list[str]:

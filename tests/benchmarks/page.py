@@ -52,6 +52,8 @@ what else a machine does than rates do.
 broke, or the log got another number of events than it had to, is thrown away and said to have \
 failed. So is one after whose turns two people, asking the same once more, aren't told each of \
 themselves, with a token of their own.
+- **Others.** Where other programs took more than a twentieth of a core meanwhile, it says so \
+below the figures; for a run whose day isn't told, where the machine was busy before.
 - **Planned moments.** Where times are told and not rates, each request has its moment, and its \
 time is counted from there: a server that stops answering isn't spared what waits meanwhile.
 """
@@ -251,7 +253,7 @@ def _where(report: Report) -> str:
         changed = " with changes" if report.commit.endswith("+") else ""
         kind += f" on {report.commit.removesuffix('+')}{changed}"
     kind += ", which says little" if report.quick else ""
-    busy = " Others used the machine meanwhile, so the figures are noisy." if here.busy else ""
+    busy = " Others used the machine meanwhile, so the figures are noisy." if report.busy else ""
     said = [kind, *sizes, f"{here.cpu}, {here.cores} cores", here.system, here.python, versions]
     if report.comparisons:
         said.append(f"load from {report.load_from}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.benchmarks.report import kept
-from tests.docs.pages import DOCS, read
+from tests.docs.pages import DOCS, ROOT, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,3 +191,16 @@ def test_what_people_take_is_told_alike_on_the_page_of_costs() -> None:
     assert f"of which {login.log / 1000:.1f} kB stay for good" in page
     registered = f"a registration takes {user.whole / 1000:.1f} kB, {user.log / 1000:.1f} of them"
     assert registered in page
+
+
+def test_the_readme_rounds_what_was_measured() -> None:
+    said = (
+        "a steady refresh goes at two thirds of an empty handler's rate, and a login costs little"
+    )
+    assert said in read(ROOT / "README.md")
+    found = {each.name: each.ratio.median for each in reports()["refresh"].comparisons}
+    steady = [of for name, of in found.items() if re.fullmatch(r"/refresh on [^,]+", name)]
+    assert len(steady) == 2
+    assert all(round(each * 12) == 8 for each in steady), "it is two thirds no longer"
+    login = reports()["authenticate"].comparisons[0].ratio.median
+    assert login > 0.85, "it is little no longer"
