@@ -48,7 +48,7 @@ class Verified:
         if claims is None:
             claims = genuine(token, keys)
             if len(self._claims) >= self._remembered:
-                self._claims.clear()
+                del self._claims[next(iter(self._claims))]  # remembered first
             self._claims[digest] = claims
         if now >= claims.exp * _SECOND:
             del self._claims[digest]

@@ -192,7 +192,7 @@ def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
     write(noisy, tmp_path / "mixed.json")
     first, second = page(tmp_path).split("## While logins queue")
     row = "| GET <me> | 25 (25 to 25) | 100 (100 to 100) | 7 (7 to 7) | 0.50 (0.40 to 0.60) "
-    assert f"{row}| 0.50: reached |" in first
+    assert f"{row}| 0.50: reached, at the edge |" in first
     assert "| 0.25 (0.25 to 0.25) by processor time | 0.30: missed |" in first
     assert "A full run; 3 turns of 4 s; A <Chip> & more, 2 cores" in first
     assert "Others used the machine" not in first
@@ -202,6 +202,39 @@ def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
     assert "costs more (on SQLite 100 µs and not 25 for `/refresh`), for these" in second
     shown = [name for name in PARTS if f"]({tmp_path.name}/{name}.svg)" in page(tmp_path)]
     assert shown == ["refresh", "mixed"]
+
+
+@pytest.mark.parametrize(("others", "noisy"), [(0.04, False), (0.06, True), (None, True)])
+def test_figures_are_noisy_by_what_others_used_meanwhile(
+    tmp_path: Path, others: float | None, noisy: bool
+) -> None:
+    """By what was used before the start only where that isn't known."""
+    report = a_report()
+    report.machine = msgspec.structs.replace(HERE, load_average=(9.0, 9.0, 9.0))
+    report.comparisons.append(compared())
+    report.others = others
+    write(report, tmp_path / "refresh.json")
+    assert ("Others used the machine meanwhile" in page(tmp_path)) == noisy
+    assert ("while others used the machine" in (chart.draw("refresh", report) or "")) == noisy
+    whole = a_report()
+    for each in (0.01, others, 0.02):
+        part = whole.nothing_yet()
+        part.others = each
+        whole.add(part)
+    assert whole.others == max(0.02, others or 0.0)
+
+
+@pytest.mark.parametrize(
+    ("commit", "said"),
+    [("8bd88cc", " on 8bd88cc;"), ("8bd88cc+", " on 8bd88cc with changes;"), ("", ";")],
+)
+def test_the_page_says_when_and_what_was_measured(tmp_path: Path, commit: str, said: str) -> None:
+    report = a_report()
+    report.comparisons.append(compared())
+    report.made, report.commit = "2026-11-27", commit
+    write(report, tmp_path / "refresh.json")
+    assert f"\nA full run of 2026-11-27{said}" in page(tmp_path)
+    assert (report.nothing_yet().made, report.nothing_yet().commit) == ("2026-11-27", commit)
 
 
 @pytest.fixture
@@ -228,6 +261,7 @@ def test_a_quick_run_says_so_and_writes_no_chart_unless_told(
         *("tokens.json", "verifying.json", "verifying.svg"),
     }
     assert read(told / "tokens.json").quick
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", read(told / "tokens.json").made)
     assert not read(told / "tokens.json").verifying
     assert not documented.exists()
 
@@ -256,8 +290,8 @@ def test_help_says_what_each_benchmark_is_and_what_it_takes_for_granted(
     with pytest.raises(SystemExit):
         program.main(["--help"])
     said = capsys.readouterr().out
-    for name, about in program.ABOUT.items():
-        assert f"  {name:14}{about}\n" in said
+    for name, each in program.BENCHMARKS.items():
+        assert f"  {name:14}{each.about}\n" in said
     assert (
         "else 100,000 and 1,000,000 on SQLite, 100,000 on PostgreSQL, and with --quick 2,000"
         in said

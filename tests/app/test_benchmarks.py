@@ -7,12 +7,15 @@ only so much processor time.
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -38,8 +41,8 @@ from tests.benchmarks.asking import ask, compact, count_events
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.figures import ratios, summary, together, verdict
 from tests.benchmarks.load import LoadError, Tally, Target
-from tests.benchmarks.processes import serving
-from tests.benchmarks.processor import Stat, cpu_seconds, parse, ticks
+from tests.benchmarks.processes import ROOT, serving
+from tests.benchmarks.processor import Others, Stat, cpu_seconds, elsewhere, parse, ticks
 from tests.benchmarks.report import Report, write
 
 TINY = Size(turns=2, seconds=0.2, warm_up=0.1)
@@ -191,6 +194,54 @@ def test_the_machine_is_described() -> None:
     busy = msgspec.structs.replace(here, cores=2, load_average=(0.6, 0.0, 0.0))
     assert not any("WARNING" in line for line in idle.lines())
     assert any("WARNING" in line for line in busy.lines())
+
+
+def test_what_others_use_is_all_that_is_neither_ours_nor_the_kernels() -> None:
+    ours = {10: Stat(1, 30), 11: Stat(10, 5)}
+    others = {1: Stat(0, 100), 12: Stat(1, 9)}
+    kernel = {2: Stat(0, 50), 5: Stat(2, 7)}
+    assert elsewhere(10, {**ours, **others, **kernel}) == 109
+    # In a container 2 is a program as any other.
+    assert elsewhere(10, {**ours, **others, 2: Stat(1, 50)}) == 159
+    assert Others().cores() >= 0
+
+
+def test_what_becomes_a_daemon_is_ours() -> None:
+    program = """
+import os, subprocess
+from tests.benchmarks.processor import adopt_orphans, seconds_by_child
+adopt_orphans()
+orphan = int(subprocess.check_output(["sh", "-c", "sleep 60 >&- & echo $!"]))
+print(orphan in seconds_by_child(os.getpid()))
+os.kill(orphan, 9)
+"""
+    asked = [sys.executable, "-c", program]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+def test_the_commit_is_told_with_a_mark_where_the_source_has_changed(tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    (root / "docs").mkdir(parents=True)
+    assert machine.commit(root) == ""
+    who = ("-c", "user.name=ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false")
+    git = partial(subprocess.run, check=True, capture_output=True, cwd=root)
+    git(["git", "init", "-q", "."])
+    assert machine.commit(root) == ""
+    git(["git", *who, "commit", "-q", "--allow-empty", "-m", "Begin"])
+    commit = machine.commit(root)
+    assert re.fullmatch("[0-9a-f]{7,}", commit)
+    (root / "docs" / "figures.json").write_text("{}")
+    assert machine.commit(root) == commit
+    (root / "service.py").write_text("")
+    assert machine.commit(root) == f"{commit}+"
+    assert machine.commit(root / "docs") == ""
+
+
+def test_there_need_be_no_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine.commit() == ""
 
 
 def test_events_are_counted_over_their_types() -> None:
@@ -448,6 +499,17 @@ def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[st
         main(["refresh", "speed"])
     assert ended.value.code == 2
     assert "speed: there are refresh, bearer, authenticate, mixed" in capsys.readouterr().err
+
+
+def test_figures_for_a_folder_that_is_not_there_are_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tests.benchmarks.__main__.measure_tokens", pytest.fail)
+    for name in ("nowhere/figures.json", "."):
+        with pytest.raises(SystemExit) as ended:
+            main(["tokens", "--quick", "--json", str(tmp_path / name)])
+        assert ended.value.code == 2
+        assert "--json" in capsys.readouterr().err
 
 
 def test_a_page_costs_at_most_20_ms_of_cpu(

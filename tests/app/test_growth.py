@@ -13,12 +13,14 @@ import pytest
 from app.verifying.store import verify_store
 from projections.live import read_pointers
 from tests.benchmarks import bench_growth, bench_storing, client, population
+from tests.benchmarks.bench_authenticate import WHEN_BUSY
 from tests.benchmarks.bench_growth import Side
 from tests.benchmarks.endpoints import STEPS, Case, Step
 from tests.benchmarks.figures import ratios, summary
 from tests.benchmarks.growth import Asked, Growth, Size, percentile_99, summed_up
-from tests.benchmarks.load import LoadError
+from tests.benchmarks.load import Generator, LoadError, Tally, Target
 from tests.benchmarks.population import Person, opened, populate, visit_on
+from tests.benchmarks.processes import Served
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,6 +145,28 @@ def test_the_small_store_has_people_enough_for_every_turn(sqlite_url: str) -> No
         assert len(cases.take(users * 9 // 10)) == users * 9 // 10
     for size, small in ((bench_growth.QUICK, users), (bench_growth.SIZE, bench_growth.SMALL)):
         assert size.turns * size.asked <= small * 9 // 10
+
+
+def test_logins_are_loaded_as_few_at_a_time_as_are_measured(sqlite_url: str) -> None:
+    """Each hashes by default: of as many as refresh some would be refused."""
+    populate(sqlite_url, 40)
+    asked: list[tuple[str, int]] = []
+
+    def generate(target: Target, _: float) -> Tally:
+        asked.append((target.path, target.connections))
+        if len(asked) == 5:
+            raise LoadError("292 of 297 answers were of 400 or more")
+        return Tally(7, 1.0)
+
+    def load() -> int:
+        generator = Generator("counting", generate)
+        return bench_growth.load(generator, TINY, Side(sqlite_url, 40), Served(0, 0))
+
+    assert load() == 21
+    assert asked == [("/refresh", 64), ("/authenticate", 16), ("/refresh", 64)]
+    with pytest.raises(LoadError) as failed:
+        load()
+    assert failed.value.__notes__ == [WHEN_BUSY]
 
 
 def an_asked(late: float, requests: int = 800) -> Asked:

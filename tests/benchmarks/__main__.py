@@ -15,9 +15,10 @@ import argparse
 import platform
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final, NamedTuple, Protocol, TypeVar, get_args
 
 from app.tokens.signing import Algorithm
 from tests.benchmarks import (
@@ -39,26 +40,68 @@ from tests.benchmarks import (
     page,
     wrk,
 )
-from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.figures import Summary, summary
 from tests.benchmarks.load import Generator, LoadError
+from tests.benchmarks.processor import Others, adopt_orphans
 from tests.benchmarks.report import KEPT, Report, write
 
-ABOUT: Final = {
-    "refresh": "what a refresh costs beside an empty handler",
-    "bearer": "what GET /me and introspection cost beside one",
-    "authenticate": "logging in and registering beside bare argon2",
-    "mixed": "whether refreshing waits for logins that queue",
-    "workers": "what a second process on one PostgreSQL costs and adds",
-    "tokens": "signing and verifying beside the bare signature",
-    "verifying": "the Python client's verifier beside PyJWT",
-    "log": "proving the log, rebuilding a view, replaying",
-    "idle": "what a service costs that nobody asks",
-    "pages": "what each page costs; more than it may is a failure",
-    "storing": "what a user, a login and a day take in the database",
-    "growth": "whether a large store is as fast as a small one",
+
+class Benchmark(NamedTuple):
+    """What it is about, and how its figures come into a report; they are printed as they come."""
+
+    about: str
+    run: Callable[[Generator, Report], None]
+
+
+BENCHMARKS: Final = {
+    "refresh": Benchmark(
+        "what a refresh costs beside an empty handler",
+        lambda load, to: _each(bench_refresh.run(load, quick=to.quick), to.comparisons),
+    ),
+    "bearer": Benchmark(
+        "what GET /me and introspection cost beside one",
+        lambda load, to: _each(bench_bearer.run(load, quick=to.quick), to.comparisons),
+    ),
+    "authenticate": Benchmark(
+        "logging in and registering beside bare argon2",
+        lambda load, to: _each(bench_authenticate.run(load, quick=to.quick), to.comparisons),
+    ),
+    "mixed": Benchmark(
+        "whether refreshing waits for logins that queue",
+        lambda _, to: measure_mixed(to),
+    ),
+    "workers": Benchmark(
+        "what a second process on one PostgreSQL costs and adds",
+        lambda load, to: _each(bench_workers.run(load, quick=to.quick), to.comparisons),
+    ),
+    "tokens": Benchmark(
+        "signing and verifying beside the bare signature",
+        lambda _, to: to.tokens.update(measure_tokens(_rounds(to))),
+    ),
+    "verifying": Benchmark(
+        "the Python client's verifier beside PyJWT",
+        lambda _, to: to.verifying.extend(measure_verifying(_rounds(to))),
+    ),
+    "log": Benchmark(
+        "proving the log, rebuilding a view, replaying",
+        lambda _, to: measure_log(to),
+    ),
+    "idle": Benchmark(
+        "what a service costs that nobody asks",
+        lambda _, to: _each(bench_idle.run(quick=to.quick), to.idle),
+    ),
+    "pages": Benchmark(
+        "what each page costs; more than it may is a failure", lambda _, to: measure_pages(to)
+    ),
+    "storing": Benchmark(
+        "what a user, a login and a day take in the database",
+        lambda _, to: _each(bench_storing.run(quick=to.quick), to.storing),
+    ),
+    "growth": Benchmark(
+        "whether a large store is as fast as a small one",
+        lambda load, to: _each(bench_growth.run(load, quick=to.quick, users=to.users), to.growth),
+    ),
 }
-NAMES: Final = tuple(ABOUT)
 
 _TOKEN_ROUNDS: Final = 25
 _TOKEN_ROUNDS_QUICK: Final = 6
@@ -66,10 +109,45 @@ _TOKEN_ROUNDS_QUICK: Final = 6
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for; the exit code."""
+    given = _given(arguments)
+    generator = (wrk.find() if given.client != "python" else None) or client.GENERATOR
+    folder: Path | None = None if given.quick else KEPT
+    if given.charts is not None:
+        folder = given.charts.resolve()
+    made, commit = datetime.now(UTC).date().isoformat(), machine.commit()
+    report = Report(machine.look_round(), generator.name, given.quick, given.users, made, commit)
+    _say([*report.machine.lines(), f"commit    {commit or 'not known'}"])
+    if given.quick:
+        written = "no chart is written" if folder is None else f"charts go to {folder}"
+        _say([f"QUICK     Less exact; {written}."])
+    for name in dict.fromkeys(given.names or BENCHMARKS):
+        found, others = report.nothing_yet(), Others()
+        try:
+            BENCHMARKS[name].run(generator, found)
+        except (LoadError, OSError, RuntimeError) as error:
+            found.failures[name] = str(error)
+            _say([f"{name} FAILED: {error}", *getattr(error, "__notes__", ())])
+        found.others = others.cores()
+        if found.busy:
+            _say([f"WARNING   Others took {found.others:.2f} of a core: {name} is noisy."])
+        report.add(found)
+        if folder is not None and not found.failures:
+            keep(name, found, folder)
+    if folder == KEPT:
+        page.write()
+    if given.json is not None:
+        write(report, given.json)
+    return 1 if report.failures else 0
+
+
+def _given(arguments: list[str] | None) -> argparse.Namespace:
+    """What is asked for; whatever would fail only after hours is refused now."""
     parser = argparse.ArgumentParser(
         prog="./run bench",
         description="Measure, and write the figures and charts of the documentation.",
-        epilog="\n".join(("benchmarks:", *(f"  {name:14}{said}" for name, said in ABOUT.items()))),
+        epilog="\n".join(
+            ("benchmarks:", *(f"  {name:14}{each.about}" for name, each in BENCHMARKS.items()))
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="which of those below; else all")
@@ -100,36 +178,15 @@ def main(arguments: list[str] | None = None) -> int:
         f"with --quick {' and '.join(f'{each:,}' for each in bench_growth.LARGE_QUICK)} on SQLite",
     )
     given = parser.parse_args(arguments)
-    names: list[str] = given.names or list(NAMES)
-    if unknown := set(names) - set(NAMES):
-        parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(NAMES)}")
-    generator = wrk.find() if given.client != "python" else client.GENERATOR
-    if generator is None and given.client == "wrk":
+    if unknown := set(given.names) - set(BENCHMARKS):
+        parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(BENCHMARKS)}")
+    if given.client == "wrk" and wrk.find() is None:
         parser.error("wrk is not installed")
-    generator = generator or client.GENERATOR
-    folder: Path | None = None if given.quick else KEPT
-    if given.charts is not None:
-        folder = given.charts.resolve()
-    report = Report(machine.look_round(), generator.name, given.quick, given.users)
-    _say(report.machine.lines())
-    if given.quick:
-        written = "no chart is written" if folder is None else f"charts go to {folder}"
-        _say([f"QUICK     Less exact; {written}."])
-    for name in dict.fromkeys(names):
-        found = report.nothing_yet()
-        try:
-            _measure(name, generator, found)
-        except (LoadError, OSError, RuntimeError) as error:
-            found.failures[name] = str(error)
-            _say([f"{name} FAILED: {error}", *getattr(error, "__notes__", ())])
-        report.add(found)
-        if folder is not None and not found.failures:
-            keep(name, found, folder)
-    if folder == KEPT:
-        page.write()
-    if given.json is not None:
-        write(report, given.json)
-    return 1 if report.failures else 0
+    if given.json is not None and (
+        given.json.is_dir() or not given.json.absolute().parent.is_dir()
+    ):
+        parser.error(f"--json {given.json}: no file in a folder that is there")
+    return given
 
 
 def keep(name: str, report: Report, folder: Path) -> None:
@@ -141,57 +198,43 @@ def keep(name: str, report: Report, folder: Path) -> None:
         (folder / f"{name}.svg").write_text(drawn, encoding="utf-8")
 
 
-def _measure(name: str, generator: Generator, report: Report) -> None:
-    if name == "tokens":
-        rounds = _TOKEN_ROUNDS_QUICK if report.quick else _TOKEN_ROUNDS
-        report.tokens.update(measure_tokens(rounds))
-        return
-    if name == "verifying":
-        report.verifying += measure_verifying(
-            _TOKEN_ROUNDS_QUICK if report.quick else _TOKEN_ROUNDS
-        )
-        return
-    if name == "log":
-        report.log = bench_log.run(quick=report.quick)
-        _say(report.log.lines())
-        return
-    if name == "mixed":
-        report.mixed = bench_mixed.run(quick=report.quick)
-        _say(report.mixed.lines())
-        return
-    if name == "idle":
-        report.idle += bench_idle.run(quick=report.quick)
-        _say([line for each in report.idle for line in each.lines()])
-        return
-    if name == "pages":
-        report.pages += bench_pages.run(quick=report.quick)
-        _say([line for each in report.pages for line in each.lines()])
-        bench_pages.judge(report.pages)
-        return
-    if name in {"storing", "growth"}:
-        _measure_stores(name, generator, report)
-        return
-    runs = {
-        "refresh": bench_refresh.run,
-        "bearer": bench_bearer.run,
-        "authenticate": bench_authenticate.run,
-        "workers": bench_workers.run,
-    }
-    comparisons: Iterator[Comparison] = runs[name](generator, quick=report.quick)
-    for comparison in comparisons:
-        report.comparisons.append(comparison)
-        _say(comparison.lines())
+class _Told(Protocol):
+    """Figures that can be told."""
+
+    def lines(self) -> list[str]:
+        """For people."""
 
 
-def _measure_stores(name: str, generator: Generator, report: Report) -> None:
-    if name == "storing":
-        for stored in bench_storing.run(quick=report.quick):
-            report.storing.append(stored)
-            _say(stored.lines())
-        return
-    for grown in bench_growth.run(generator, quick=report.quick, users=report.users):
-        report.growth.append(grown)
-        _say(grown.lines())
+_Figures = TypeVar("_Figures", bound=_Told)
+
+
+def _said(found: _Figures) -> _Figures:
+    _say(found.lines())
+    return found
+
+
+def _each(found: Iterable[_Figures], kept: list[_Figures]) -> None:
+    kept.extend(_said(each) for each in found)
+
+
+def _rounds(report: Report) -> int:
+    return _TOKEN_ROUNDS_QUICK if report.quick else _TOKEN_ROUNDS
+
+
+def measure_mixed(report: Report) -> None:
+    """Refreshing beside logins."""
+    report.mixed = _said(bench_mixed.run(quick=report.quick))
+
+
+def measure_log(report: Report) -> None:
+    """A long log."""
+    report.log = _said(bench_log.run(quick=report.quick))
+
+
+def measure_pages(report: Report) -> None:
+    """All pages; raises `bench_pages`' error where one costs more than it may."""
+    _each(bench_pages.run(quick=report.quick), report.pages)
+    bench_pages.judge(report.pages)
 
 
 def measure_tokens(rounds: int) -> dict[str, dict[str, Summary]]:
@@ -226,4 +269,5 @@ def _say(lines: list[str]) -> None:
 if __name__ == "__main__":
     # Told to stop, it takes what it started with it.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    adopt_orphans()
     sys.exit(main())

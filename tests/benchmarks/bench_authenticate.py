@@ -37,7 +37,7 @@ TARGET: Final = 0.93
 _MORE: Final = 2
 _OVER_S: Final = 1.0
 """wrk runs for whole seconds."""
-_WHEN_BUSY: Final = (
+WHEN_BUSY: Final = (
     "The hash threads have the lowest priority. On a machine that others keep busy they get so "
     "little of it that logins are refused with 503: run this again when it is less so."
 )
@@ -102,7 +102,7 @@ def measure(
                 try:
                     tally = generator.generate(target, seconds)
                 except LoadError as error:
-                    error.add_note(_WHEN_BUSY)
+                    error.add_note(WHEN_BUSY)
                     raise
                 used = meter.used()
                 # What the turn left behind must not be in the way of the next.

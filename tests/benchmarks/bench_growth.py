@@ -28,20 +28,21 @@ from app.store import SQLITE, storage_of
 from domain.policy import DAY, Policy
 from domain.refresh_token import format_refresh_token
 from tests.benchmarks.asking import ask, compact
+from tests.benchmarks.bench_authenticate import CONNECTIONS as LOGIN_CONNECTIONS
+from tests.benchmarks.bench_authenticate import WHEN_BUSY
 from tests.benchmarks.endpoints import STEPS, Case, Step, Wire
 from tests.benchmarks.figures import ratios, summary
 from tests.benchmarks.growth import Asked, Growth, Size, summed_up
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.population import (
     ADMINISTRATOR,
-    CHEAP,
     SECRET,
     Person,
     kept,
     lent,
     opened,
 )
-from tests.benchmarks.processes import SERVICE, serving, settings
+from tests.benchmarks.processes import CHEAP, SERVICE, serving, settings
 from tests.benchmarks.processor import cpu_seconds
 from tests.postgres import PostgresServer
 from tests.store.archiving import export, moved
@@ -57,6 +58,7 @@ SMALL_QUICK: Final = 200
 LARGE_QUICK: Final = (2_000,)
 PAUSE_S: Final = 0.01
 """After an answer: less than a hash of a secret takes, and more than tidying up after a commit."""
+CONNECTIONS: Final = 64
 _ROOMY: Final = {"max_wal_size": "4GB", "shared_buffers": "256MB"}
 _SCATTER: Final = 0.618
 _PIECE: Final = 1 << 22
@@ -259,10 +261,18 @@ def load(generator: Generator, size: Size, side: Side, server: Served) -> int:
         old = [compact(refresh_token=case.old_refresh) for case in cases.take(count)]
     people = map(Person.of, range(0, side.users, side.users // count))
     bodies = [compact(user_key=who.user_key, user_secret=SECRET) for who in people]
-    return sum(
-        generator.generate(Target(server.port, path, tuple(some), 64), size.seconds).requests
-        for path, some in (("/refresh", old), ("/authenticate", bodies), ("/refresh", old))
-    )
+    refresh = Target(server.port, "/refresh", tuple(old), CONNECTIONS)
+    # Each hashes: of more at a time some would be refused, as too many wait.
+    login = Target(server.port, "/authenticate", tuple(bodies), LOGIN_CONNECTIONS)
+    requests = 0
+    for target in (refresh, login, refresh):
+        try:
+            requests += generator.generate(target, size.seconds).requests
+        except LoadError as error:
+            if target is login:
+                error.add_note(WHEN_BUSY)
+            raise
+    return requests
 
 
 def resident_mib(pid: int) -> float:

@@ -15,7 +15,7 @@ import msgspec
 
 from tests.benchmarks import asking
 from tests.benchmarks.figures import Summary, summary, verdict
-from tests.benchmarks.processes import SERVICE, serving, settings
+from tests.benchmarks.processes import CHEAP, SERVICE, serving, settings
 from tests.benchmarks.processor import cpu_seconds
 from tests.postgres import PostgresServer
 
@@ -26,7 +26,6 @@ QUICK_SECONDS: Final = 2.0
 SETTLED_S: Final = 3.0
 PEOPLE: Final = 8
 PERCENT: Final = 1.0
-_CHEAP: Final = {"GATEBOOK_HASH_MEMORY_KIB": "8", "GATEBOOK_HASH_TIME": "1"}
 
 
 class Idle(msgspec.Struct, frozen=True):
@@ -59,7 +58,7 @@ def measure(url: str, turns: int, seconds: float, settled: float = SETTLED_S) ->
     """So many turns of so many seconds, in per cent of a core."""
     with (
         tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory,
-        serving(SERVICE, settings(url, _CHEAP), Path(directory, "service.log")) as service,
+        serving(SERVICE, settings(url, CHEAP), Path(directory, "service.log")) as service,
     ):
         asking.authenticate(service.port, asking.register(service.port, PEOPLE))
         time.sleep(settled)

@@ -28,7 +28,7 @@ from app.web import docs_files
 from app.web.asset import asset_path
 from domain.policy import Policy
 from tests.benchmarks.figures import Summary, summary
-from tests.benchmarks.processes import SERVICE, serving, settings
+from tests.benchmarks.processes import CHEAP, SERVICE, serving, settings
 from tests.benchmarks.processor import Meter
 from tests.prove.stored import grant
 
@@ -47,7 +47,6 @@ COOKIES: Final[Mapping[str, str]] = {
 """Where it isn't that of somebody who is logged in, who is sent on from there."""
 
 _STREAM: Final = "text/event-stream"
-_CHEAP: Final = {"GATEBOOK_HASH_MEMORY_KIB": "8", "GATEBOOK_HASH_TIME": "1"}
 _KEY: Final = re.compile(rb"uk_[0-9a-z]{26}")
 _SECRET: Final = "walnut orbit teacup"
 _NAME: Final = "ada@example.org"
@@ -147,7 +146,7 @@ def measure(turns: int, asked: int) -> list[PageCost]:
         url = f"sqlite:///{folder}/gatebook.db"
         log = Path(folder, "service.log")
         with (
-            serving(SERVICE, settings(url, _CHEAP), log) as service,
+            serving(SERVICE, settings(url, CHEAP), log) as service,
             closing(http.client.HTTPConnection("127.0.0.1", service.port)) as connection,
         ):
             user_key, cookie = _furnish(connection)

@@ -27,7 +27,7 @@ from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compa
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.loading import loaded
 from tests.benchmarks.population import lent, opened
-from tests.benchmarks.processes import EMPTY, SERVICE, serving, settings
+from tests.benchmarks.processes import CHEAP, EMPTY, SERVICE, serving, settings
 from tests.postgres import PostgresServer
 
 if TYPE_CHECKING:
@@ -35,13 +35,12 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.asking import User
     from tests.benchmarks.load import Generator
-    from tests.benchmarks.processes import Served
+    from tests.benchmarks.processes import CHEAP, Served
 
 SIZE: Final = Size(turns=9, seconds=4, warm_up=2)
 QUICK: Final = Size(turns=2, seconds=1, warm_up=1)
 CONNECTIONS: Final = 64
 _AT_ONCE: Final = 32
-_CHEAP: Final = {"GATEBOOK_HASH_MEMORY_KIB": "8", "GATEBOOK_HASH_TIME": "1"}
 
 
 class Way(NamedTuple):
@@ -237,7 +236,7 @@ def _measure(
 
 @contextmanager
 def _sides(way: Way, connections: int, store: Store) -> Iterator[Sides]:
-    given = settings(store.url, {**_CHEAP, **way.given})
+    given = settings(store.url, {**CHEAP, **way.given})
     with (
         tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory,
         serving(SERVICE, given, Path(directory, "service.log")) as service,

@@ -90,7 +90,7 @@ def chart_of(name: str, report: Report) -> Chart | None:
     """What a benchmark measured; None where there is nothing to compare."""
     if report.comparisons:
         one = "one process" if name == "workers" else "what is bare"
-        return Chart(f"{name}: share of {one}", one, list(map(_compared, report.comparisons)))
+        return Chart(f"{name}: share of {one}", one, list(map(compared, report.comparisons)))
     limited: list[Bar] = []
     if report.mixed is not None:
         limited += _mixed(report.mixed)
@@ -119,7 +119,7 @@ def draw(name: str, report: Report) -> str | None:
     tells = " ".join(f"{bar.name}: {bar.said}." for bar in chart.bars)
     made = f"{report.machine.cpu}, {report.machine.cores} cores"
     made += ", a quick run" if report.quick else ""
-    made += ", while others used the machine" if report.machine.busy else ""
+    made += ", while others used the machine" if report.busy else ""
     rows = (_row(bar, _HEAD + _ROW * place, scale) for place, bar in enumerate(chart.bars))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="{_WIDTH}" '
@@ -168,7 +168,8 @@ def _text(kind: str, x: float, y: int, said: str) -> str:
     return f'<text class="{kind}" x="{x:g}" y="{y}">{escape(said)}</text>'
 
 
-def _compared(found: Comparison) -> Bar:
+def compared(found: Comparison) -> Bar:
+    """The row of a comparison."""
     ratio, by = found.ratio, "by processor time, " if found.by == "CPU" else ""
     said = f"{ratio.median:.2f} ({ratio.least:.2f} to {ratio.most:.2f})"
     if found.target is not None:

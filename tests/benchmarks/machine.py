@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import sqlite3
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,7 @@ _PACKAGES: Final = (
     "argon2-cffi-bindings",
     "psycopg",
 )
+_ROOT: Final = Path(__file__).parents[2]
 _BUSY: Final = 0.25
 """Of the cores, by the load average of the last minute."""
 
@@ -42,7 +44,7 @@ class Machine(msgspec.Struct, frozen=True):
 
     @property
     def busy(self) -> bool:
-        """Whether others use so much of it that figures will be noisy."""
+        """Whether it did so much before the start that figures will be noisy."""
         return self.load_average[0] > _BUSY * self.cores
 
     def lines(self) -> list[str]:
@@ -72,6 +74,27 @@ def look_round() -> Machine:
         },
         load_average=os.getloadavg(),
     )
+
+
+def commit(root: Path = _ROOT) -> str:
+    """The commit that is checked out, short, with `+` where more than the documentation changed.
+
+    Empty where there is no git, or no repository.
+    """
+    try:
+        found = _git(root, "rev-parse", "--short", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--", ".", ":!docs")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{found}+" if changed else found
+
+
+def _git(root: Path, *arguments: str) -> str:
+    # A repository that holds this folder by chance is not asked.
+    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(root.parent)}
+    asked = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(asked, env=environment, capture_output=True, check=True, text=True)
+    return done.stdout.strip()
 
 
 def cpu_model(cpuinfo: str) -> str:

@@ -1,7 +1,7 @@
 """The page of the documentation that shows what the benchmarks measured.
 
-Every figure on it comes from the JSON that is kept; `python -m tests.docs.generate` writes it anew,
-and a test checks that it and the charts are fresh.
+Its figures come from the JSON that is kept, but those that were sampled once, which it says;
+`python -m tests.docs.generate` writes it anew, and a test checks that it and the charts are fresh.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ PAGE: Final = KEPT.with_suffix(".md")
 _BEGINS: Final = """\
 # Benchmarks
 
-For whoever compares, or wants to know where the time goes. Every figure here comes from the \
-files beside this page; `python -m tests.docs.generate` makes it of them.
+For whoever compares, or wants to know where the time goes. The figures here come from the files \
+beside this page, of which `python -m tests.docs.generate` makes it; but how the time is split \
+among threads, told at the end, was [sampled once](#sampled-once).
 
 `./run bench` measures all of this again and writes it anew, `./run bench NAME` one part; `./run \
 bench --quick` takes two minutes and a little more, is less exact, and writes here only when \
-`--charts` says so. Where only two turns were taken, as in a quick run, and they don't agree about \
-a target, it is said to be neither reached nor missed.
+`--charts` says so. Whether a target is reached is said by the median; \
+where some turns reach it and others miss it, it is reached or missed at the edge, and where only \
+two were taken, as in a quick run, neither.
 
 ## How it is measured
 
@@ -50,6 +52,8 @@ what else a machine does than rates do.
 broke, or the log got another number of events than it had to, is thrown away and said to have \
 failed. So is one after whose turns two people, asking the same once more, aren't told each of \
 themselves, with a token of their own.
+- **Others.** Where other programs took more than a twentieth of a core meanwhile, it says so \
+below the figures; for a run whose day isn't told, where the machine was busy before.
 - **Planned moments.** Where times are told and not rates, each request has its moment, and its \
 time is counted from there: a server that stops answering isn't spared what waits meanwhile.
 """
@@ -69,24 +73,32 @@ for its SHA-256 and for the checks of its claims.
 each time, since whoever was logged out a moment ago has to be refused [by the next request that \
 starts](consistency.md). On SQLite it is a read on the event loop, on PostgreSQL a share of a \
 query that serves all requests that wait.
-- **The event**, where there is one: a durable commit, which requests share that come at the \
-same time ([a request](a-request.md)). A steady `/refresh` has none; one that rotates has. Since \
-in CPython only one of loop and writer runs, one core is what there is where each request writes, \
+- **The event**, where there is one: a durable commit, which requests share that come at the same \
+time ([a request](a-request.md)). A steady `/refresh` has none; one that rotates has. Since in \
+CPython only one of loop and writer runs, one core is what there is where each request writes, \
 and a batch begins [when the loop rests](../adr/0022-a-batch-begins-when-the-loop-rests.md). On \
-SQLite, at 64 connections, a use that is recorded took 282 µs of CPU: 187 of the loop, which \
-takes 155 for a steady `/refresh`, 85 of the writer, 10 of the view that follows. A rotation took \
-305: 230 of the loop, 75 of the writer. To reach what is wanted for those two, and is missed, 30 \
-to 50 µs would have to go, and no single thing in them costs as much.
+SQLite, at 64 connections, a use that is recorded took 282 µs of CPU ([sampled \
+once](#sampled-once)): 187 of the loop, which took 155 for a steady `/refresh`, 85 of the writer, \
+10 of the view that follows. A rotation took 305: 230 of the loop, 75 of the writer. To reach \
+what was wanted for those two, and was missed, 30 to 50 µs would have had to go, and no single \
+thing in them cost as much.
 - **What every answer has**: an id, headers that keep browsers in line, a line in the log, a \
 count.
 - **The framework's own layers** are left out where they cost as much as the work, as at \
 `/refresh` ([why](../adr/0018-hot-handlers-are-called-at-once.md)), and stay everywhere else.
 
 A login or a registration is a hash with little around it, and is meant to be: it costs what \
-guessing costs. That little is 0.8 ms beside hashes that cost nothing, and 2.5 ms beside real ones \
-(1.6 of the loop, 0.9 of the writer), which fill the processor's caches with 19 MiB of their own \
-fifty times a second and more. Hashes run in threads of the lowest priority, so that the rest of \
-the service answers while logins queue.
+guessing costs. That little was 0.8 ms beside hashes that cost nothing, and 2.5 ms beside real \
+ones (1.6 of the loop, 0.9 of the writer; [sampled once](#sampled-once), too), which fill the \
+processor's caches with 19 MiB of their own fifty times a second and more. Hashes run in threads \
+of the lowest priority, so that the rest of the service answers while logins queue.
+
+### Sampled once
+
+What is marked so is in none of the files: it was sampled once, apart from the benchmarks, on the \
+same machine, by Linux's accounting of each thread and a profiler that samples. `./run bench` \
+doesn't measure it again, so it may differ from the tables above, and says no more than which part \
+is large.
 """
 
 _SAID: Final[Mapping[Verdict | None, str]] = {
@@ -205,7 +217,7 @@ def _table(name: str, report: Report) -> Iterator[str]:
         yield "| | median | |"
         yield "| --- | --- | --- |"
         for bar in shown.bars:
-            yield f"| {bar.name} | {bar.said}: {_SAID[bar.verdict]} | {bar.note} |"
+            yield f"| {bar.name} | {bar.said}: {_word(bar)} | {bar.note} |"
         yield f"\n{report.mixed.conditions}.\n" if report.mixed is not None else ""
 
 
@@ -217,9 +229,16 @@ def _compared(found: Comparison) -> str:
         _spread(found.measured.cpu_us, 0),
         "–" if database is None else _spread(database, 0),
         _spread(found.ratio, 2) + (" by processor time" if found.by == "CPU" else ""),
-        "–" if found.target is None else f"{found.target:.2f}: {_SAID[found.verdict]}",
+        "–" if found.target is None else f"{found.target:.2f}: {_word(chart.compared(found))}",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _word(bar: chart.Bar) -> str:
+    """Whether the target is reached, and whether some turns say otherwise than the median."""
+    decided = bar.verdict in {"reached", "missed"}
+    at_edge = decided and bar.target is not None and bar.least < bar.target < bar.most
+    return _SAID[bar.verdict] + (", at the edge" if at_edge else "")
 
 
 def _where(report: Report) -> str:
@@ -228,8 +247,13 @@ def _where(report: Report) -> str:
         f"{each.size.turns} turns of {each.size.seconds:g} s" for each in report.comparisons
     )
     versions = ", ".join(f"{name} {each}" for name, each in here.versions.items())
-    kind = "A quick run, which says little" if report.quick else "A full run"
-    busy = " Others used the machine meanwhile, so the figures are noisy." if here.busy else ""
+    kind = "A quick run" if report.quick else "A full run"
+    kind += f" of {report.made}" if report.made else ""
+    if report.commit:
+        changed = " with changes" if report.commit.endswith("+") else ""
+        kind += f" on {report.commit.removesuffix('+')}{changed}"
+    kind += ", which says little" if report.quick else ""
+    busy = " Others used the machine meanwhile, so the figures are noisy." if report.busy else ""
     said = [kind, *sizes, f"{here.cpu}, {here.cores} cores", here.system, here.python, versions]
     if report.comparisons:
         said.append(f"load from {report.load_from}")

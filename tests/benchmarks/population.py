@@ -53,8 +53,6 @@ USER_AGENT: Final = (
     "Safari/537.36"
 )
 """Where all of them are, so that whoever goes on from here is where they were."""
-CHEAP: Final = {"GATEBOOK_HASH_MEMORY_KIB": "8", "GATEBOOK_HASH_TIME": "1"}
-"""Settings of a service whose hashes these are."""
 ADMINISTRATOR: Final = 0
 KEPT: Final = ROOT / ".bench"
 KEPT_FOR: Final = 4 * 86_400.0

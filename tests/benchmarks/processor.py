@@ -1,16 +1,21 @@
-"""How much processor time a process and its children have used, as Linux counts it in /proc.
+"""How much processor time a process and its children, or all others, have used, by Linux's /proc.
 
 Knows nothing of what they do.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _PROC: Final = Path("/proc")
+_KERNEL: Final = 2
+"""The parent of the kernel's threads: of no parent itself."""
+_PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 class Stat(NamedTuple):
@@ -60,6 +65,37 @@ class Meter:
     def used(self) -> float:
         """What was used till now; at least one tick, as nothing costs nothing."""
         return max(cpu_seconds(self._pid) - self._before, 1 / _TICKS_A_SECOND)
+
+
+class Others:
+    """Processor time of programs that are neither this process nor below it, from now on.
+
+    The kernel's own threads are nobody's.
+    """
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._before = elsewhere(os.getpid(), _all())
+
+    def cores(self) -> float:
+        """How much of a core they used till now; more than 1 where it was more than one."""
+        # A parent that doesn't wait for its children takes what they used with it.
+        used = max(0, elsewhere(os.getpid(), _all()) - self._before) / _TICKS_A_SECOND
+        return used / (time.monotonic() - self._since)
+
+
+def adopt_orphans() -> None:
+    """Have what becomes a daemon stay below this process, so that it is counted as ours.
+
+    A database server does, which `pg_ctl` starts (prctl(2), PR_SET_CHILD_SUBREAPER).
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def elsewhere(root: int, stats: dict[int, Stat]) -> int:
+    """What all have used but a process with all below it, and the kernel."""
+    kernel = ticks(_KERNEL, stats) if _KERNEL in stats and not stats[_KERNEL].parent else 0
+    return sum(each.ticks for each in stats.values()) - ticks(root, stats) - kernel
 
 
 def ticks(root: int, stats: dict[int, Stat]) -> int:

@@ -25,6 +25,9 @@ ROOT: Final = Path(__file__).parents[2]
 KEPT: Final = ROOT / "docs" / "explanation" / "benchmarks"
 """Where the figures are that the documentation shows, and the charts made of them."""
 
+OTHERS: Final = 0.05
+"""Of a core: what others may take before figures are said to be noisy."""
+
 
 class Report(msgspec.Struct, omit_defaults=True):
     """All that was measured; `tokens` are µs of CPU a call, by what is done and by whom."""
@@ -34,6 +37,12 @@ class Report(msgspec.Struct, omit_defaults=True):
     quick: bool = False
     users: int | None = None
     """Of the large stores, where their number was given."""
+    made: str = ""
+    """The day on which the run began, in UTC; empty in files from before it was noted."""
+    commit: str = ""
+    """What was measured, as `machine.commit` says it."""
+    others: float | None = None
+    """Of a core, what other programs took meanwhile; of several benchmarks the most."""
     comparisons: list[Comparison] = msgspec.field(default_factory=list)
     tokens: dict[str, dict[str, Summary]] = msgspec.field(default_factory=dict)
     verifying: list[Verifying] = msgspec.field(default_factory=list)
@@ -45,12 +54,19 @@ class Report(msgspec.Struct, omit_defaults=True):
     growth: list[Growth] = msgspec.field(default_factory=list)
     failures: dict[str, str] = msgspec.field(default_factory=dict)
 
+    @property
+    def busy(self) -> bool:
+        """Whether others used the machine meanwhile; where that isn't known, before."""
+        return self.machine.busy if self.others is None else self.others > OTHERS
+
     def nothing_yet(self) -> Report:
         """A report of the same run, for what is measured next."""
-        return Report(self.machine, self.load_from, self.quick, self.users)
+        return Report(self.machine, self.load_from, self.quick, self.users, self.made, self.commit)
 
     def add(self, other: Report) -> None:
         """Take over what another report of the same run has."""
+        if other.others is not None:
+            self.others = max(other.others, self.others or 0.0)
         self.comparisons += other.comparisons
         self.tokens |= other.tokens
         self.verifying += other.verifying

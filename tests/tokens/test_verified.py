@@ -102,14 +102,28 @@ def test_no_character_of_a_remembered_signature_may_be_another(key: SigningKey) 
     assert asked.without(token) == CLAIMS
 
 
-def test_no_more_is_remembered_than_there_is_room_for(es256_key: SigningKey) -> None:
+def test_what_was_remembered_first_makes_room(es256_key: SigningKey) -> None:
     asked = Asked(es256_key, remembered=3)
     tokens = [sign(numbered(number), es256_key) for number in range(4)]
     for token in tokens:
         asked.known(token)
-    for token in tokens[:3]:
-        asked.refused(token)
-    assert asked.without(tokens[3]).jti == numbered(3).jti
+    asked.refused(tokens[0])
+    for number in (1, 2, 3):
+        assert asked.without(tokens[number]).jti == numbered(number).jti
+    asked.known(tokens[0])
+    asked.refused(tokens[1])
+
+
+def test_an_expired_token_makes_room_when_it_is_shown(es256_key: SigningKey) -> None:
+    asked = Asked(es256_key, remembered=2)
+    short = sign(msgspec.structs.replace(CLAIMS, exp=CLAIMS.exp - 1), es256_key)
+    first, last = (sign(numbered(number), es256_key) for number in (1, 2))
+    for token in (first, short):
+        asked.known(token)
+    asked.without(short, now=END - SECOND)
+    asked.known(last)
+    for token in (first, last):
+        asked.without(token)
 
 
 def test_what_is_refused_is_not_remembered(es256_key: SigningKey, eddsa_key: SigningKey) -> None:
