@@ -105,10 +105,11 @@ def test_a_bearer_is_measured_from_end_to_end() -> None:
 
 
 @pytest.mark.long
-def test_mixed_load_is_measured_from_end_to_end() -> None:
+def test_mixed_load_is_measured_from_end_to_end(database_url: str) -> None:
     """Logins cost enough that four times as many as can be hashed are too many."""
     cheap = {"GATEBOOK_HASH_THREADS": "1", "GATEBOOK_HASH_TIME": "4"}
-    found = bench_mixed.measure(Length(turns=2, seconds=0.3, overload_s=2.5), cheap, users=4)
+    length = Length(turns=2, seconds=0.3, overload_s=2.5)
+    found = bench_mixed.measure("here", database_url, length, cheap, users=4)
     assert 0 < found.refused < found.overload
     assert found.ratio.n == found.alone.p99.n == found.health.p50.n == 2
     assert found.alone.p50.median <= found.alone.p99.median <= found.alone.most

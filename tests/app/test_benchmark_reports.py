@@ -56,6 +56,7 @@ def mixed() -> Mixed:
         return Times.of([[Taken(200, value)] for value in values])
 
     return Mixed(
+        "SQLite",
         "a service",
         alone=times(2.0, 4.0),
         beside=times(5.0, 16.0),
@@ -136,7 +137,7 @@ def test_the_words_beside_a_bar_have_room_for_both() -> None:
 
 def test_what_has_a_limit_is_drawn_as_a_share_of_it() -> None:
     report = a_report(quick=True)
-    report.mixed = mixed()
+    report.mixed.append(mixed())
     report.idle.append(Idle("SQLite", summary([0.25, 2.0])))
     both = summary([2.0]), summary([2.2])
     asked = [
@@ -151,11 +152,11 @@ def test_what_has_a_limit_is_drawn_as_a_share_of_it() -> None:
     found = chart.chart_of("mixed", report)
     assert found is not None
     by_name = {each.name: each for each in found.bars}
-    beside = by_name["/refresh beside logins, p99 to alone"]
+    beside = by_name["/refresh beside logins on SQLite, p99 to alone"]
     assert beside.value == pytest.approx(3.25 / 3)
     assert beside.verdict == "open"  # 2.5 and 4.0 of 3
-    assert by_name["/healthz beside logins, p99 in ms"].verdict == "reached"
-    assert by_name["503 to too many logins, p99 in ms"].said == "51.0, at most 50"
+    assert by_name["/healthz beside logins on SQLite, p99 in ms"].verdict == "reached"
+    assert by_name["503 to too many logins on SQLite, p99 in ms"].said == "51.0, at most 50"
     assert by_name["Idle on SQLite"].value == 1.125
     assert by_name["GET /sessions, p50, 99,999 people on SQLite"].verdict == "reached"
     assert by_name["GET /me, p99, 99,999 people on SQLite"].verdict == "missed"
@@ -176,7 +177,7 @@ def test_what_compares_nothing_has_no_chart() -> None:
 def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
     report = a_report()
     report.comparisons.append(compared())
-    report.mixed = mixed()
+    report.mixed.append(mixed())
     write(report, tmp_path / "refresh.json")
     assert kept(tmp_path) == {"refresh": report}
 
@@ -188,7 +189,7 @@ def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
     write(report, tmp_path / "refresh.json")
     noisy = a_report(quick=True)
     noisy.machine = msgspec.structs.replace(HERE, load_average=(9.0, 9.0, 9.0))
-    noisy.mixed = mixed()
+    noisy.mixed.append(mixed())
     write(noisy, tmp_path / "mixed.json")
     first, second = page(tmp_path).split("## While logins queue")
     row = "| GET <me> | 25 (25 to 25) | 100 (100 to 100) | 7 (7 to 7) | 0.50 (0.40 to 0.60) "
@@ -198,7 +199,7 @@ def test_the_page_says_what_the_files_say(tmp_path: Path) -> None:
     assert "Others used the machine" not in first
     assert "A quick run, which says little" in second
     assert "Others used the machine meanwhile" in second
-    assert "| 503 to too many logins, p99 in ms | 51.0, at most 50: missed |" in second
+    assert "| 503 to too many logins on SQLite, p99 in ms | 51.0, at most 50: missed |" in second
     assert "costs more (on SQLite 100 µs and not 25 for `/refresh`), for these" in second
     shown = [name for name in PARTS if f"]({tmp_path.name}/{name}.svg)" in page(tmp_path)]
     assert shown == ["refresh", "mixed"]

@@ -118,7 +118,7 @@ def test_everything_is_asked_of_both_stores(tmp_path: Path) -> None:
         populate(*side)
     with bench_growth.serving_all(sides) as servers:
         found = bench_growth.ask_both(TINY, sides, servers)
-        assert all(bench_growth.resident_mib(each.pid) > 10 for each in servers)
+        assert all(bench_growth.resident_mb(each.pid) > 10 for each in servers)
     assert [each.name for each in found] == [step.name for step in STEPS]
     assert all(min(each.median_ratio.values) > 0 for each in found)
     assert {each.median_ms[place].n for each in found for place in (0, 1)} == {TINY.turns}
@@ -276,5 +276,5 @@ def test_growth_is_measured_from_end_to_end(
     found = measure(client.GENERATOR, TINY, 48, 96)
     assert found.users == (48, 96)
     assert found.start_ratio.n == TINY.starts
-    assert found.loaded_mib > 10
+    assert found.loaded_mb > 10
     assert len(found.asked) == len(STEPS)

@@ -68,7 +68,7 @@ BENCHMARKS: Final = {
     ),
     "mixed": Benchmark(
         "whether refreshing waits for logins that queue",
-        lambda _, to: measure_mixed(to),
+        lambda _, to: _each(bench_mixed.run(quick=to.quick), to.mixed),
     ),
     "workers": Benchmark(
         "what a second process on one PostgreSQL costs and adds",
@@ -219,11 +219,6 @@ def _each(found: Iterable[_Figures], kept: list[_Figures]) -> None:
 
 def _rounds(report: Report) -> int:
     return _TOKEN_ROUNDS_QUICK if report.quick else _TOKEN_ROUNDS
-
-
-def measure_mixed(report: Report) -> None:
-    """Refreshing beside logins."""
-    report.mixed = _said(bench_mixed.run(quick=report.quick))
 
 
 def measure_log(report: Report) -> None:

@@ -159,11 +159,11 @@ def measure(generator: Generator, size: Size, sides: Sequence[Side], store: str)
     os.sync()  # copies of gigabytes must not be on their way to the disk meanwhile
     with serving_all(sides) as servers:
         asked = ask_both(size, sides, servers)
-        resident = [resident_mib(each.pid) for each in servers]
+        resident = [resident_mb(each.pid) for each in servers]
     starts = start_both(size.starts, sides)
     with serving_all([many], {}) as [server]:
         requests = load(generator, size, many, server)
-        loaded_mib = resident_mib(server.pid)
+        loaded_mb = resident_mb(server.pid)
     return Growth(
         store,
         (few.users, many.users),
@@ -173,7 +173,7 @@ def measure(generator: Generator, size: Size, sides: Sequence[Side], store: str)
         ratios(starts[1], starts[0]),
         (resident[0], resident[1]),
         requests,
-        loaded_mib,
+        loaded_mb,
     )
 
 
@@ -275,12 +275,12 @@ def load(generator: Generator, size: Size, side: Side, server: Served) -> int:
     return requests
 
 
-def resident_mib(pid: int) -> float:
-    """How much memory a process has now, in MiB."""
+def resident_mb(pid: int) -> float:
+    """How much memory a process has now, in MB."""
     found = _RESIDENT.search(Path(f"/proc/{pid}/status").read_text())
     if found is None:
         raise RuntimeError(f"process {pid} is gone")
-    return int(found[1]) / 1024
+    return int(found[1]) * 1024 / 1e6
 
 
 def administrator(port: int) -> str:

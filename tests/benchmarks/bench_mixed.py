@@ -1,7 +1,7 @@
 """Whether one kind of work keeps another waiting: `/refresh` beside logins that queue for a hash.
 
-One service process with its default settings, on SQLite. Alone, then beside people who log in as
-fast as they are answered, `/refresh` is asked at a fixed rate, and `/healthz` now and then. Then
+One service process with its default settings, on each store. Alone, then beside people who log in
+as fast as they are answered, `/refresh` is asked at a fixed rate, and `/healthz` now and then. Then
 logins come faster than they can be hashed, and those that are refused have to hear it at once.
 """
 
@@ -23,10 +23,11 @@ from tests.benchmarks.figures import SAID, Summary, Verdict, ratios, summary, ve
 from tests.benchmarks.load import LoadError
 from tests.benchmarks.paced import Taken, paced, percentile
 from tests.benchmarks.processes import SERVICE, serving, settings
+from tests.postgres import PostgresServer
 from tests.prove.client import Client, Cut
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Iterator, Mapping, Sequence
 
     from tests.benchmarks.asking import User
     from tests.prove.client import Answer
@@ -105,6 +106,7 @@ class Mixed(msgspec.Struct, frozen=True):
     `logins` is a second's. `refused` are those of `overload` logins that were answered 503.
     """
 
+    store: str
     conditions: str
     alone: Times
     beside: Times
@@ -119,9 +121,9 @@ class Mixed(msgspec.Struct, frozen=True):
     def rows(self) -> list[Row]:
         """What has a target."""
         return [
-            Row("/refresh beside logins, p99 to alone", self.ratio, RATIO),
-            Row("/healthz beside logins, p99 in ms", self.health.p99, AT_ONCE_MS),
-            Row("503 to too many logins, p99 in ms", self.refusal.p99, AT_ONCE_MS),
+            Row(f"/refresh beside logins on {self.store}, p99 to alone", self.ratio, RATIO),
+            Row(f"/healthz beside logins on {self.store}, p99 in ms", self.health.p99, AT_ONCE_MS),
+            Row(f"503 to too many logins on {self.store}, p99 in ms", self.refusal.p99, AT_ONCE_MS),
         ]
 
     def lines(self) -> list[str]:
@@ -137,16 +139,16 @@ class Mixed(msgspec.Struct, frozen=True):
             f"{self.refused} of {self.overload} refused where there were too many"
         )
         return [
-            "Mixed load on SQLite",
+            f"Mixed load on {self.store}",
             f"  {self.conditions}",
             told,
-            f"  {'ms':44}" + "".join(f"{each:>11}" for each in ("p50", "p99", "worst")),
+            f"  {'ms':56}" + "".join(f"{each:>11}" for each in ("p50", "p99", "worst")),
             *(
-                f"  {name:44}{each.p50.median:11.1f}{each.p99.median:11.1f}{each.most:11.1f}"
+                f"  {name:56}{each.p50.median:11.1f}{each.p99.median:11.1f}{each.most:11.1f}"
                 for name, each in times.items()
             ),
             *(
-                f"  {row.name:44}{row.figure.median:11.2f}   at most {row.most:g}: "
+                f"  {row.name:56}{row.figure.median:11.2f}   at most {row.most:g}: "
                 f"{SAID[row.verdict]}"
                 for row in self.rows
             ),
@@ -195,24 +197,37 @@ class Turn(NamedTuple):
     logins: float
 
 
-def run(*, quick: bool) -> Mixed:
-    """Measure."""
-    return measure(QUICK if quick else LENGTH)
+def run(*, quick: bool) -> Iterator[Mixed]:
+    """Measure on each store; quickly on SQLite alone."""
+    with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory:
+        yield measure("SQLite", f"sqlite:///{directory}/gatebook.db", QUICK if quick else LENGTH)
+    if not quick:
+        with PostgresServer() as server:
+            name = f"PostgreSQL {server.psql('SHOW server_version')[0][0]}"
+            yield measure(name, server.create_database(), LENGTH)
 
 
-def measure(length: Length, more: Mapping[str, str] | None = None, *, users: int = USERS) -> Mixed:
+def measure(
+    store: str,
+    url: str,
+    length: Length,
+    more: Mapping[str, str] | None = None,
+    *,
+    users: int = USERS,
+) -> Mixed:
     """Measure with settings of the service besides the defaults."""
     with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory:
-        given = settings(f"sqlite:///{directory}/gatebook.db", more)
+        given = settings(url, more)
         with serving(SERVICE, given, Path(directory, "service.log")) as service:
             known = asking.register(service.port, users)
             people = People(service.port, known, asking.authenticate(service.port, known))
-            return _measure(
-                service.port, known[0], people, length, load(given).settings.hash_threads
-            )
+            threads = load(given).settings.hash_threads
+            return _measure(store, service.port, known[0], people, length, threads)
 
 
-def _measure(port: int, user: User, people: People, length: Length, threads: int) -> Mixed:
+def _measure(
+    store: str, port: int, user: User, people: People, length: Length, threads: int
+) -> Mixed:
     alone, beside = [], []
     _run(paced(port, people.refresh, REFRESHES, length.seconds))  # the first use is recorded
     for _ in range(length.turns):
@@ -228,6 +243,7 @@ def _measure(port: int, user: User, people: People, length: Length, threads: int
         raise LoadError(f"{len(overload)} logins at {rate:.0f} a second were not too many")
     times = [Times.of([each.refreshes for each in beside]), Times.of(alone)]
     return Mixed(
+        store,
         f"one service process, {threads} hash threads, /refresh at {REFRESHES}/s and /healthz at "
         f"{LOOKS}/s, alone and beside {LOGINS} connections that log in; then {rate:.0f} logins/s, "
         f"{TOO_MANY} times as many as are hashed. Load from a client in Python",

@@ -15,7 +15,7 @@ from tests.benchmarks.bench_idle import PERCENT
 from tests.benchmarks.bench_pages import MOST_MS
 from tests.benchmarks.bench_verifying import TARGET as VERIFYING_TARGET
 from tests.benchmarks.figures import summary, verdict
-from tests.benchmarks.growth import RESIDENT_MIB, START_WITHIN, WITHIN
+from tests.benchmarks.growth import RESIDENT_MB, START_WITHIN, WITHIN
 
 if TYPE_CHECKING:
     from tests.benchmarks.bench_mixed import Mixed
@@ -92,8 +92,8 @@ def chart_of(name: str, report: Report) -> Chart | None:
         one = "one process" if name == "workers" else "what is bare"
         return Chart(f"{name}: share of {one}", one, list(map(compared, report.comparisons)))
     limited: list[Bar] = []
-    if report.mixed is not None:
-        limited += _mixed(report.mixed)
+    for mixed in report.mixed:
+        limited += _mixed(mixed)
     for verified in report.verifying:
         limited.append(_limited(verified.algorithm, verified.ratio, VERIFYING_TARGET, "of PyJWT's"))
     for idle in report.idle:
@@ -211,7 +211,7 @@ def _grown(found: Growth) -> Iterator[Bar]:
     late = _limited(f"{latest.name}, p99, {where}", summary([latest.late_ratio]), WITHIN, "times")
     yield late._replace(note=f"of all {latest.requests} requests", verdict=latest.late_verdict)
     yield _limited(f"Cold start, {where}", found.start_ratio, START_WITHIN, "times")
-    memory = _limited(f"Memory, {where}", summary([found.loaded_mib]), RESIDENT_MIB, "MiB")
+    memory = _limited(f"Memory, {where}", summary([found.loaded_mb]), RESIDENT_MB, "MB")
     yield memory._replace(note=f"after {found.loaded:,} requests of as many people")
 
 

@@ -19,7 +19,7 @@ WITHIN: Final = 1.2
 LATE_OF: Final = 500
 """Requests at least, for what 99 of 100 take to say something."""
 START_WITHIN: Final = 1.5
-RESIDENT_MIB: Final = 150.0
+RESIDENT_MB: Final = 150.0
 
 
 class Size(NamedTuple):
@@ -79,7 +79,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Growth(msgspec.Struct, frozen=True):
-    """A small and a large store; starts in s, memory in MiB: after all that was asked, and load.
+    """A small and a large store; starts in s, memory in MB: after all that was asked, and load.
 
     `loaded` is how many requests that load was.
     """
@@ -90,9 +90,9 @@ class Growth(msgspec.Struct, frozen=True):
     asked: list[Asked]
     start_s: tuple[Summary, Summary]
     start_ratio: Summary
-    resident_mib: tuple[float, float]
+    resident_mb: tuple[float, float]
     loaded: int
-    loaded_mib: float
+    loaded_mb: float
 
     def lines(self) -> list[str]:
         """A table for people."""
@@ -110,12 +110,12 @@ class Growth(msgspec.Struct, frozen=True):
             f" {self.start_s[1].median:.2f} s, ratio {start:.2f} (n = {self.start_ratio.n};"
             f" at most {START_WITHIN}: {SAID[verdict(self.start_ratio, START_WITHIN)]})"
         )
-        before, after = self.resident_mib
-        most = SAID[verdict(summary([self.loaded_mib]), RESIDENT_MIB)]
+        before, after = self.resident_mb
+        most = SAID[verdict(summary([self.loaded_mb]), RESIDENT_MB)]
         resident = (
-            f"resident: {before:.0f} MiB and {after:.0f} MiB after that; {self.loaded_mib:.0f} MiB"
+            f"resident: {before:.0f} MB and {after:.0f} MB after that; {self.loaded_mb:.0f} MB"
             f" after {self.loaded:,} requests of as many people, hashed by default"
-            f" (at most {RESIDENT_MIB:.0f}: {most})"
+            f" (at most {RESIDENT_MB:.0f}: {most})"
         )
         return [
             f"{few:,} and {many:,} people on {self.store}",

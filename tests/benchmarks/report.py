@@ -46,7 +46,7 @@ class Report(msgspec.Struct, omit_defaults=True):
     comparisons: list[Comparison] = msgspec.field(default_factory=list)
     tokens: dict[str, dict[str, Summary]] = msgspec.field(default_factory=dict)
     verifying: list[Verifying] = msgspec.field(default_factory=list)
-    mixed: Mixed | None = None
+    mixed: list[Mixed] = msgspec.field(default_factory=list)
     log: LogFigures | None = None
     idle: list[Idle] = msgspec.field(default_factory=list)
     pages: list[PageCost] = msgspec.field(default_factory=list)
@@ -70,7 +70,7 @@ class Report(msgspec.Struct, omit_defaults=True):
         self.comparisons += other.comparisons
         self.tokens |= other.tokens
         self.verifying += other.verifying
-        self.mixed = other.mixed or self.mixed
+        self.mixed += other.mixed
         self.log = other.log or self.log
         self.idle += other.idle
         self.pages += other.pages
