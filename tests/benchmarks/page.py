@@ -218,7 +218,7 @@ def _table(name: str, report: Report) -> Iterator[str]:
         yield "| --- | --- | --- |"
         for bar in shown.bars:
             yield f"| {bar.name} | {bar.said}: {_word(bar)} | {bar.note} |"
-        yield "\n" + "\n".join(f"{each.store}: {each.conditions}.\n" for each in report.mixed)
+        yield "".join(f"\n{each.store}: {each.conditions}.\n" for each in report.mixed)
 
 
 def _compared(found: Comparison) -> str:
