@@ -14,6 +14,8 @@
   once;
 - `GATEBOOK_TEST_NO_LEAD` when set, a new signing key signs as soon as it is published;
 - `GATEBOOK_TEST_KEEP_KEYS` when set, changes of the signing keys elsewhere aren't noticed;
+- `GATEBOOK_TEST_UNCHECKED_KEYS` when set, whoever recognises a token doesn't compare the generation
+  of its keys with the store's;
 - `GATEBOOK_TEST_LOOK_EVERY` seconds between two looks for new revocations;
 - `GATEBOOK_TEST_LOSE_EVENTS` when set, whoever follows the log isn't told the first event of each
   read;
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
     from app.lookup import Lookup
     from app.passwords import _Watch
     from app.sessions import Bearer
+    from app.tokens.key_ring import KeyRing
     from domain.policy import Policy
     from domain.refresh_token import RefreshToken
     from domain.stream import Recorded
@@ -126,6 +129,23 @@ class Remembering:
             if row is None or row.used_generation == row.generation or not self._settled:
                 self._rows[session_id] = found
         return found[1]
+
+
+class Undated:
+    """Look-ups, by which the store is never newer than the keys are."""
+
+    def __init__(self, lookup: Lookup, keys: KeyRing) -> None:
+        self._lookup = lookup
+        self._keys = keys
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._lookup, name)
+
+    async def session(self, session_id: str) -> TokenRow | None:
+        row = await self._lookup.session(session_id)
+        if row is None:
+            return None
+        return msgspec.structs.replace(row, store_generation=self._keys.generation)
 
 
 class Leaking:
@@ -196,6 +216,12 @@ def _keep_keys(service: Service, value: str) -> None:
 
     del value
     service.keys.at = keep  # type: ignore[method-assign]
+
+
+def _leave_keys_unchecked(service: Service, value: str) -> None:
+    del value
+    undated = Undated(service.lookup, service.keys)
+    service.recognition._lookup = undated  # type: ignore[assignment]
 
 
 def _look_seldom(service: Service, seconds: str) -> None:
@@ -384,6 +410,7 @@ _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "UNCHECKED_LOGIN": _leave_logins_unchecked,
     "NO_LEAD": _sign_at_once,
     "KEEP_KEYS": _keep_keys,
+    "UNCHECKED_KEYS": _leave_keys_unchecked,
     "LOOK_EVERY": _look_seldom,
     "LOSE_EVENTS": _lose_events,
     "NOT_FOLLOWING": _stop_following,
