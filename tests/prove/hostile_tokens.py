@@ -5,8 +5,8 @@ the service's own key where only something else is wrong, and many by chance: sh
 introspected, and verified offline with the keys that the service publishes. None is accepted, none
 is a fault, and the service's memory is as before. The service has no leeway, so that it is also
 shown what expired a second ago, and what is just beyond a limit. Security rules 8 and 13. The
-controls: the genuine token is accepted everywhere, and verifiers that are careless in one thing each take mutants
-of that kind.
+controls: the genuine token is accepted everywhere, and verifiers that are careless in one thing
+each take mutants of that kind.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tests.prove.load import Ledger
     from tests.prove.tally import Tally
 
-_TABLE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+TABLE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 INLINE = tuple(each for each in PROJECTIONS if each.mode == "inline")
 _ALL: Final = 10**9
 
@@ -182,7 +182,7 @@ def _compare_views(rows: Rows, log: Sequence[Recorded], tally: Tally) -> None:
                 for statement in projection.tables:
                     fresh.define(statement)
                 projection.apply(fresh, [e for e in log if type(e.event) in projection.wants])
-                for table in _TABLE.findall("".join(projection.tables)):
+                for table in TABLE.findall("".join(projection.tables)):
                     right, there = _rows(fresh, table), _rows(rows, table)
                     tally.expect(
                         there == right,
