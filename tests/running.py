@@ -3,7 +3,7 @@
     with running(settings(url)) as server:
         connect("127.0.0.1", server.port)
 
-It is a fork of what has imported everything, unless it is asked for as the program that users start.
+It is a fork of what has imported everything, or the program itself where that is asked for.
 Knows nothing of what a test asks it.
 """
 
@@ -56,7 +56,7 @@ class Server:
     """A server process that serves; `settings` are its whole `GATEBOOK_*` environment.
 
     `preload` is a library that stands between it and the system's. `as_program` is for
-    `gatebook serve` itself, from its first import on: without what tests switch on, their leash too.
+    `gatebook serve` itself, from its first import on: without what tests switch on, or their leash.
     """
 
     def __init__(

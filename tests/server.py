@@ -10,6 +10,7 @@
   whatever became of the user since the secret was checked;
 - `GATEBOOK_TEST_OWN_HASH` when set, a refusal costs a hash of the user's own parameters alone, and
   the service's where there is no user;
+- `GATEBOOK_TEST_UNHASHED` when set, a refusal costs no hash where there is no user;
 - `GATEBOOK_TEST_LATE_RECORD` seconds after which a reuse is recorded, with its refusal given at
   once;
 - `GATEBOOK_TEST_NO_LEAD` when set, a new signing key signs as soon as it is published;
@@ -290,6 +291,16 @@ def _spend_own_hash_alone(service: Service, value: str) -> None:
     pool._compare = compare  # type: ignore[method-assign]
 
 
+def _spend_nothing_on_nobody(service: Service, value: str) -> None:
+    verify = service.pool.verify
+
+    async def sparing(secret_hash: str | None, secret: str, *, admitted: bool = True) -> bool:
+        return secret_hash is not None and await verify(secret_hash, secret, admitted=admitted)
+
+    del value
+    service.pool.verify = sparing  # type: ignore[method-assign]
+
+
 def _record_late(service: Service, seconds: str) -> None:
     tokens, later = service.refresh_tokens, set[asyncio.Task[object]]()
     record = tokens._recorded
@@ -405,6 +416,7 @@ _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "LOOKUP_CACHE": _remember,
     "LEAK": _leak,
     "OWN_HASH": _spend_own_hash_alone,
+    "UNHASHED": _spend_nothing_on_nobody,
     "LATE_RECORD": _record_late,
     "UNCHECKED_ROTATION": _leave_rotations_unchecked,
     "UNCHECKED_LOGIN": _leave_logins_unchecked,
