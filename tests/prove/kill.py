@@ -11,6 +11,7 @@ import random
 import time
 from typing import Final
 
+from tests.prove.changes import have_administrator
 from tests.prove.client import Client
 from tests.prove.load import Ledger, check_tokens, working
 from tests.prove.stored import check_store, lose_the_last_registration
@@ -37,6 +38,7 @@ BUSY_S: Final = 4.0
 def prove(url: str, count: int) -> Tally:
     """Kill a server `count` times on one store."""
     tally, ledger = Tally(), Ledger()
+    have_administrator(url, ledger)
     checked: set[str] = set()
     within = ANSWERS_S if count >= STEP else ANSWERS_S + BUSY_S
     for number in range(count):
