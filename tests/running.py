@@ -3,6 +3,7 @@
     with running(settings(url)) as server:
         connect("127.0.0.1", server.port)
 
+It is a fork of what has imported everything, or the program itself where that is asked for.
 Knows nothing of what a test asks it.
 """
 
@@ -13,20 +14,23 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from tests.nursery import Nursery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 MASTER: Final = bytes(range(32))
 """The master key of every server started here."""
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
+_OF_TESTS: Final = "GATEBOOK_TEST_"
+_ROOT: Final = Path(__file__).parent.parent
 _SERVING: Final = re.compile(rb"http://127\.0\.0\.1:([0-9]+)")
 
 
@@ -51,12 +55,20 @@ def settings(database_url: str, **more: str) -> dict[str, str]:
 class Server:
     """A server process that serves; `settings` are its whole `GATEBOOK_*` environment.
 
-    `preload` is a library that stands between it and the system's.
+    `preload` is a library that stands between it and the system's. `as_program` is for
+    `gatebook serve` itself, from its first import on: without what tests switch on, or their leash.
     """
 
-    def __init__(self, given: Mapping[str, str], preload: Path | None = None) -> None:
+    def __init__(
+        self, given: Mapping[str, str], preload: Path | None = None, *, as_program: bool = False
+    ) -> None:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("GATEBOOK_")}
-        self._process = Nursery.of_this_process(preload).bear({**environ, **given})
+        environ |= given
+        self._process = (
+            _program(environ, preload)
+            if as_program
+            else Nursery.of_this_process(preload).bear(environ)
+        )
         self.pid = self._process.pid
         self._port: int | None = None
         self._lines: list[bytes] = []
@@ -115,8 +127,9 @@ class Server:
             self._process.kill()
             code = self._process.wait()
         self._listener.join()
-        self._process.stdin.close()
-        self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
         return code
 
     def _listen(self, stream: IO[bytes]) -> None:
@@ -128,10 +141,25 @@ class Server:
         self._known.set()
 
 
+def _program(environ: Mapping[str, str], preload: Path | None) -> subprocess.Popen[bytes]:
+    own = {name: value for name, value in environ.items() if not name.startswith(_OF_TESTS)}
+    own |= {"LD_PRELOAD": str(preload)} if preload else {}
+    return subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "serve"],
+        cwd=_ROOT,
+        env=own,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
 @contextmanager
-def running(given: Mapping[str, str], preload: Path | None = None) -> Iterator[Server]:
+def running(
+    given: Mapping[str, str], preload: Path | None = None, *, as_program: bool = False
+) -> Iterator[Server]:
     """A server that serves, killed at the end whatever became of it."""
-    server = Server(given, preload)
+    server = Server(given, preload, as_program=as_program)
     try:
         _ = server.port
         yield server

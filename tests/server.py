@@ -10,10 +10,13 @@
   whatever became of the user since the secret was checked;
 - `GATEBOOK_TEST_OWN_HASH` when set, a refusal costs a hash of the user's own parameters alone, and
   the service's where there is no user;
+- `GATEBOOK_TEST_UNHASHED` when set, a refusal costs no hash where there is no user;
 - `GATEBOOK_TEST_LATE_RECORD` seconds after which a reuse is recorded, with its refusal given at
   once;
 - `GATEBOOK_TEST_NO_LEAD` when set, a new signing key signs as soon as it is published;
 - `GATEBOOK_TEST_KEEP_KEYS` when set, changes of the signing keys elsewhere aren't noticed;
+- `GATEBOOK_TEST_UNCHECKED_KEYS` when set, whoever recognises a token doesn't compare the generation
+  of its keys with the store's;
 - `GATEBOOK_TEST_LOOK_EVERY` seconds between two looks for new revocations;
 - `GATEBOOK_TEST_LOSE_EVENTS` when set, whoever follows the log isn't told the first event of each
   read;
@@ -83,6 +86,7 @@ if TYPE_CHECKING:
     from app.lookup import Lookup
     from app.passwords import _Watch
     from app.sessions import Bearer
+    from app.tokens.key_ring import KeyRing
     from domain.policy import Policy
     from domain.refresh_token import RefreshToken
     from domain.stream import Recorded
@@ -126,6 +130,23 @@ class Remembering:
             if row is None or row.used_generation == row.generation or not self._settled:
                 self._rows[session_id] = found
         return found[1]
+
+
+class Undated:
+    """Look-ups, by which the store is never newer than the keys are."""
+
+    def __init__(self, lookup: Lookup, keys: KeyRing) -> None:
+        self._lookup = lookup
+        self._keys = keys
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._lookup, name)
+
+    async def session(self, session_id: str) -> TokenRow | None:
+        row = await self._lookup.session(session_id)
+        if row is None:
+            return None
+        return msgspec.structs.replace(row, store_generation=self._keys.generation)
 
 
 class Leaking:
@@ -198,6 +219,12 @@ def _keep_keys(service: Service, value: str) -> None:
     service.keys.at = keep  # type: ignore[method-assign]
 
 
+def _leave_keys_unchecked(service: Service, value: str) -> None:
+    del value
+    undated = Undated(service.lookup, service.keys)
+    service.recognition._lookup = undated  # type: ignore[assignment]
+
+
 def _look_seldom(service: Service, seconds: str) -> None:
     del service
     revocation_feed.LOOK_EVERY = float(seconds)  # type: ignore[misc]
@@ -262,6 +289,16 @@ def _spend_own_hash_alone(service: Service, value: str) -> None:
 
     del value
     pool._compare = compare  # type: ignore[method-assign]
+
+
+def _spend_nothing_on_nobody(service: Service, value: str) -> None:
+    verify = service.pool.verify
+
+    async def sparing(secret_hash: str | None, secret: str, *, admitted: bool = True) -> bool:
+        return secret_hash is not None and await verify(secret_hash, secret, admitted=admitted)
+
+    del value
+    service.pool.verify = sparing  # type: ignore[method-assign]
 
 
 def _record_late(service: Service, seconds: str) -> None:
@@ -379,11 +416,13 @@ _BROKEN: Final[Mapping[str, Callable[[Service, str], None]]] = {
     "LOOKUP_CACHE": _remember,
     "LEAK": _leak,
     "OWN_HASH": _spend_own_hash_alone,
+    "UNHASHED": _spend_nothing_on_nobody,
     "LATE_RECORD": _record_late,
     "UNCHECKED_ROTATION": _leave_rotations_unchecked,
     "UNCHECKED_LOGIN": _leave_logins_unchecked,
     "NO_LEAD": _sign_at_once,
     "KEEP_KEYS": _keep_keys,
+    "UNCHECKED_KEYS": _leave_keys_unchecked,
     "LOOK_EVERY": _look_seldom,
     "LOSE_EVENTS": _lose_events,
     "NOT_FOLLOWING": _stop_following,

@@ -2,9 +2,10 @@
 
 Nor whose hash is of older parameters than the service's, by key or by name. One client asks for
 all of them in random order, from addresses of ever new networks, and compares what it sees:
-status, headers, body, and how long each took. Times are compared by rank: the chance that a
-random one of one kind is longer than a random one of another (AUC, by Mann and Whitney's U), 0.5
-for the same distribution. A table of the times is told, whatever comes of them.
+status, headers, body, and how long each took. The service counts its hashes, and a refusal of each
+kind costs as many. Times are compared by rank: the chance that a random one of one kind is longer
+than a random one of another (AUC, by Mann and Whitney's U), 0.5 for the same distribution. A table
+of the times is told, whatever comes of them.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ WRONG: Final = "a horse that eats tangerines"
 SHIFT_S: Final = 0.001
 """A difference that has to be noticed."""
 BREACHES: Final = 200
+DIFFERENT: Final = "refusals cost different numbers of hashes"
 PERCENTS: Final = (5, 25, 50, 75, 95)
 
 OWN: Final = Parameters(19_456, 2)
@@ -63,6 +65,7 @@ OLDER: Final = Parameters(1_024, 1)
 LEAST: Final = Parameters(8, 1)
 """For so few attempts that their times say nothing."""
 
+_HASHES: Final = re.compile(rb"^gatebook_hash_seconds_count ([0-9.e+]+)$", re.MULTILINE)
 _VARYING_HEADERS: Final = frozenset({"x-request-id", "date"})
 _VARYING: Final = re.compile(rb'"request_id":"[0-9a-f]{32}"')
 
@@ -94,6 +97,10 @@ KINDS: Final = (
 THERE: Final = tuple(kind for kind in KINDS if kind.who != "unknown")
 SHOWN: Final = tuple(kind for kind in KINDS if kind.who in {"wrong", "unknown"} and not kind.older)
 """What nobody may be told from at the product's own hash, and nobody, at each path."""
+UNHASHED: Final = (BASE, Kind(_KEY, "unknown"))
+"""Which a service tells apart that spends no hash on nobody."""
+COUNTED: Final = 2
+"""Refusals of a kind whose hashes are counted."""
 BREACHED: Final = (BASE, Kind(_KEY, "wrong", older=True))
 
 Bodies = dict[Kind, list[bytes]]
@@ -105,6 +112,10 @@ def prove(url: str, count: int) -> Tally:
     tally = Tally()
     if count < TELLING:
         _tell(_times(url, "all", KINDS, count, LEAST, tally), LEAST, tally)
+        breach = Tally()
+        _times(url, "unhashed", UNHASHED, COUNTED, LEAST, breach, TEST_UNHASHED="1")
+        noticed = any(each.startswith(DIFFERENT) for each in breach.first)
+        tally.control("no hash for nobody", noticed=noticed)
     else:
         light = _times(url, "light", KINDS, count, LIGHT, tally)
         _tell(light, LIGHT, tally)
@@ -193,6 +204,7 @@ async def _try(port: int, bodies: Bodies, count: int, tally: Tally) -> Times:
                     times[kind].append(answer.seconds)
                 seen.add(_shown(answer))
                 statuses.add(answer.status)
+        await _count_hashes(client, bodies, rng, tally)
         wrong = next(kind for kind in bodies if kind.who == BASE.who)
         right = bodies[wrong][0].replace(WRONG.encode(), SECRET.encode())
         known = await client.send("POST", wrong.path, right)
@@ -201,6 +213,24 @@ async def _try(port: int, bodies: Bodies, count: int, tally: Tally) -> Times:
     tally.expect(known.status == 200, f"the right secret was refused: {known.status}")
     tally.expect(statuses == {401}, f"they weren't refused: {statuses}")
     return times
+
+
+async def _count_hashes(client: Client, bodies: Bodies, rng: random.Random, tally: Tally) -> None:
+    """As many for each kind; nobody else asks anything meanwhile."""
+    spent: dict[str, float] = {}
+    for kind, known in bodies.items():
+        before = await _hashes(client)
+        for body in known[:COUNTED]:
+            source = {"x-forwarded-for": _an_address(rng)}
+            await client.send("POST", kind.path, body, source)
+        spent[f"{kind}"] = (await _hashes(client) - before) / len(known[:COUNTED])
+    tally.expect(len({*spent.values()}) == 1, f"{DIFFERENT}: {spent}")
+    tally.expect(min(spent.values()) >= 1, f"refusals cost no hash: {spent}")
+
+
+async def _hashes(client: Client) -> float:
+    found = _HASHES.search((await client.get("/metrics")).body)
+    return float(found[1]) if found else 0.0
 
 
 def _shown(answer: Answer) -> tuple[object, ...]:

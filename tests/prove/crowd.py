@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.prove.client import Client, a_source
 
@@ -28,23 +28,36 @@ _GET: Final = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 _BODY: Final = b"POST /revoke HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 
 
-async def come_together(port: int, number: int, tally: Tally) -> None:
-    """So many; the slow ones are cut off, the idle ones stay, all others are answered."""
+class Patience(NamedTuple):
+    """Seconds that a server has for a head and for a body, and those for all that is beside it."""
+
+    head_s: float
+    body_s: float
+    room_s: float
+
+
+async def come_together(port: int, number: int, patience: Patience, tally: Tally) -> None:
+    """So many; the slow ones are cut off in time, the idle ones stay, all others are answered."""
     idle = []
     for _ in range(number):
         streams = await asyncio.open_connection("127.0.0.1", port, local_addr=(a_source(), 0))
         await _ask(*streams)
         idle.append(streams)
-    slow = [
-        asyncio.create_task(_be_slow(port, start, bit))
-        for _ in range(number // SLOW)
+    heads, bodies = (
+        [asyncio.create_task(_be_slow(port, start, bit)) for _ in range(number // SLOW)]
         for start, bit in ((_GET + b"X: ", b"y"), (_BODY + b"Content-Length: 9999\r\n\r\n", b" "))
-    ]
+    )
     await asyncio.gather(*(_use(port, tally) for _ in range(OTHERS)))
     await _pipeline(port, tally)
-    for cut in await asyncio.gather(*slow):
-        tally.expect(cut, "a slow client was not cut off")
-    tally.count("slow clients cut off", len(slow))
+    for what, slow, within in (
+        ("head", heads, patience.head_s),
+        ("body", bodies, patience.body_s),
+    ):
+        for took in await asyncio.gather(*slow):
+            tally.figure(f"seconds until a slow {what} was cut off", took)
+            in_time = took <= within + patience.room_s
+            tally.expect(in_time, f"a slow {what} was cut off after {took:.1f} s, not {within} s")
+        tally.count("slow clients cut off", len(slow))
     for reader, writer in idle:
         with suppress(OSError, EOFError):
             tally.expect(await _ask(reader, writer) == 200, "an idle client was not answered")
@@ -58,28 +71,26 @@ async def is_patient(port: int) -> bool:
     """Whether a slow client is still there after a moment."""
     try:
         async with asyncio.timeout(MOMENT_S):
-            return not await _be_slow(port, _GET, b"")
+            await _be_slow(port, _GET, b"")
     except TimeoutError:
         return True
+    return False
 
 
-async def _be_slow(port: int, start: bytes, bit: bytes) -> bool:
-    """Whether it is cut off."""
+async def _be_slow(port: int, start: bytes, bit: bytes) -> float:
+    """Seconds until it is cut off; when it isn't, those that it waited."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(a_source(), 0))
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            writer.write(start)
-            while True:
-                writer.write(bit)
-                with suppress(TimeoutError):
-                    if not await asyncio.wait_for(reader.read(1_000), DRIP_S):
-                        return True
-    except ConnectionError:
-        return True
-    except TimeoutError:
-        return False
-    finally:
-        writer.close()
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    with suppress(ConnectionError):
+        writer.write(start)
+        while clock() - begun < PATIENCE_S:
+            writer.write(bit)
+            with suppress(TimeoutError):
+                if not await asyncio.wait_for(reader.read(1_000), DRIP_S):
+                    break
+    writer.close()
+    return clock() - begun
 
 
 async def _use(port: int, tally: Tally) -> None:

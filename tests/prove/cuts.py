@@ -70,18 +70,20 @@ class Timed(Ledger):
         self._registered = self.registered = _Noting(disk)
         self._sessions = self.sessions = _Noting(disk)
         self._ended = self.ended = _Noting(disk)
+        self._changes = self.changes = _Noting(disk)
 
     def begin(self) -> None:
         """A new life of the server, and of the journal."""
-        for each in (self._registered, self._sessions, self._ended):
+        for each in (self._registered, self._sessions, self._ended, self._changes):
             each.begin()
 
     def by(self, moment: int) -> Ledger:
         """What had been acknowledged; what was asked for as it is in the end."""
         found = Ledger()
-        found.names, found.logins = self.names, self.logins
+        found.names, found.logins, found.asked = self.names, self.logins, self.asked
         found.registered = self._registered.by(moment)
         found.sessions, found.ended = self._sessions.by(moment), self._ended.by(moment)
+        found.changes = self._changes.by(moment)
         return found
 
 

@@ -4,7 +4,8 @@ They register, log in, fail to, refresh, rotate and change their secrets, each f
 by a program of their own, while others stay. Then they erase themselves, or an administrator does,
 some beside requests of their own. Neither their names, addresses, programs or hashes nor their
 keys, wrapped or bare, may be in any file of SQLite, any dump of PostgreSQL, any log line or any
-answer; those who stayed are as they were. Security rules 16, 19 and 20.
+answer; and no table has a row that is theirs, but the log and the views, which are its fold. Those
+who stayed are as they were. Security rules 16, 19 and 20.
 """
 
 from __future__ import annotations
@@ -21,27 +22,34 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from app.buckets_postgres import row_name
 from app.erasing import finish, unfinished
+from app.eventstore.snapshot import EVERY
+from app.known_networks import NETWORKS_OF
 from app.store import open_store, storage_of
+from app.throttle import account_claims
 from app.vault import Vault, name_mac
 from app.writer import Wish, Writer
 from domain.commands import EraseUser
 from domain.policy import Policy
 from domain.user_id import prepare
+from projections.registry import PROJECTIONS
 from projections.storage_sqlite import SqliteStorage
 from tests.postgres import dumped
 from tests.prove.client import Client
 from tests.prove.load import SECRET, Begun, Refused
-from tests.prove.stored import check_log, grant, opened
+from tests.prove.stored import TABLE, check_log, grant, opened
 from tests.prove.tally import Tally
 from tests.running import MASTER, running_all, settings
-from tests.store.intruding import SQLITE, dump
+from tests.store.intruding import SQLITE, dump, intrude
 from tests.store.traces import found_in, found_of, traces_of
 from tests.store.wishing import commit, meta, register, user_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from app.store import Store
+    from projections.storage import Row
     from tests.prove.client import Answer
 
 PROPERTY: Final = "no byte of an erased person is in a file, a dump, a log line or an answer"
@@ -56,6 +64,17 @@ CHANGING: Final = 4
 """One of so many changes the secret."""
 RACING: Final = 3
 """One of so many is erased while it logs in and rotates."""
+BUSY: Final = 20
+"""One of so many does as much as a snapshot takes."""
+OF_THE_LOG: Final = {
+    "events",
+    *(table for each in PROJECTIONS for table in TABLE.findall("".join(each.tables))),
+}
+"""Tables that keep rows of who was erased: the log, of which nothing goes, and what it folds to."""
+KEYED: Final = {"known_networks", "snapshots", "user_ids", "user_keys"}
+"""Some that have to be found to have rows of those who stayed."""
+EMPTIED: Final = "user_keys"
+"""Whose rows stay without a key in them, at a version below 0, so that SQLite joins no pages."""
 FINISHED_WITHIN_S: Final = 20.0
 
 _DOCUMENTED: Final = bytes.fromhex("20010db8")
@@ -75,6 +94,8 @@ class Person:
         self.begun: Begun | None = None
         self.traces: dict[str, bytes] = {}
         """Nothing of this may be anywhere."""
+        self.hashes: dict[str, bytes] = {}
+        """Nor of these, but that SQLite may leave one in an unused place of an index's page."""
 
     async def ask(self, client: Client, method: str, path: str, **members: object) -> Answer:
         """One request, by this program from this address, with the access token if there is one."""
@@ -89,7 +110,7 @@ class Person:
         proof = {"user_key": self.user_key, "user_secret": secret or self.secret}
         return await self.ask(client, "POST", "/authenticate", **proof)
 
-    async def live(self, client: Client, *, changing: bool) -> None:
+    async def live(self, client: Client, *, changing: bool, busy: bool = False) -> None:
         """Leave something of oneself wherever one can."""
         named = {"user_id": self.name, "user_secret": self.secret}
         self.user_key = _right(await self.ask(client, "POST", "/register", **named))["user_key"]
@@ -100,13 +121,16 @@ class Person:
             _right(await self.ask(client, "POST", "/me/secret", **new))
             self.secret = new["new_user_secret"]
         again = Begun(**_right(await self.log_in(client)))
-        for rotate in (False, True):
-            token = {"refresh_token": again.refresh_token, "rotate": rotate}
-            _right(await self.ask(client, "POST", "/refresh", **token))
+        newest = again.refresh_token
+        for rotate in (False, *[True] * (EVERY if busy else 1)):
+            token = {"refresh_token": newest, "rotate": rotate}
+            told = _right(await self.ask(client, "POST", "/refresh", **token))
+            newest = told.get("refresh_token", newest)
         _right(await self.ask(client, "POST", "/userkey", **{**named, "user_secret": self.secret}))
 
-    def note(self, traces: dict[str, bytes]) -> None:
+    def note(self, traces: dict[str, bytes], hashes: dict[str, bytes]) -> None:
         """What the store knows that nobody may find."""
+        self.hashes = hashes
         self.traces = {
             "name": self.name.encode(),
             "prepared name": prepare(self.name).encode(),
@@ -140,6 +164,7 @@ def prove(url: str, count: int) -> Tally:
         answers = asyncio.run(_ask_around(ports, admin, going, staying, tally))
         answers += _commands(given[0])
         at_rest = _everything(url)
+        _expect_no_row(url, going, staying, tally)
         for server in servers:
             tally.expect(server.stop() == 0, "a server did not stop in order")
         outputs = {
@@ -157,7 +182,13 @@ def prove(url: str, count: int) -> Tally:
     if held:
         tally.control("a key beside an open read", noticed=bool(found_in(held, going[-1].traces)))
         tally.control("a key without secure_delete", noticed=_is_left_without_secure_delete())
-        _count_name_hashes(url, at_rest, going, tally)
+        _count_hashes(at_rest, going, tally)
+    else:
+        for hashes in found_of(at_rest, [person.hashes for person in going]):
+            left = ", ".join(sorted(hashes))
+            tally.expect(not hashes, f"the store holds hashes of who was erased: {left}")
+        kept = all(found_of(at_rest, [person.hashes for person in staying]))
+        tally.control("the hashes of those who stayed", noticed=kept)
     check_log(url, tally)
     tally.tried = count
     return tally
@@ -172,7 +203,7 @@ async def _live(url: str, ports: Sequence[int], everybody: Sequence[Person]) -> 
         admin.begun = Begun(**_right(await admin.log_in(client)))
 
     async def live(number: int, person: Person, clients: Sequence[Client]) -> None:
-        await person.live(clients[0], changing=number % CHANGING == 0)
+        await person.live(clients[0], changing=number % CHANGING == 0, busy=number % BUSY == 0)
 
     await _all(everybody, ports, live)
     await asyncio.to_thread(_note, url, everybody)
@@ -210,7 +241,20 @@ async def _all(
 def _note(url: str, people: Iterable[Person]) -> None:
     with opened(url) as store:
         for person in people:
-            person.note(traces_of(store, person.user_key))
+            person.note(traces_of(store, person.user_key), _hashes_of(store, person))
+
+
+def _hashes_of(store: Store, person: Person) -> dict[str, bytes]:
+    """By what the store finds a person's name, networks and budgets."""
+    with store.storage.snapshot() as rows:
+        networks = [
+            mac for (mac,) in rows.fetch(NETWORKS_OF, (person.user_key,)) if isinstance(mac, bytes)
+        ]
+    found = {"name": name_mac(store.ring, prepare(person.name))}
+    claims = account_claims(person.user_key, [each.hex() for each in networks])
+    for number, claim in enumerate(claims):
+        found[f"budget {number}"] = row_name(store.ring.network, claim)
+    return found | {f"network {number}": mac for number, mac in enumerate(networks)}
 
 
 async def _go(
@@ -351,9 +395,43 @@ def _is_left_without_secure_delete() -> bool:
     return not left and bool(found_in(content, traces))
 
 
-def _count_name_hashes(url: str, content: bytes, gone: Iterable[Person], tally: Tally) -> None:
+def _count_hashes(content: bytes, gone: Sequence[Person], tally: Tally) -> None:
     """SQLite may leave one in an unused place of an index's page: no name, and no key opens it."""
-    with opened(url) as store:
-        macs = [name_mac(store.ring, prepare(person.name)) for person in gone]
-    left = sum(mac in content for mac in macs)
-    tally.count("keyed hashes of names in unused places of a page", left)
+    left = sum(map(len, found_of(content, [person.hashes for person in gone])))
+    tally.count("keyed hashes in unused places of a page", left)
+
+
+def _expect_no_row(
+    url: str, gone: Sequence[Person], staying: Sequence[Person], tally: Tally
+) -> None:
+    """Whatever tables there are: who was erased has a row in none but those of the log."""
+    found = _tables_of(url, {person.user_key for person in [*gone, *staying]})
+    stayed = {person.user_key for person in staying}
+    for table, user_keys in found.items():
+        left = user_keys - stayed
+        if table not in OF_THE_LOG:
+            tally.expect(not left, f"{table} has rows of {len(left)} who were erased")
+    keyed = {table for table, user_keys in found.items() if user_keys & stayed}
+    tally.control("rows of those who stayed", noticed=keyed >= KEYED)
+
+
+def _tables_of(url: str, user_keys: set[str]) -> dict[str, set[str]]:
+    """For each table that there is, those of the users of whom a column of a row is the key."""
+    listed = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    if not url.startswith(SQLITE):
+        listed = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    with intrude(url) as intruder:
+        return {
+            str(table): {
+                value
+                for row in intruder.run(f"SELECT * FROM {table}")
+                for value in row
+                if value in user_keys and not (table == EMPTIED and _is_empty(row))
+            }
+            for (table,) in intruder.run(listed)
+        }
+
+
+def _is_empty(row: Row) -> bool:
+    """Whether nothing but its first value, whose it is, says anything."""
+    return all(value < 0 if isinstance(value, int) else not value for value in row[1:])

@@ -13,6 +13,7 @@ import time
 from typing import Final
 
 from tests.postgres_pair import PostgresPair
+from tests.prove.changes import have_administrator
 from tests.prove.load import Ledger, check_tokens, working
 from tests.prove.proxy import Proxy
 from tests.prove.restarted import BUSY_S, REFUSED_S, go_on, in_time, told, worked
@@ -39,6 +40,7 @@ def prove(url: str, count: int) -> Tally:
     with PostgresPair() as pair:
         pair.rejoin()
         url = pair.create_database()
+        have_administrator(url, ledger)
         with running_all(settings(url), settings(url)) as (one, other):
             ports = [one.port, other.port]
             asyncio.run(_fail_over(pair, ports, ledger, count, tally, more))

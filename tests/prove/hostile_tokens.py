@@ -3,9 +3,10 @@
 Of a token that a running service gave, and remembers all the while, each known mutant, signed by
 the service's own key where only something else is wrong, and many by chance: shown as a bearer,
 introspected, and verified offline with the keys that the service publishes. None is accepted, none
-is a fault, and the service's memory is as before. Security rules 8 and 13. The controls: the
-genuine token is accepted everywhere, and verifiers that are careless in one thing each take mutants
-of that kind.
+is a fault, and the service's memory is as before. The service has no leeway, so that it is also
+shown what expired a second ago, and what is just beyond a limit. Security rules 8 and 13. The
+controls: the genuine token is accepted everywhere, and verifiers that are careless in one thing
+each take mutants of that kind.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import json
 import random
 import secrets
 import subprocess
+import time
 from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from app.tokens.access_token import MAX_LEEWAY, MAX_LIFETIME
 from gatebook_client import TokenRefused, Verifier
 from tests.clients_javascript import package
 from tests.http.genuine import genuine_of, is_a_header
@@ -31,9 +34,10 @@ from tests.tokens.chance import by_chance
 from tests.tokens.mutants import NEAR, OUT_OF_TIME, mutants
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tests.http.people import Person
+    from tests.tokens.mutants import Genuine
 
 PROPERTY: Final = "no mutant of a token is accepted, by the service, in Python or in JavaScript"
 SIZE: Final = 6_000
@@ -45,6 +49,10 @@ ALGORITHMS: Final = ("ES256", "EdDSA", "RS256")
 KNOWN: Final = 40
 """Of the known ones, in the short form, besides those of the kinds that it always has."""
 ALWAYS: Final = (NEAR, OUT_OF_TIME)
+EXPIRED_S: Final = (1, 2, 30, MAX_LEEWAY - 1, MAX_LEEWAY + 1)
+"""How long ago; the service may accept none of them, a client those within its leeway."""
+BEYOND_S: Final = 30
+"""How far beyond what is allowed ahead: on a busy machine it has to be so when it is shown."""
 AGAIN: Final = 25
 """Mutants between which the genuine token is shown."""
 ISSUER: Final = "http://127.0.0.1"
@@ -89,6 +97,10 @@ def _show(
     memory = Memory(pid)
     _at_the_service(people, asker, genuine.token, shown[len(shown) // 4 :], tally)
     memory.judge(tally)
+    edges = [*_at_the_edges(genuine)]
+    _at_the_service(people, asker, genuine.token, edges, tally)
+    tally.count("tokens at an edge of their time", len(edges))
+    _within_the_edges(people, genuine, tally)
     here = str(people.client.base_url)
     _in_python(here, genuine.token, shown, tally)
     if not short:
@@ -101,6 +113,40 @@ def _some(known: Sequence[Mutant], rng: random.Random) -> list[Mutant]:
     """Each of the kinds that the service is nearest to accepting, and some of the others."""
     always = [each for each in known if any(kind in each[0] for kind in ALWAYS)]
     return [*always, *rng.sample([each for each in known if each not in always], KNOWN)]
+
+
+def _at_the_edges(genuine: Genuine) -> Iterator[Mutant]:
+    """Tokens in due form that are good no more by a second, or not yet."""
+    now = int(time.time())
+    life = genuine.claims["exp"] - genuine.claims["iat"]
+    for ago in EXPIRED_S:
+        exp = now - ago
+        told = {"iat": exp - life, "exp": exp, "auth_time": exp - life}
+        yield f"expired {ago} s ago", _timed(genuine, **told)
+    yield "expires as it is given", _timed(genuine, iat=now, exp=now)
+    yield "lives a second too long", _timed(genuine, iat=now, exp=now + MAX_LIFETIME + 1)
+    ahead = now + MAX_LEEWAY + BEYOND_S
+    yield "given too far ahead", _timed(genuine, iat=ahead, exp=ahead + life)
+    yield "logged in too far ahead", _timed(genuine, auth_time=ahead)
+    yield "not before a second from now", _timed(genuine, nbf=now + 1)
+    yield "not before a second ago", _timed(genuine, nbf=now - 1)
+
+
+def _within_the_edges(people: People, genuine: Genuine, tally: Tally) -> None:
+    """The control: what is on the good side of each limit is accepted."""
+    now = int(time.time())
+    for token in (
+        _timed(genuine, iat=now - 60, exp=now + BEYOND_S),
+        _timed(genuine, iat=now, exp=now + MAX_LIFETIME),
+        _timed(genuine, iat=now + MAX_LEEWAY, exp=now + MAX_LEEWAY + BEYOND_S),
+        _timed(genuine, auth_time=now + MAX_LEEWAY),
+    ):
+        accepted = me(people.client, token).is_success
+        tally.control("a token within the limits of its time", noticed=accepted)
+
+
+def _timed(genuine: Genuine, **claims: int) -> str:
+    return genuine.signed(genuine.header, genuine.claims | claims)
 
 
 def _at_the_service(

@@ -3,7 +3,8 @@
 People use their tokens at every process, and a verifier checks them offline, with a JWKS that it
 keeps for as long as it may. No token is refused before its time, every `kid` is known, and all
 processes switch at the written moment. Then the key leaks: after the command that takes it away,
-nothing that an old key signed is accepted anywhere. Security rules 13 and 16.
+nothing that an old key signed is accepted anywhere, nor by a process that is asked for nothing from
+which it would learn it. Security rules 13 and 16.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from app.timestamps import parse_rfc3339
 from tests.prove.client import Client, a_source
 from tests.prove.load import SECRET, Begun, Refused, new_name, start
 from tests.prove.stored import check_log, grant
+from tests.prove.taken_away import take_away
 from tests.prove.tally import Tally
 from tests.running import running, running_all, settings
 
@@ -48,6 +50,9 @@ GRANTED: Final = 0.3
 """How often a token is asked for with the secret, and not with a refresh token."""
 BREACHES: Final = 10
 """Rotations, at most, until a service is found out that doesn't publish a key before it signs."""
+QUIET: Final = 4
+"""Keys that are taken away from a quiet process: each time it may have looked by chance,
+as it does twice a second."""
 
 UNKNOWN: Final = "unknown kid"
 TAKEN_AWAY: Final = "accepted after the key was taken away"
@@ -63,7 +68,9 @@ def prove(url: str, count: int) -> Tally:
     more = {"JWKS_MAX_AGE": f"{MAX_AGE_S}", "ACCESS_TOKEN_TTL": f"{TOKEN_S}"}
     given = settings(url, **more)
     with running_all(*[given] * (2 if url.startswith("postgresql") else 1)) as servers:
-        asyncio.run(_Trial(given, [each.port for each in servers], tally).run(count))
+        ports = [each.port for each in servers]
+        asyncio.run(_Trial(given, ports, tally).run(count))
+        asyncio.run(take_away(given, ports, QUIET, tally))
     careless = settings(url, **more, TEST_NO_LEAD="1", TEST_KEEP_KEYS="1")
     with running(careless) as breach:
         trial = _Trial(careless, [breach.port], second)
@@ -73,6 +80,10 @@ def prove(url: str, count: int) -> Tally:
         ("a process that keeps its keys", TAKEN_AWAY),
     ):
         tally.control(name, noticed=trial.found[what] > 0)
+    unlooked, quietly = settings(url, **more, TEST_UNCHECKED_KEYS="1"), Tally()
+    with running(unlooked) as breach:
+        asyncio.run(take_away(unlooked, [breach.port], QUIET, quietly))
+    tally.control("a token judged by keys that aren't the store's", noticed=quietly.violations > 0)
     check_log(url, tally)
     return tally
 

@@ -1,5 +1,7 @@
 """People at work: they register, log in, refresh, sometimes revoke, and remember every answer.
 
+Whoever else a ledger has beside works at the same time.
+
 What a `Ledger` holds as acknowledged was answered with success. Knows no store.
 """
 
@@ -14,9 +16,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tests.prove.client import Answer, Client, Cut, a_source
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
     from tests.prove.tally import Tally
+
+    Work = Callable[[int, "Ledger", asyncio.Event], Coroutine[object, object, None]]
 
 SECRET: Final = "a horse that eats marmalade"
 SESSIONS_EACH: Final = 3
@@ -58,6 +62,14 @@ class Ledger:
         """Acknowledged: session and refresh token, unless an end of it was asked for."""
         self.ended: dict[str, str] = {}
         """Acknowledged as ended: session and refresh token."""
+        self.beside: tuple[Work, ...] = ()
+        """Who works beside those that work always."""
+        self.administrator = ""
+        """By whom others are changed, if anybody is."""
+        self.asked: Counter[str] = Counter()
+        """Changes that were asked for: which, and of whom."""
+        self.changes: dict[str, str] = {}
+        """Acknowledged: such a change, and its kind."""
         self.answers: Counter[str] = Counter()
         self.unexpected: list[str] = []
         self.cut = 0
@@ -66,7 +78,8 @@ class Ledger:
     @property
     def acknowledged(self) -> int:
         """How many changes were answered with success."""
-        return len(self.registered) + len(self.sessions) + 2 * len(self.ended)
+        sessions = len(self.sessions) + 2 * len(self.ended)
+        return len(self.registered) + sessions + len(self.changes)
 
     def note(self, path: str, answer: Answer, *good: int) -> bool:
         """Count an answer; whether it is the success, which `good` begins with."""
@@ -81,6 +94,8 @@ class Ledger:
         """Tell a tally what there was."""
         tally.count("acknowledged registrations", len(self.registered))
         tally.count("acknowledged sessions", len(self.sessions) + len(self.ended))
+        for kind, number in Counter(self.changes.values()).items():
+            tally.count(f"acknowledged changes: {kind}", number)
         refused = sum(n for each, n in self.answers.items() if each.endswith(" 503"))
         tally.count("answers of 503", refused)
         if self.slowest_refusal:
@@ -162,6 +177,8 @@ async def working(ports: Sequence[int], ledger: Ledger, people: int = 16) -> Asy
     async with asyncio.TaskGroup() as group:
         for each in range(people):
             group.create_task(person(ports[each % len(ports)], ledger, over))
+        for each, work in enumerate(ledger.beside):
+            group.create_task(work(ports[each % len(ports)], ledger, over))
         try:
             yield
         finally:

@@ -14,6 +14,7 @@ import random
 from pathlib import Path
 from typing import Final
 
+from tests.prove.changes import have_administrator
 from tests.prove.cuts import FILE, MOMENTS, Timed, cut_and_reopen, is_noticed, make, work
 from tests.prove.disk import A_MILLION, Disk
 from tests.prove.tally import Tally
@@ -35,6 +36,7 @@ def prove(url: str, count: int) -> Tally:
     with Disk(Path(url.removeprefix(SQLITE)).parent) as disk:
         ledger = Timed(disk)
         make(url, disk, tally)
+        have_administrator(url, ledger)
         while tally.tried < count:
             disk.begin()
             ledger.begin()

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final, get_args
 
 from tests.postgres import PostgresServer, StopMode
+from tests.prove.changes import have_administrator
 from tests.prove.client import Client, a_source
 from tests.prove.load import Ledger, check_tokens, register, working
 from tests.prove.stored import check_store, lose_the_last_registration
@@ -45,6 +46,7 @@ def prove(url: str, count: int) -> Tally:
     more = 0.0 if count >= STEP else BUSY_S
     with PostgresServer() as postgres:
         url = postgres.create_database()
+        have_administrator(url, ledger)
         with running_all(settings(url), settings(url)) as (one, other):
             ports = [one.port, other.port]
             asyncio.run(_restarted(postgres, ports, ledger, count, tally, more))

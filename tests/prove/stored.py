@@ -30,6 +30,7 @@ from projections.live import read_live, read_pointers
 from projections.registry import PROJECTIONS
 from projections.storage import Row, Rows
 from projections.storage_sqlite import SqliteStorage
+from tests.prove.changes import change_of
 from tests.running import MASTER
 from tests.store.chain import verify_chain
 from tests.store.intruding import SQLITE, intrude, unseal
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from tests.prove.load import Ledger
     from tests.prove.tally import Tally
 
-_TABLE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+TABLE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 INLINE = tuple(each for each in PROJECTIONS if each.mode == "inline")
 _ALL: Final = 10**9
 
@@ -55,6 +56,10 @@ class Stored(msgspec.Struct, frozen=True):
     ended: set[str]
     logins: Counter[str]
     """Sessions started, by user_key."""
+    nameless: set[str]
+    """User_keys whose names nobody can read any more."""
+    changes: Counter[str]
+    """How often each change was made that a ledger may have."""
 
 
 def an_empty(url: str, label: str) -> str:
@@ -119,7 +124,9 @@ def grant(url: str, user_key: str, *permissions: str) -> None:
 def judge(ledger: Ledger, stored: Stored, tally: Tally) -> None:
     """Everything acknowledged is stored, once, and nothing is stored more often than asked."""
     for name, user_key in ledger.registered.items():
-        tally.expect(user_key in stored.names.get(name, []), f"lost: the registration of {name}")
+        erased = user_key in stored.nameless and ledger.asked[f"erased {user_key}"]
+        there = user_key in stored.names.get(name, []) or erased
+        tally.expect(bool(there), f"lost: the registration of {name}")
     for name, user_keys in stored.names.items():
         tally.expect(len(user_keys) == 1, f"doubled: {name} is {user_keys}")
         tally.expect(name in ledger.names, f"made up: {name} was never sent")
@@ -132,6 +139,11 @@ def judge(ledger: Ledger, stored: Stored, tally: Tally) -> None:
     for user_key, times in stored.logins.items():
         asked = ledger.logins[user_key]
         tally.expect(times <= asked, f"doubled: {user_key} asked {asked} times, {times} sessions")
+    for change in ledger.changes:
+        tally.expect(stored.changes[change] > 0, f"lost: the change: {change}")
+    for change in ledger.asked:
+        times = stored.changes[change]
+        tally.expect(times <= 1, f"doubled: the change: {change}, {times} times")
 
 
 def lose_the_last_registration(url: str, ledger: Ledger, tally: Tally) -> None:
@@ -182,7 +194,7 @@ def _compare_views(rows: Rows, log: Sequence[Recorded], tally: Tally) -> None:
                 for statement in projection.tables:
                     fresh.define(statement)
                 projection.apply(fresh, [e for e in log if type(e.event) in projection.wants])
-                for table in _TABLE.findall("".join(projection.tables)):
+                for table in TABLE.findall("".join(projection.tables)):
                     right, there = _rows(fresh, table), _rows(rows, table)
                     tally.expect(
                         there == right,
@@ -202,9 +214,13 @@ def _read(store: Store, rows: Rows, log: Sequence[Recorded]) -> Stored:
         for key, master_id, blob in rows.fetch(PERSON_KEYS.partition(" AND ")[0])
         if isinstance(blob, bytes)
     }
-    stored = Stored({}, Counter(), set(), Counter())
+    stored = Stored({}, Counter(), set(), Counter(), set(), Counter())
     for each in log:
+        if change := change_of(each):
+            stored.changes[change] += 1
         match each.event:
+            case events.UserRegistered() if each.stream not in wrapped:
+                stored.nameless.add(each.stream)
             case events.UserRegistered(user_id):
                 key = store.vault.unwrap_user_key(each.stream, PERSON, wrapped[each.stream])
                 name = open_sealed(key, sealed(user_id), each.stream, "user_id")
