@@ -157,3 +157,86 @@ def test_who_ends_the_program_ends_it(
         program.main()
     assert program.main() == 0
     assert proof.ran == 5
+
+
+class Timed:
+    """A proof whose size is time; `controlled`, when it can show that it would notice."""
+
+    PROPERTY, SIZE, STEP, SHORT, STORES = "what is tried is right", 4, 4, 1, ("sqlite",)
+    HOUR = 3_600
+
+    def __init__(self, *, controlled: bool = True) -> None:
+        self._controlled = controlled
+        self.asked: list[int] = []
+
+    def prove(self, _url: str, count: int) -> Tally:
+        self.asked.append(count)
+        tally = Tally(tried=count)
+        if self._controlled:
+            tally.control("a breach", noticed=True)
+        return tally
+
+
+def prove(monkeypatch: pytest.MonkeyPatch, kept: Path, proof: object, *arguments: str) -> int:
+    """The exit code of the program, of which every proof is this one."""
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(program, "KEPT", kept)
+    monkeypatch.setattr(program, "import_module", lambda _: proof)
+    monkeypatch.setattr("sys.argv", ["prove", *arguments])
+    return program.main()
+
+
+@pytest.mark.parametrize("hours", ["-1", "0", "-0", "nan", "inf", "-inf", "an hour"])
+def test_hours_are_a_number_above_0(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys, hours: str
+) -> None:
+    proof = Timed()
+    with pytest.raises(SystemExit) as ended:
+        prove(monkeypatch, tmp_path, proof, "soak", f"--hours={hours}")
+    assert ended.value.code == 2
+    assert "--hours" in capsys.readouterr().err
+    assert proof.asked == []
+
+
+@pytest.mark.parametrize(("hours", "seconds"), [("2", 7_200), ("0.5", 1_800), ("1e-9", 1)])
+def test_hours_are_the_size_of_what_goes_by_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hours: str, seconds: int
+) -> None:
+    proof = Timed()
+    assert prove(monkeypatch, tmp_path, proof, "soak", "--hours", hours) == 0
+    assert proof.asked == [seconds]
+
+
+def test_hours_are_no_short_form_and_for_nothing_that_goes_by_number(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    """Which is known before anything is tried."""
+    for proof, arguments, said in (
+        (Timed(), ("soak", "--short", "--hours=1"), "two sizes"),
+        (Timed(), ("--hours=1",), "names that are given"),
+        (Unlucky(missed=False), ("soak", "--hours=1"), "soak: doesn't go by time"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            prove(monkeypatch, tmp_path, proof, *arguments)
+        assert ended.value.code == 2
+        assert said in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_without_a_control_nothing_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    assert prove(monkeypatch, tmp_path, Timed(controlled=False), "soak") == 1
+    (_, line) = capsys.readouterr().out.splitlines()
+    assert [each.strip() for each in line.split("|")][1:4] == ["4", "0", "NONE"]
+
+
+def test_a_round_that_tries_nothing_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    class Idle(Timed):
+        def prove(self, _url: str, _count: int) -> Tally:
+            return super().prove(_url, 0)
+
+    assert prove(monkeypatch, tmp_path, Idle(), "soak") == 1
+    assert "VIOLATION: a round that tried nothing" in capsys.readouterr().err

@@ -4,7 +4,8 @@ Every step's counts are kept in `.prove/`, so that a run which was broken off go
 was; a change of the source begins anew. What went wrong is kept as well: until then it isn't tried
 again, but with `--again`. A name takes at most 20 minutes: what isn't finished then says so, and
 the next run goes on. `--hours` is for names that go by time, and lets them take that long. Exit
-code 1 when a property doesn't hold, a control went unnoticed, or something is unfinished.
+code 1 when a property doesn't hold, a control went unnoticed or there was none, or something is
+unfinished.
 """
 
 from __future__ import annotations
@@ -181,24 +182,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./run prove", description="The long proofs.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--short", action="store_true", help="one small step of each")
-    parser.add_argument("--hours", type=float, metavar="N", help="so long, where time is the size")
+    parser.add_argument("--hours", type=_hours, metavar="N", help="so long, where time is the size")
     parser.add_argument("--again", action="store_true", help="forget what was tried before")
     given = parser.parse_args()
     if unknown := set(given.names) - set(NAMES):
         parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(NAMES)}")
-    if given.hours and not given.names:
-        parser.error("--hours is for names that are given")
+    proofs = {name: _proof(name) for name in given.names or NAMES}
+    if given.hours is not None:
+        if not given.names:
+            parser.error("--hours is for names that are given")
+        if given.short:
+            parser.error("--hours and --short are two sizes: give one")
+        if timeless := [name for name, proof in proofs.items() if not getattr(proof, "HOUR", 0)]:
+            parser.error(f"{', '.join(timeless)}: doesn't go by time")
     signal.signal(signal.SIGTERM, _end)
     done = True
     table: list[tuple[str, ...]] = [HEAD]
     with ExitStack() as stack:
         databases = Databases(stack)
-        for name in given.names or NAMES:
-            proof = cast("Proof", import_module(f"tests.prove.{name}"))
+        for name, proof in proofs.items():
             until = time.monotonic() + SECONDS_A_NAME
-            hour = getattr(proof, "HOUR", 0)
-            if given.hours and not hour:
-                parser.error(f"{name} doesn't go by time")
             for kind in proof.STORES:
                 label = "-short" if given.short else f"-{given.hours}h" if given.hours else ""
                 path = KEPT / f"{name}-{kind}{label}.json"
@@ -206,17 +209,29 @@ def main() -> int:
                     path.unlink(missing_ok=True)
                 size = proof.SHORT if given.short else proof.SIZE
                 step, takes = proof.STEP, getattr(proof, "TAKES_S", 0)
-                if given.hours:
-                    size = step = round(given.hours * hour)
+                if given.hours is not None:
+                    size = step = max(round(given.hours * getattr(proof, "HOUR", 0)), 1)
                     until, takes = math.inf, 0
                 entry = _kept(path)
                 earlier = not entry.tally.holds
                 tally = _try(proof, databases, kind, Size(size, step), until - takes, path, entry)
-                done = done and tally.holds and tally.tried >= size
+                done = done and tally.shows(size)
                 row = _row(name, proof.PROPERTY, kind, tally, size, earlier=earlier)
                 table.append(row)
     _print(table)
     return 0 if done else 1
+
+
+def _hours(text: str) -> float:
+    """More than none, and some day over."""
+    hours = float(text)
+    if not 0 < hours < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: hours are a number above 0")
+    return hours
+
+
+def _proof(name: str) -> Proof:
+    return cast("Proof", import_module(f"tests.prove.{name}"))
 
 
 def _end(number: int, frame: object) -> NoReturn:
@@ -251,6 +266,8 @@ def _try(
                 step = proof.prove(url, count)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told, kept and a failure
             step = _broken_off(error)
+        if not step.tried:
+            step.expect(not step.holds, "a round that tried nothing")
         step.seconds = time.monotonic() - started
         tally.add(step)
         path.parent.mkdir(exist_ok=True)
@@ -309,7 +326,7 @@ def _row(
     tried = f"{tally.tried}" if tally.tried >= size else f"{tally.tried} of {size}, unfinished"
     tried += "; failed in an earlier run, --again tries anew" if earlier else ""
     missed = [each for each, noticed in tally.controls.items() if not noticed]
-    control = f"MISSED: {', '.join(missed)}" if missed else "noticed" if tally.controls else "-"
+    control = f"MISSED: {', '.join(missed)}" if missed else "noticed" if tally.controls else "NONE"
     for each, number in sorted(tally.counts.items()):
         _say(f"{name} {kind}: {number:,} {each}")
     for each, value in sorted(tally.figures.items()):
