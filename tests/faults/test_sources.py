@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -240,3 +241,22 @@ def test_a_round_that_tries_nothing_is_a_failure(
 
     assert prove(monkeypatch, tmp_path, Idle(), "soak") == 1
     assert "VIOLATION: a round that tried nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_the_requests_of_a_proof_are_not_logged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog, library: str
+) -> None:
+    """Where one before it made an application, which has everything logged from then on."""
+    logger = logging.getLogger(library)
+    monkeypatch.setattr(logger, "level", logger.level)
+
+    class Asking(Timed):
+        def prove(self, url: str, count: int) -> Tally:
+            logger.info("HTTP Request: GET http://127.0.0.1/healthz")
+            logger.warning("a warning")
+            return super().prove(url, count)
+
+    with caplog.at_level(logging.INFO):
+        assert prove(monkeypatch, tmp_path, Asking(), "soak") == 0
+    assert caplog.messages == ["a warning"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import math
 import signal
 import sys
@@ -196,6 +197,9 @@ def main() -> int:
         if timeless := [name for name, proof in proofs.items() if not getattr(proof, "HOUR", 0)]:
             parser.error(f"{', '.join(timeless)}: doesn't go by time")
     signal.signal(signal.SIGTERM, _end)
+    # A proof that makes an application has everything logged from then on, each of its requests too.
+    for library in ("httpx", "httpx2"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     done = True
     table: list[tuple[str, ...]] = [HEAD]
     with ExitStack() as stack:
