@@ -85,6 +85,9 @@ def test_who_is_interrupted_twice_waits_for_nobody(tmp_path: Path, also: str) ->
 
 @pytest.mark.long
 def test_who_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
+    """But the table of what there was."""
     with simulating(tmp_path) as process:
         process.send_signal(signal.SIGTERM)
+        assert process.stdout is not None
+        assert b"| 0 of 1000000000, unfinished |" in process.stdout.read()
     assert [*tmp_path.glob(STORES)] == []

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+LIBRARIES = ("httpx", "httpx2")
 LOCKS = ("requirements.lock", "tests/requirements.lock")
+
+
+@pytest.fixture(autouse=True)
+def _own_levels() -> Iterator[None]:
+    """What the program has logged ends with it."""
+    before = {each: logging.getLogger(each).level for each in LIBRARIES}
+    yield
+    for each, level in before.items():
+        logging.getLogger(each).setLevel(level)
 
 
 def modules(path: Path) -> Iterator[Path]:
@@ -146,17 +156,15 @@ def test_an_exception_of_a_proof_is_a_failure_that_is_told_and_kept(
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)])
 def test_who_ends_the_program_ends_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys, error: BaseException
 ) -> None:
-    """And what was found before is gone on with."""
+    """What was found before is told, and gone on with."""
     proof = Broken(error)
-    monkeypatch.setattr("signal.signal", lambda *_: None)
-    monkeypatch.setattr(program, "KEPT", tmp_path)
-    monkeypatch.setattr(program, "import_module", lambda _: proof)
-    monkeypatch.setattr("sys.argv", ["prove", "kill"])
     with pytest.raises(type(error)):
-        program.main()
-    assert program.main() == 0
+        prove(monkeypatch, tmp_path, proof, "kill")
+    (_, line) = capsys.readouterr().out.splitlines()
+    assert [each.strip() for each in line.split("|")][1:4] == ["1 of 4, unfinished", "0", "noticed"]
+    assert prove(monkeypatch, tmp_path, proof, "kill") == 0
     assert proof.ran == 5
 
 
@@ -213,7 +221,7 @@ def test_hours_are_no_short_form_and_for_nothing_that_goes_by_number(
 ) -> None:
     """Which is known before anything is tried."""
     for proof, arguments, said in (
-        (Timed(), ("soak", "--short", "--hours=1"), "two sizes"),
+        (Timed(), ("soak", "--short", "--hours=1"), "not allowed with"),
         (Timed(), ("--hours=1",), "names that are given"),
         (Unlucky(missed=False), ("soak", "--hours=1"), "soak: doesn't go by time"),
     ):
@@ -243,13 +251,12 @@ def test_a_round_that_tries_nothing_is_a_failure(
     assert "VIOLATION: a round that tried nothing" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_the_requests_of_a_proof_are_not_logged(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog, library: str
 ) -> None:
     """Where one before it made an application, which has everything logged from then on."""
     logger = logging.getLogger(library)
-    monkeypatch.setattr(logger, "level", logger.level)
 
     class Asking(Timed):
         def prove(self, url: str, count: int) -> Tally:
@@ -260,3 +267,40 @@ def test_the_requests_of_a_proof_are_not_logged(
     with caplog.at_level(logging.INFO):
         assert prove(monkeypatch, tmp_path, Asking(), "soak") == 0
     assert caplog.messages == ["a warning"]
+
+
+def test_the_table_of_what_was_found_runs_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    proof, wrong = Timed(), Unlucky(missed=False)
+
+    def table(*names: str) -> tuple[int, list[list[str]]]:
+        code = prove(monkeypatch, tmp_path, proof, "--table", *names)
+        lines = capsys.readouterr().out.splitlines()[1:]
+        return code, [[each.strip() for each in line.split("|")][:4] for line in lines]
+
+    monkeypatch.setattr(program, "_fingerprint", lambda: "of before")
+    assert table() == (1, [])
+    assert prove(monkeypatch, tmp_path, wrong, "kill") == 1
+    monkeypatch.setattr(program, "_fingerprint", lambda: "of now")
+    assert prove(monkeypatch, tmp_path, proof, "soak") == 0
+    assert prove(monkeypatch, tmp_path, proof, "soak", "--short") == 0
+    assert prove(monkeypatch, tmp_path, proof, "soak", "--hours=2") == 0
+    capsys.readouterr()
+    proof.asked.clear()
+    right = "what is tried is right"
+    soaked = [
+        [f"soak (sqlite, 2.0h): {right}", "7200", "0", "noticed"],
+        [f"soak (sqlite, short): {right}", "1", "0", "noticed"],
+        [f"soak (sqlite): {right}", "4", "0", "noticed"],
+    ]
+    before = [f"kill (sqlite): {right}", "1 of 4, unfinished; of another source", "1", "noticed"]
+    assert table("soak") == (0, soaked)
+    assert table() == (1, [before, *soaked])
+    (tmp_path / "soak-sqlite-short.json").write_text("{")
+    assert table("soak") == (0, [soaked[0], soaked[2]])
+    assert proof.asked == []
+    assert wrong.ran == 1
+    with pytest.raises(SystemExit):
+        table("soak", "--again")
+    assert len([*tmp_path.iterdir()]) == 4

@@ -70,7 +70,3 @@ class Tally(msgspec.Struct):
     def holds(self) -> bool:
         """Nothing was wrong, and every deliberate breach was noticed."""
         return self.violations == 0 and all(self.controls.values())
-
-    def shows(self, size: int) -> bool:
-        """It holds, and was tried as often as it has to be by what is known to notice a breach."""
-        return self.holds and self.tried >= size > 0 and bool(self.controls)
