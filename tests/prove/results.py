@@ -91,7 +91,8 @@ def _row(result: Result, what: str) -> tuple[str, ...]:
     tried = f"{tally.tried}" if tally.tried >= size else f"{tally.tried} of {size}, unfinished"
     tried += f"; {remark}" if remark else ""
     missed = [each for each, noticed in tally.controls.items() if not noticed]
-    control = f"MISSED: {', '.join(missed)}" if missed else "noticed" if tally.controls else "NONE"
+    control = "noticed" if tally.controls else "NONE" if tally.tried else "-"
+    control = f"MISSED: {', '.join(missed)}" if missed else control
     for each in _besides(tally):
         say(f"{name} {kind}: {each}")
     where = f"{name} ({', '.join(filter(None, (kind, form)))}): {what}"
