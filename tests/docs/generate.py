@@ -3,8 +3,9 @@
 `python -m tests.docs.generate` writes them anew; a test checks that they are fresh. The page of
 problems has a program of its own, `tests.http.problem_reference`; that of benchmarks is made, with
 its charts, of figures that are kept (`tests.benchmarks.page`). What that of HTTP says is put
-together by `tests.docs.http_reference`, and what those of the clients say by
-`tests.docs.python_reference` and `tests.docs.javascript_reference`.
+together by `tests.docs.http_reference`, what that of the proofs says by
+`tests.docs.proofs_reference`, and what those of the clients say by `tests.docs.python_reference`
+and `tests.docs.javascript_reference`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from tests.benchmarks import page as benchmarks
 from tests.docs.http_reference import http_page
 from tests.docs.javascript_reference import javascript_page
 from tests.docs.pages import DOCS, anchor
+from tests.docs.proofs_reference import proofs_page
 from tests.docs.python_reference import python_page
 
 REFERENCE: Final = DOCS / "reference"
@@ -317,6 +319,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "http.md": http_page,
     "python-client.md": python_page,
     "javascript-client.md": javascript_page,
+    "proofs.md": proofs_page,
 }
 PICTURE: Final = DOCS / "model.svg"
 """Drawn by `app.web.model.standalone`."""

@@ -44,8 +44,12 @@ LEVEL_2: Final = """
 """.split()  # noqa: SIM905
 CRYPTOGRAPHY: Final = {"argon2", "cryptography", "hashlib", "hmac", "jwt", "secrets"}
 OTHER_HASHES: Final = re.compile(
-    r"\b(?:md4|md5|sha1|sha224|sha512|blake2[bs]|ripemd\w*)\b", re.IGNORECASE
+    r"\b(?:md[245]|sha_?1|sha_?224|sha_?384|sha_?512\w*|sha_?3\w*|shake_?\d+|keccak\w*|sm3"
+    r"|blake[23]\w*|ripemd\w*|whirlpool|hashlib\.(?:new|file_digest)"
+    r"|from hashlib import[^\n]*\bnew)\b",
+    re.IGNORECASE,
 )
+"""By its name; or by a text, which would say more than a name."""
 
 _ROW: Final = re.compile(
     r"^\| (\d+\.\d+\.\d+) \| ([12]) \| (.+?) \| \*\*(met|not applicable|deviates)\*\*(.*) \|$",
@@ -72,10 +76,26 @@ LINES: Final = [Line(*found) for found in _ROW.findall(read(PAGE))]
 
 
 @cache
-def functions(path: Path) -> set[str]:
-    """The tests in a file."""
-    tree = ast.parse(read(path))
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+def functions(path: Path) -> dict[str, bool]:
+    """The tests in a file, and whether each of them is one of `./run test` without `--long`."""
+    return functions_of(read(path))
+
+
+def functions_of(source: str) -> dict[str, bool]:
+    """Of one with parameters, some of which are left out, others are tried."""
+    module = ast.parse(source)
+    left_out = any(isinstance(node, ast.Assign) and _is_long(node.value) for node in module.body)
+    return {
+        node.name: not left_out and not any(map(_is_long, node.decorator_list))
+        for node in ast.walk(module)
+        if isinstance(node, ast.FunctionDef)
+    }
+
+
+def _is_long(mark: ast.expr) -> bool:
+    """Whether it is the mark, or a list with it."""
+    several = mark.elts if isinstance(mark, ast.List | ast.Tuple) else [mark]
+    return any(ast.unparse(each).removesuffix("()") == "pytest.mark.long" for each in several)
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -120,11 +140,22 @@ def test_a_line_names_what_holds_it_or_says_why_not(line: Line) -> None:
     for path, function in tests:
         assert function in functions(ROOT / path), function
     assert set(proofs) <= set(NAMES)
+    always = [function for path, function in tests if functions(ROOT / path)[function]]
+    assert always or proofs or not tests, "only with --long"
     assert line.said.count("`tests/") == len(tests), "a file says less than a test of it"
     if line.verdict == "met":
         assert tests or proofs
     else:
         assert len(re.sub(r"`[^`]*`", "", line.said).split()) >= _WORDS
+
+
+def test_what_is_left_out_of_a_run_is_known() -> None:
+    marked = "import pytest\n@pytest.mark.long\ndef test_a(): ...\ndef test_b(): ...\n"
+    assert functions_of(marked) == {"test_a": False, "test_b": True}
+    some = "@pytest.mark.parametrize('a', [1, pytest.param(2, marks=pytest.mark.long)])\n"
+    assert functions_of(f"{some}def test_a(): ...\n") == {"test_a": True}
+    for marks in ("pytest.mark.long", "[pytest.mark.other, pytest.mark.long]"):
+        assert functions_of(f"pytestmark = {marks}\ndef test_a(): ...\n") == {"test_a": False}
 
 
 def test_what_deviates_stands_together_too() -> None:
@@ -143,7 +174,38 @@ def test_the_inventory_names_every_module_that_computes_with_secrets() -> None:
 def test_no_other_hash_function_is_named() -> None:
     found = {name(path): OTHER_HASHES.findall(read(path)) for path in sources()}
     assert {path: names for path, names in found.items() if names} == {}
-    assert OTHER_HASHES.findall("hashlib.md5(usedforsecurity=False)") == ["md5"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "hashlib.md5(usedforsecurity=False)",
+        "hashlib.sha1(text)",
+        "hashlib.sha224(text)",
+        "hashlib.sha384(text)",
+        "hashes.SHA384()",
+        "hashlib.sha512(text)",
+        "hashes.SHA512_256()",
+        "hashlib.sha3_256(text)",
+        "hashes.SHA3_512()",
+        "hashlib.shake_128(text)",
+        "hashlib.blake2b(text)",
+        'hashlib.new("sha-1", text)',
+        'hashlib.file_digest(file, "md5")',
+        "from hashlib import new",
+        "from hashlib import sha256, new",
+    ],
+)
+def test_another_hash_function_is_found(said: str) -> None:
+    """The control."""
+    assert OTHER_HASHES.search(said)
+
+
+@pytest.mark.parametrize(
+    "said", ["hashlib.sha256(text)", "hmac.new(key, digestmod=hashlib.sha256)"]
+)
+def test_sha_256_is_no_other_one(said: str) -> None:
+    assert not OTHER_HASHES.search(said)
 
 
 def test_every_proof_that_a_page_names_is_one() -> None:

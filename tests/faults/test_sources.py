@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+LIBRARIES = ("httpx", "httpx2")
 LOCKS = ("requirements.lock", "tests/requirements.lock")
+
+
+@pytest.fixture(autouse=True)
+def _own_levels() -> Iterator[None]:
+    """What the program has logged ends with it."""
+    before = {each: logging.getLogger(each).level for each in LIBRARIES}
+    yield
+    for each, level in before.items():
+        logging.getLogger(each).setLevel(level)
 
 
 def modules(path: Path) -> Iterator[Path]:
@@ -145,15 +156,151 @@ def test_an_exception_of_a_proof_is_a_failure_that_is_told_and_kept(
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)])
 def test_who_ends_the_program_ends_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys, error: BaseException
 ) -> None:
-    """And what was found before is gone on with."""
+    """What was found before is told, and gone on with."""
     proof = Broken(error)
-    monkeypatch.setattr("signal.signal", lambda *_: None)
-    monkeypatch.setattr(program, "KEPT", tmp_path)
-    monkeypatch.setattr(program, "import_module", lambda _: proof)
-    monkeypatch.setattr("sys.argv", ["prove", "kill"])
     with pytest.raises(type(error)):
-        program.main()
-    assert program.main() == 0
+        prove(monkeypatch, tmp_path, proof, "kill")
+    (_, line) = capsys.readouterr().out.splitlines()
+    assert [each.strip() for each in line.split("|")][1:4] == ["1 of 4, unfinished", "0", "noticed"]
+    assert prove(monkeypatch, tmp_path, proof, "kill") == 0
     assert proof.ran == 5
+
+
+class Timed:
+    """A proof whose size is time; `controlled`, when it can show that it would notice."""
+
+    PROPERTY, SIZE, STEP, SHORT, STORES = "what is tried is right", 4, 4, 1, ("sqlite",)
+    HOUR = 3_600
+
+    def __init__(self, *, controlled: bool = True) -> None:
+        self._controlled = controlled
+        self.asked: list[int] = []
+
+    def prove(self, _url: str, count: int) -> Tally:
+        self.asked.append(count)
+        tally = Tally(tried=count)
+        if self._controlled:
+            tally.control("a breach", noticed=True)
+        return tally
+
+
+def prove(monkeypatch: pytest.MonkeyPatch, kept: Path, proof: object, *arguments: str) -> int:
+    """The exit code of the program, of which every proof is this one."""
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(program, "KEPT", kept)
+    monkeypatch.setattr(program, "import_module", lambda _: proof)
+    monkeypatch.setattr("sys.argv", ["prove", *arguments])
+    return program.main()
+
+
+@pytest.mark.parametrize("hours", ["-1", "0", "-0", "nan", "inf", "-inf", "an hour"])
+def test_hours_are_a_number_above_0(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys, hours: str
+) -> None:
+    proof = Timed()
+    with pytest.raises(SystemExit) as ended:
+        prove(monkeypatch, tmp_path, proof, "soak", f"--hours={hours}")
+    assert ended.value.code == 2
+    assert "--hours" in capsys.readouterr().err
+    assert proof.asked == []
+
+
+@pytest.mark.parametrize(("hours", "seconds"), [("2", 7_200), ("0.5", 1_800), ("1e-9", 1)])
+def test_hours_are_the_size_of_what_goes_by_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hours: str, seconds: int
+) -> None:
+    proof = Timed()
+    assert prove(monkeypatch, tmp_path, proof, "soak", "--hours", hours) == 0
+    assert proof.asked == [seconds]
+
+
+def test_hours_are_no_short_form_and_for_nothing_that_goes_by_number(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    """Which is known before anything is tried."""
+    for proof, arguments, said in (
+        (Timed(), ("soak", "--short", "--hours=1"), "not allowed with"),
+        (Timed(), ("--hours=1",), "names that are given"),
+        (Unlucky(missed=False), ("soak", "--hours=1"), "soak: doesn't go by time"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            prove(monkeypatch, tmp_path, proof, *arguments)
+        assert ended.value.code == 2
+        assert said in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_without_a_control_nothing_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    assert prove(monkeypatch, tmp_path, Timed(controlled=False), "soak") == 1
+    (_, line) = capsys.readouterr().out.splitlines()
+    assert [each.strip() for each in line.split("|")][1:4] == ["4", "0", "NONE"]
+
+
+def test_a_round_that_tries_nothing_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    class Idle(Timed):
+        def prove(self, _url: str, _count: int) -> Tally:
+            return super().prove(_url, 0)
+
+    assert prove(monkeypatch, tmp_path, Idle(), "soak") == 1
+    assert "VIOLATION: a round that tried nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_requests_of_a_proof_are_not_logged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog, library: str
+) -> None:
+    """Where one before it made an application, which has everything logged from then on."""
+    logger = logging.getLogger(library)
+
+    class Asking(Timed):
+        def prove(self, url: str, count: int) -> Tally:
+            logger.info("HTTP Request: GET http://127.0.0.1/healthz")
+            logger.warning("a warning")
+            return super().prove(url, count)
+
+    with caplog.at_level(logging.INFO):
+        assert prove(monkeypatch, tmp_path, Asking(), "soak") == 0
+    assert caplog.messages == ["a warning"]
+
+
+def test_the_table_of_what_was_found_runs_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    proof, wrong = Timed(), Unlucky(missed=False)
+
+    def table(*names: str) -> tuple[int, list[list[str]]]:
+        code = prove(monkeypatch, tmp_path, proof, "--table", *names)
+        lines = capsys.readouterr().out.splitlines()[1:]
+        return code, [[each.strip() for each in line.split("|")][:4] for line in lines]
+
+    monkeypatch.setattr(program, "_fingerprint", lambda: "of before")
+    assert table() == (1, [])
+    assert prove(monkeypatch, tmp_path, wrong, "kill") == 1
+    monkeypatch.setattr(program, "_fingerprint", lambda: "of now")
+    assert prove(monkeypatch, tmp_path, proof, "soak") == 0
+    assert prove(monkeypatch, tmp_path, proof, "soak", "--short") == 0
+    assert prove(monkeypatch, tmp_path, proof, "soak", "--hours=2") == 0
+    capsys.readouterr()
+    proof.asked.clear()
+    right = "what is tried is right"
+    soaked = [
+        [f"soak (sqlite, 2.0h): {right}", "7200", "0", "noticed"],
+        [f"soak (sqlite, short): {right}", "1", "0", "noticed"],
+        [f"soak (sqlite): {right}", "4", "0", "noticed"],
+    ]
+    before = [f"kill (sqlite): {right}", "1 of 4, unfinished; of another source", "1", "noticed"]
+    assert table("soak") == (0, soaked)
+    assert table() == (1, [before, *soaked])
+    (tmp_path / "soak-sqlite-short.json").write_text("{")
+    assert table("soak") == (0, [soaked[0], soaked[2]])
+    assert proof.asked == []
+    assert wrong.ran == 1
+    with pytest.raises(SystemExit):
+        table("soak", "--again")
+    assert len([*tmp_path.iterdir()]) == 4

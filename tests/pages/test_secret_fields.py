@@ -15,7 +15,9 @@ from tests.pages.visits import Visit
 if TYPE_CHECKING:
     from tests.pages.house import House
 
-SCRIPTS = Path(app.__file__).parent / "web" / "static"
+WEB = Path(app.__file__).parent / "web"
+ON_PASTE = re.compile(r"[\"'`]paste[\"'`]|\bonpaste\b|\bhx-on:+paste\b", re.IGNORECASE)
+"""Something is done when somebody pastes."""
 STRANGERS = {
     "/": {"user_secret": ["new-password", "current-password", "current-password"]},
     "/register": {"user_secret": ["new-password"]},
@@ -86,11 +88,30 @@ def test_logging_out_is_on_every_page_of_who_is_logged_in(
 
 
 def test_no_script_keeps_anybody_from_pasting() -> None:
-    scripts = [each.read_text(encoding="utf-8") for each in SCRIPTS.rglob("*.js")]
+    """And no template."""
+    scripts, templates = [*WEB.rglob("*.js")], [*WEB.rglob("*.html")]
     assert scripts
-    ours = [each for each in scripts if re.search(r"addEventListener\(", each)]
-    assert ours
-    assert not any(re.search(r"[\"']paste[\"']", each) for each in ours)
+    assert templates
+    minding = [each for each in (*scripts, *templates) if ON_PASTE.search(each.read_text("utf-8"))]
+    assert minding == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        'field.addEventListener("paste", refuse)',
+        "field.addEventListener( 'paste', refuse)",
+        'field["on" + "paste"] = refuse',
+        "field.onpaste = refuse",
+        "field.onpaste=refuse",
+        '<input name="user_secret" onpaste="return false">',
+        '<form hx-on:paste="event.preventDefault()">',
+        '<form hx-on::paste="event.preventDefault()">',
+    ],
+)
+def test_a_script_that_minds_pasting_is_found(script: str) -> None:
+    """The control."""
+    assert ON_PASTE.search(script)
 
 
 def test_a_field_that_shows_a_secret_is_found() -> None:

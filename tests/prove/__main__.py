@@ -1,16 +1,20 @@
-"""`python -m tests.prove [NAME …] [--short | --hours N] [--again]`: try each at its full size.
+"""`python -m tests.prove [NAME …] [--short | --hours N | --table] [--again]`: at full size.
 
 Every step's counts are kept in `.prove/`, so that a run which was broken off goes on where it
 was; a change of the source begins anew. What went wrong is kept as well: until then it isn't tried
 again, but with `--again`. A name takes at most 20 minutes: what isn't finished then says so, and
-the next run goes on. `--hours` is for names that go by time, and lets them take that long. Exit
-code 1 when a property doesn't hold, a control went unnoticed, or something is unfinished.
+the next run goes on. `--hours` is for names that go by time, and lets them take that long.
+`--table` tells what is kept, in whatever form and of whatever source, and runs nothing; whoever
+ends a run gets the table of what there is. Exit code 1 when a property doesn't hold, a control
+went unnoticed or there was none, or something is unfinished; of `--table` also when something is
+of another source.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import math
 import signal
 import sys
@@ -22,13 +26,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Protocol, cast
 
-import msgspec
-
 from tests.postgres import PostgresServer
+from tests.prove.results import Entry, Result, keep, kept, read, say, tell
 from tests.prove.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 NAMES: Final = (
     "register_race",
@@ -78,7 +81,7 @@ NAMES: Final = (
 SECONDS_A_NAME: Final = 19 * 60
 ROOT: Final = Path(__file__).parent.parent.parent
 KEPT: Final = ROOT / ".prove"
-HEAD: Final = ("property", "tried", "violations", "control", "seconds")
+OTHER: Final = "of another source"
 
 _PRODUCT: Final = ("app", "domain", "projections")
 _PROGRAMS: Final = frozenset({".py", ".c", ".ts", ".mjs"})
@@ -150,13 +153,6 @@ class Proof(Protocol):
         """Try `count` times on a new store."""
 
 
-class Entry(msgspec.Struct):
-    """What one property on one store has come to; `source` says of which code."""
-
-    source: str
-    tally: Tally
-
-
 class Databases:
     """New stores; one PostgreSQL server for all of a run."""
 
@@ -178,45 +174,65 @@ class Databases:
 
 def main() -> int:
     """Run what is asked for; the exit code."""
+    given, proofs = _asked()
+    source = _fingerprint()
+    if given.table:
+        return _show(proofs, source)
+    signal.signal(signal.SIGTERM, _end)
+    # One that makes an application has everything logged from then on, also what others send.
+    for library in ("httpx", "httpx2"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    results: list[tuple[Result, str]] = []
+    try:
+        with ExitStack() as stack:
+            databases = Databases(stack)
+            for name, proof in proofs.items():
+                size, form, takes = _sized(proof, given)
+                until = time.monotonic() + SECONDS_A_NAME - takes
+                for kind in proof.STORES:
+                    new = Result(name, kind, form, Entry(source, Tally(), size.whole))
+                    result = _begun(new, again=given.again)
+                    results.append((result, proof.PROPERTY))
+                    _try(proof, databases, result, size.step, until)
+    finally:
+        tell(results)
+    return 0 if all(result.entry.shows for result, _ in results) else 1
+
+
+def _asked() -> tuple[argparse.Namespace, dict[str, Proof]]:
+    """The options, and the proofs that are meant; what is wrong with them is told first."""
     parser = argparse.ArgumentParser(prog="./run prove", description="The long proofs.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--short", action="store_true", help="one small step of each")
-    parser.add_argument("--hours", type=float, metavar="N", help="so long, where time is the size")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--short", action="store_true", help="one small step of each")
+    form.add_argument("--hours", type=_hours, metavar="N", help="so long, where time is the size")
+    form.add_argument("--table", action="store_true", help="what was found before; runs nothing")
     parser.add_argument("--again", action="store_true", help="forget what was tried before")
     given = parser.parse_args()
     if unknown := set(given.names) - set(NAMES):
         parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(NAMES)}")
-    if given.hours and not given.names:
-        parser.error("--hours is for names that are given")
-    signal.signal(signal.SIGTERM, _end)
-    done = True
-    table: list[tuple[str, ...]] = [HEAD]
-    with ExitStack() as stack:
-        databases = Databases(stack)
-        for name in given.names or NAMES:
-            proof = cast("Proof", import_module(f"tests.prove.{name}"))
-            until = time.monotonic() + SECONDS_A_NAME
-            hour = getattr(proof, "HOUR", 0)
-            if given.hours and not hour:
-                parser.error(f"{name} doesn't go by time")
-            for kind in proof.STORES:
-                label = "-short" if given.short else f"-{given.hours}h" if given.hours else ""
-                path = KEPT / f"{name}-{kind}{label}.json"
-                if given.again:
-                    path.unlink(missing_ok=True)
-                size = proof.SHORT if given.short else proof.SIZE
-                step, takes = proof.STEP, getattr(proof, "TAKES_S", 0)
-                if given.hours:
-                    size = step = round(given.hours * hour)
-                    until, takes = math.inf, 0
-                entry = _kept(path)
-                earlier = not entry.tally.holds
-                tally = _try(proof, databases, kind, Size(size, step), until - takes, path, entry)
-                done = done and tally.holds and tally.tried >= size
-                row = _row(name, proof.PROPERTY, kind, tally, size, earlier=earlier)
-                table.append(row)
-    _print(table)
-    return 0 if done else 1
+    proofs = {name: proof_of(name) for name in given.names or NAMES}
+    if given.table and given.again:
+        parser.error("--table shows what --again forgets: give one")
+    if given.hours is not None:
+        if not given.names:
+            parser.error("--hours is for names that are given")
+        if timeless := [name for name, proof in proofs.items() if not getattr(proof, "HOUR", 0)]:
+            parser.error(f"{', '.join(timeless)}: doesn't go by time")
+    return given, proofs
+
+
+def _hours(text: str) -> float:
+    """More than none, and some day over."""
+    hours = float(text)
+    if not 0 < hours < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: hours are a number above 0")
+    return hours
+
+
+def proof_of(name: str) -> Proof:
+    """The module of that name."""
+    return cast("Proof", import_module(f"tests.prove.{name}"))
 
 
 def _end(number: int, frame: object) -> NoReturn:
@@ -232,31 +248,66 @@ class Size(NamedTuple):
     step: int
 
 
-def _try(
-    proof: Proof,
-    databases: Databases,
-    kind: str,
-    size: Size,
-    until: float,
-    path: Path,
-    entry: Entry,
-) -> Tally:
+def _sized(proof: Proof, given: argparse.Namespace) -> tuple[Size, str, float]:
+    """How much is asked for, what that form is called, and the seconds that a round needs."""
+    if given.hours is not None:
+        whole = max(round(given.hours * getattr(proof, "HOUR", 0)), 1)
+        return Size(whole, whole), f"{given.hours}h", -math.inf
+    size = Size(proof.SHORT if given.short else proof.SIZE, proof.STEP)
+    return size, "short" if given.short else "", getattr(proof, "TAKES_S", 0)
+
+
+def _begun(result: Result, *, again: bool) -> Result:
+    """With what was found of this source before, a failure too: another run may be luckier."""
+    path = KEPT / result.file
+    if again:
+        path.unlink(missing_ok=True)
+    found = read(path)
+    if found is None or found.source != result.entry.source:
+        return result
+    found.size = result.entry.size
+    return result._replace(entry=found, remark=_failed(found))
+
+
+def _failed(entry: Entry) -> str:
+    return "" if entry.tally.holds else "failed in an earlier run, --again tries anew"
+
+
+def _show(proofs: dict[str, Proof], source: str) -> int:
+    """What is kept of them, in whatever form; the exit code, 1 unless all of it shows something."""
+    results = [
+        (
+            found._replace(remark=OTHER if found.entry.source != source else _failed(found.entry)),
+            proof.PROPERTY,
+        )
+        for name, proof in proofs.items()
+        for found in kept(KEPT, name)
+    ]
+    if not results:
+        say("nothing is kept")
+    tell(results)
+    right = [found.entry.shows and found.remark != OTHER for found, _ in results]
+    return 0 if right and all(right) else 1
+
+
+def _try(proof: Proof, databases: Databases, result: Result, at_once: int, until: float) -> None:
     """Go on from what is kept; stop at the size, at the first violation, or when time is up."""
-    tally = entry.tally
-    while tally.tried < size.whole and tally.holds and time.monotonic() < until:
-        count = min(size.step, size.whole - tally.tried)
+    entry, path = result.entry, KEPT / result.file
+    tally, size = entry.tally, entry.size
+    while tally.tried < size and tally.holds and time.monotonic() < until:
+        count = min(at_once, size - tally.tried)
         started = time.monotonic()
         try:
-            with databases.new(kind) as url:
+            with databases.new(result.kind) as url:
                 step = proof.prove(url, count)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told, kept and a failure
             step = _broken_off(error)
+        if not step.tried:
+            step.expect(not step.holds, "a round that tried nothing")
         step.seconds = time.monotonic() - started
         tally.add(step)
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(msgspec.json.encode(entry))
-        _say(f"{path.stem}: {tally.tried} of {size.whole}, {tally.violations} violations")
-    return tally
+        keep(path, entry)
+        say(f"{path.stem}: {tally.tried} of {size}, {tally.violations} violations")
 
 
 def _broken_off(error: Exception) -> Tally:
@@ -267,16 +318,6 @@ def _broken_off(error: Exception) -> Tally:
     step = Tally()
     step.wrong(f"broken off: {type(error).__name__}: {error} ({where})")
     return step
-
-
-def _kept(path: Path) -> Entry:
-    """What was found of this source before, a failure too: another run may be luckier."""
-    source = _fingerprint()
-    try:
-        entry = msgspec.json.decode(path.read_bytes(), type=Entry)
-    except (OSError, msgspec.DecodeError):
-        return Entry(source, Tally())
-    return entry if entry.source == source else Entry(source, Tally())
 
 
 def _fingerprint() -> str:
@@ -302,34 +343,8 @@ def _is_source(path: Path) -> bool:
     return path.relative_to(ROOT).parts[0] in _PRODUCT or path.suffix in _PROGRAMS
 
 
-def _row(
-    name: str, what: str, kind: str, tally: Tally, size: int, *, earlier: bool
-) -> tuple[str, ...]:
-    """The line of one property on one store; `earlier`, when another run found it wrong."""
-    tried = f"{tally.tried}" if tally.tried >= size else f"{tally.tried} of {size}, unfinished"
-    tried += "; failed in an earlier run, --again tries anew" if earlier else ""
-    missed = [each for each, noticed in tally.controls.items() if not noticed]
-    control = f"MISSED: {', '.join(missed)}" if missed else "noticed" if tally.controls else "-"
-    for each, number in sorted(tally.counts.items()):
-        _say(f"{name} {kind}: {number:,} {each}")
-    for each, value in sorted(tally.figures.items()):
-        _say(f"{name} {kind}: {each}: at most {value:.3f}")
-    for each in tally.lines:
-        _say(f"{name} {kind}: {each}")
-    for each in tally.first:
-        _say(f"{name} {kind}: VIOLATION: {each}")
-    return f"{name} ({kind}): {what}", tried, str(tally.violations), control, f"{tally.seconds:.0f}"
-
-
-def _print(table: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        print(" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import random
-from concurrent.futures import ProcessPoolExecutor
+import signal
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,6 +27,10 @@ from tests.simulation.shrinking import shrink
 from tests.simulation.world import play
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
     from tests.simulation.breaches import Breach
 
 PROPERTY: Final = "nobody gets in again, nothing acknowledged is lost, nobody honest is logged out"
@@ -74,17 +78,48 @@ def prove(url: str, count: int) -> Tally:
     if count < STEP:
         tally.add(_runs(directory, SHORT_SEED, count))
     else:
-        cores = os.cpu_count() or 1
-        shares = [count // cores + (each < count % cores) for each in range(cores)]
-        seeds = [random.SystemRandom().randrange(2**48) for _ in range(cores)]
-        with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
-            for each in pool.map(_runs, [directory] * cores, seeds, shares):
-                tally.add(each)
+        for each in _on_every_core(directory, count):
+            tally.add(each)
     for met in MET if count >= STEP else ALWAYS_MET:
         tally.expect(tally.counts.get(met, 0) > 0, f"{met}: nothing shown")
     for breach in BREACHES:
         tally.control(breach.name, noticed=_notices(breach, directory))
     return tally
+
+
+def _on_every_core(directory: Path, count: int) -> Iterator[Tally]:
+    """What a process for each core came to; they end with whoever waits for them.
+
+    No pool: it waits for its processes when it is broken off, and again when that is broken off.
+    """
+    cores = os.cpu_count() or 1
+    context = get_context("spawn")
+    workers: list[tuple[BaseProcess, Connection]] = []
+    try:
+        for each in range(cores):
+            ours, theirs = context.Pipe(duplex=False)
+            seed = random.SystemRandom().randrange(2**48)
+            share = count // cores + (each < count % cores)
+            process = context.Process(
+                target=_share, args=(theirs, directory, seed, share), daemon=True
+            )
+            workers.append((process, ours))
+            process.start()
+            theirs.close()
+        for _, ours in workers:
+            yield ours.recv()
+    finally:
+        for worker, ours in workers:
+            ours.close()
+            if worker.pid is not None:
+                worker.kill()
+                worker.join()
+
+
+def _share(result: Connection, directory: Path, seed: int, count: int) -> None:
+    """In a process of its own, which leaves it to the first one what an interrupt means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    result.send(_runs(directory, seed, count))
 
 
 def _runs(directory: Path, seed: int, count: int) -> Tally:
