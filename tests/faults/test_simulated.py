@@ -15,11 +15,13 @@ from tests.prove import simulated
 from tests.simulation.breaches import BREACHES
 from tests.simulation.clocks import OwnClock
 from tests.simulation.kept import CONTROLS, KEPT
+from tests.simulation.outcome import Outcome
 from tests.simulation.people import Person
 from tests.simulation.plan import Plan, plan_of
+from tests.simulation.play import play
 from tests.simulation.process import Process
 from tests.simulation.shrinking import shrink
-from tests.simulation.world import Outcome, World, play
+from tests.simulation.world import World
 
 
 def test_no_session_is_lost_or_revived_whatever_befalls_the_service(sqlite_url: str) -> None:

@@ -30,8 +30,8 @@ from tests.prove.checker import Op, check
 from tests.prove.client import Client, a_source
 from tests.prove.load import SECRET, Ledger, check_tokens, new_name, start, working
 from tests.prove.rebuilds_watched import BEGAN_AGAIN, watching
+from tests.prove.sessions_actor import ENDS
 from tests.prove.sessions_checked import history_of
-from tests.prove.sessions_client import ENDS
 from tests.prove.stored import check_log, grant, opened
 from tests.prove.tally import Tally
 from tests.running import running, running_all, settings

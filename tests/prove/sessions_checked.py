@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 
 from tests.ports import free_port
+from tests.prove.board import Board, secret
 from tests.prove.checker import Op, check
 from tests.prove.client import Client, a_source
 from tests.prove.load import Begun, new_name
-from tests.prove.sessions_client import ENDS, INTROSPECT, WATCHED, Board, Order, secret
+from tests.prove.sessions_actor import ENDS, INTROSPECT, WATCHED
+from tests.prove.sessions_client import Order
 from tests.prove.stored import check_log, grant
 from tests.prove.tally import Tally
 from tests.running import Server, running, running_all, settings

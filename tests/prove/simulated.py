@@ -23,8 +23,8 @@ from tests.prove.tally import Tally
 from tests.simulation.breaches import BREACHES
 from tests.simulation.kept import CONTROLS
 from tests.simulation.plan import plan_of
+from tests.simulation.play import play
 from tests.simulation.shrinking import shrink
-from tests.simulation.world import play
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from tests.simulation.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.simulation.world import Outcome
+    from tests.simulation.outcome import Outcome
 
 BUDGET: Final = 60_000
 """Steps: some minutes at the most, and hours less than a run as it was found takes to read."""

@@ -1,6 +1,4 @@
-"""A run: processes over one store, people, thieves, a network and what befalls them all.
-
-    outcome = play(Plan(seed=7, steps=1_000), directory)
+"""The world of a run: processes over one store, people, thieves, a network, what befalls them all.
 
 A step is a request or its copy, a jump of the clock, or a crash; after each the witness has looked
 at the log and the judge at the answer. The first violation ends the run.
@@ -10,16 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
-import tempfile
-import traceback
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
-import structlog
 
 from app.bootstrap import open_vault, policy_of
 from app.caller import command_line, system
@@ -31,25 +23,22 @@ from domain.policy import SECOND
 from domain.refresh_token import parse
 from domain.stream import CLI
 from projections.storage_sqlite import SqliteStorage
-from tests.prove.stored import check_log
-from tests.prove.tally import Tally
-from tests.simulation import virtual_time
 from tests.simulation.administrators import Administrator
 from tests.simulation.clocks import SKEW_S, Clocks
 from tests.simulation.family import Request
-from tests.simulation.followed import check_followed
 from tests.simulation.judge import Arrival, Judge
 from tests.simulation.network import Network
+from tests.simulation.outcome import Outcome, told
 from tests.simulation.owners import Owner
 from tests.simulation.people import Person
-from tests.simulation.process import Answer, Process, prepare, settings_of
+from tests.simulation.process import Answer, Process, settings_of
 from tests.simulation.thief import Thief
 from tests.simulation.violation import Violation
 from tests.simulation.witness import Witness
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from app.bootstrap import Service
     from tests.simulation.plan import Change, Fault, Plan
@@ -62,16 +51,6 @@ CRASH_EVERY_S: Final = 40_000.0
 KEYS_EVERY_S: Final = 30_000.0
 FOLLOWED_S: Final = 60.0
 """After a commit some process follows within this time."""
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What a run came to. `trace` is the same for the same plan, whatever ids were drawn."""
-
-    steps: int
-    trace: str
-    counts: dict[str, int]
-    kind: str = ""
-    violation: str = ""
 
 
 class World:
@@ -177,7 +156,7 @@ class World:
             self.over.set_exception(error)
 
     def outcome(self, error: Exception | None = None) -> Outcome:
-        kind, what = ("", "") if error is None else _told(error)
+        kind, what = ("", "") if error is None else told(error)
         for family in (each for person in self.people for each in person.families):
             self.counts["sessions, stolen" if family.stolen else "sessions, not stolen"] += 1
             self.counts["sessions beyond the rules"] += family.beyond and not family.stolen
@@ -345,69 +324,3 @@ class World:
                     await rotation.rotate(system(), at_once=at_once)
                     await rotation.tend(process.service.keys.known, process.clock())
                 self.step(f"keys {at_once}")
-
-
-def play(
-    plan: Plan,
-    directory: Path,
-    *,
-    started: Callable[[Service], None] = lambda _: None,
-    tell: Callable[[str], None] = lambda _: None,
-) -> Outcome:
-    """One run, over a new store; `started` hears of each service, `tell` of each step.
-
-    Whatever is raised is an outcome as well: it goes with the seed, and it gets smaller.
-    """
-
-    async def main(loop: VirtualLoop, path: Path) -> Outcome:
-        world = World(plan, loop, path, started, tell)
-        try:
-            await world.run()
-            return world.outcome()
-        except Exception as error:  # noqa: BLE001 - whoever raised it, the run is over by it
-            return world.outcome(error)
-        finally:
-            world.close()
-
-    with quiet(), tempfile.TemporaryDirectory(dir=directory) as folder:
-        path = Path(folder) / "gatebook.db"
-        outcome = Outcome(0, "", {})
-        try:
-            outcome = virtual_time.run(lambda loop: main(loop, path))
-            if not outcome.kind:
-                _check_whole(path)
-        except Exception as error:  # noqa: BLE001 - likewise, before its first step or after its last
-            kind, what = _told(error)
-            return msgspec.structs.replace(outcome, kind=kind, violation=what)
-        return outcome
-
-
-def _check_whole(path: Path) -> None:
-    """The store as the run has left it; raises `Violation`."""
-    tally = Tally()
-    log = check_log(f"sqlite:///{path}", tally)
-    if tally.first:
-        raise Violation("whole", tally.first[0])
-    check_followed(path, log)
-
-
-def _told(error: Exception) -> tuple[str, str]:
-    """Which kind of violation it is, and what was seen."""
-    if isinstance(error, Violation):
-        return error.kind, str(error)
-    kind = type(error).__name__
-    (*_, last) = traceback.extract_tb(error.__traceback__)
-    return kind, f"{kind}: {error} ({Path(last.filename).name}, line {last.lineno})"
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """What services say of the faults that they meet is for nobody to read."""
-    prepare()
-    before = structlog.get_config()
-    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
-    structlog.configure(wrapper_class=silent)
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
