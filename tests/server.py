@@ -40,6 +40,7 @@
   connection to the database, whose transaction stays open, for ever and again and again;
 - `GATEBOOK_TEST_UNLOCKED` when set, whoever writes doesn't wait for the append lock of PostgreSQL,
   from the making of the store on;
+- `GATEBOOK_TEST_UNDURABLE` when set, a PostgreSQL is taken for one that waits for its disk;
 - `GATEBOOK_TEST_NEWER` when set, the process is one of a release that knows a type of event more,
   `user.renamed`: no breach either;
 - `GATEBOOK_TEST_AS_COMMAND` when set, it is `gatebook serve`, with the tests' leash: no breach;
@@ -443,12 +444,19 @@ def _write_unlocked() -> None:
     vars(storage_postgres)["_LOCKED"] = f"BEGIN; {storage_postgres._CLOCK}"
 
 
+def _ask_no_durability() -> None:
+    from projections import storage_postgres  # noqa: PLC0415 - an extra
+
+    vars(storage_postgres)["_SERVER"] = "SELECT pg_is_in_recovery(), 'on', 'on'"
+
+
 def _know_more() -> None:
     EVENTS[UserRenamed.name] = UserRenamed
 
 
 _BEFORE: Final[Mapping[str, Callable[[], None]]] = {
     "UNLOCKED": _write_unlocked,
+    "UNDURABLE": _ask_no_durability,
     "NEWER": _know_more,
 }
 

@@ -33,15 +33,15 @@ from app.writer import Wish, Writer
 from domain.commands import EraseUser
 from domain.policy import Policy
 from domain.user_id import prepare
-from projections.registry import PROJECTIONS
 from projections.storage_sqlite import SqliteStorage
 from tests.postgres import dumped
+from tests.prove import rows_left
 from tests.prove.client import Client
 from tests.prove.load import SECRET, Begun, Refused
-from tests.prove.stored import TABLE, check_log, grant, opened
+from tests.prove.stored import check_log, grant, opened
 from tests.prove.tally import Tally
 from tests.running import MASTER, running_all, settings
-from tests.store.intruding import SQLITE, dump, intrude
+from tests.store.intruding import SQLITE, dump
 from tests.store.traces import found_in, found_of, traces_of
 from tests.store.wishing import commit, meta, register, user_key
 
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from app.store import Store
-    from projections.storage import Row
     from tests.prove.client import Answer
 
 PROPERTY: Final = "no byte of an erased person is in a file, a dump, a log line or an answer"
@@ -66,15 +65,6 @@ RACING: Final = 3
 """One of so many is erased while it logs in and rotates."""
 BUSY: Final = 20
 """One of so many does as much as a snapshot takes."""
-OF_THE_LOG: Final = {
-    "events",
-    *(table for each in PROJECTIONS for table in TABLE.findall("".join(each.tables))),
-}
-"""Tables that keep rows of who was erased: the log, of which nothing goes, and what it folds to."""
-KEYED: Final = {"known_networks", "snapshots", "user_ids", "user_keys"}
-"""Some that have to be found to have rows of those who stayed."""
-EMPTIED: Final = "user_keys"
-"""Whose rows stay without a key in them, at a version below 0, so that SQLite joins no pages."""
 FINISHED_WITHIN_S: Final = 20.0
 
 _DOCUMENTED: Final = bytes.fromhex("20010db8")
@@ -164,7 +154,9 @@ def prove(url: str, count: int) -> Tally:
         answers = asyncio.run(_ask_around(ports, admin, going, staying, tally))
         answers += _commands(given[0])
         at_rest = _everything(url)
-        _expect_no_row(url, going, staying, tally)
+        rows_left.expect_none(
+            url, {each.user_key for each in going}, {each.user_key for each in staying}, tally
+        )
         for server in servers:
             tally.expect(server.stop() == 0, "a server did not stop in order")
         outputs = {
@@ -399,39 +391,3 @@ def _count_hashes(content: bytes, gone: Sequence[Person], tally: Tally) -> None:
     """SQLite may leave one in an unused place of an index's page: no name, and no key opens it."""
     left = sum(map(len, found_of(content, [person.hashes for person in gone])))
     tally.count("keyed hashes in unused places of a page", left)
-
-
-def _expect_no_row(
-    url: str, gone: Sequence[Person], staying: Sequence[Person], tally: Tally
-) -> None:
-    """Whatever tables there are: who was erased has a row in none but those of the log."""
-    found = _tables_of(url, {person.user_key for person in [*gone, *staying]})
-    stayed = {person.user_key for person in staying}
-    for table, user_keys in found.items():
-        left = user_keys - stayed
-        if table not in OF_THE_LOG:
-            tally.expect(not left, f"{table} has rows of {len(left)} who were erased")
-    keyed = {table for table, user_keys in found.items() if user_keys & stayed}
-    tally.control("rows of those who stayed", noticed=keyed >= KEYED)
-
-
-def _tables_of(url: str, user_keys: set[str]) -> dict[str, set[str]]:
-    """For each table that there is, those of the users of whom a column of a row is the key."""
-    listed = "SELECT name FROM sqlite_master WHERE type = 'table'"
-    if not url.startswith(SQLITE):
-        listed = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-    with intrude(url) as intruder:
-        return {
-            str(table): {
-                value
-                for row in intruder.run(f"SELECT * FROM {table}")
-                for value in row
-                if value in user_keys and not (table == EMPTIED and _is_empty(row))
-            }
-            for (table,) in intruder.run(listed)
-        }
-
-
-def _is_empty(row: Row) -> bool:
-    """Whether nothing but its first value, whose it is, says anything."""
-    return all(value < 0 if isinstance(value, int) else not value for value in row[1:])

@@ -1,7 +1,8 @@
 """PostgreSQL is restarted under load, in order and by a crash: 503 meanwhile, and nothing is lost.
 
-Two processes serve one database; once it is there again they go on by themselves. Security rules 25
-and 27.
+Two processes serve one database; once it is there again they go on by themselves. Security rules
+25, 27 and 30: a PostgreSQL that answers before it has written, whose refusal is taken out of the
+service, has to be found out by a crash.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import random
 import time
 from typing import TYPE_CHECKING, Final, get_args
 
+from app.store import open_store, storage_of
+from app.vault import Vault
 from tests.postgres import PostgresServer, StopMode
 from tests.prove.changes import have_administrator
 from tests.prove.client import Client, a_source
 from tests.prove.load import Ledger, check_tokens, register, working
 from tests.prove.stored import check_store, lose_the_last_registration
 from tests.prove.tally import Tally
-from tests.running import running_all, settings
+from tests.running import MASTER, running, running_all, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +40,16 @@ RECOVER_S: Final = 2.0
 BUSY_S: Final = 3.0
 """What the short form gives a busy machine besides what is promised."""
 PATIENCE_S: Final = 30.0
+UNWRITTEN: Final = 20
+"""Acknowledgements whose loss has to be found out."""
+_UNDURABLE: Final = {
+    "synchronous_commit": "off",
+    # Whatever else writes the log rests for longer than all of that takes.
+    "wal_writer_delay": "10s",
+    "wal_writer_flush_after": "1GB",
+    "bgwriter_lru_maxpages": "0",
+    "autovacuum": "off",
+}
 
 
 def prove(url: str, count: int) -> Tally:
@@ -54,7 +67,28 @@ def prove(url: str, count: int) -> Tally:
         in_time(ledger, "without PostgreSQL", REFUSED_S + more, tally)
         told(ledger, tally)
         lose_the_last_registration(url, ledger, tally)
+        tally.control("synchronous_commit=off", noticed=_is_noticed(postgres))
     return tally
+
+
+def _is_noticed(postgres: PostgresServer) -> bool:
+    """The control: what was only in memory when PostgreSQL crashed is missed."""
+    tally, ledger = Tally(), Ledger()
+    url = postgres.create_database()
+    # The store itself is on the disk, and so is everything when it is looked at.
+    open_store(storage_of(url), Vault(MASTER), "ES256").storage.close()
+    postgres.restart(settings=_UNDURABLE)
+    with running(settings(url, TEST_UNDURABLE="1")) as server:
+        asyncio.run(_crashed(postgres, server.port, ledger))
+    postgres.start({"synchronous_commit": "on"})
+    check_store(url, ledger, tally)
+    return any(each.startswith("lost: ") for each in tally.first)
+
+
+async def _crashed(postgres: PostgresServer, port: int, ledger: Ledger) -> None:
+    async with working([port], ledger, people=8):
+        await worked(ledger, UNWRITTEN, Tally())
+        await asyncio.to_thread(postgres.stop, "immediate")
 
 
 def told(ledger: Ledger, tally: Tally) -> None:
