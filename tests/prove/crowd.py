@@ -82,14 +82,17 @@ async def _be_slow(port: int, start: bytes, bit: bytes) -> float:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(a_source(), 0))
     clock = asyncio.get_running_loop().time
     begun = clock()
-    with suppress(ConnectionError):
+    try:
         writer.write(start)
         while clock() - begun < PATIENCE_S:
             writer.write(bit)
             with suppress(TimeoutError):
                 if not await asyncio.wait_for(reader.read(1_000), DRIP_S):
                     break
-    writer.close()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
     return clock() - begun
 
 
