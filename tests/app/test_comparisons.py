@@ -53,6 +53,9 @@ OPEN: Final = {
         "a checksum without a key, for what was cut off"
     ),
     ("app/eventstore/log.py", "chain != record.chained(self._chain_key, link)"): _OPERATOR,
+    ("app/eventstore/log.py", "then != known.chain"): (
+        "both come out of the store: who asks has neither, and chooses neither"
+    ),
     ("app/passwords.py", "argon2id.parse(secret_hash).parameters != self._parameters"): _PUBLIC,
     ("app/tracing.py", "self._generation == self._token.generation + 1"): _COUNTER,
     ("app/tracing.py", "item.data.get('session_id') == self._token.session_id"): _COUNTER,
