@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import django
@@ -181,11 +182,12 @@ def test_a_bad_token_is_told_as_such(protected_by: Protected) -> None:
         assert 'error="invalid_token"' in answer.headers["www-authenticate"], given
 
 
-def test_while_it_can_not_tell_it_says_when_to_come_again(protected_by: Protected) -> None:
-    issuer, ask = protected_by
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_while_it_can_not_tell_it_says_when_to_come_again(way: Callable[[Verifier], Ask]) -> None:
+    issuer = FakeIssuer()
     token = issuer.token()
-    with issuer.away():
-        answer = ask("/read", f"Bearer {token}")
+    with issuer.away(), closing(issuer.verifier(patience=0.1)) as verifier:
+        answer = way(verifier)("/read", f"Bearer {token}")
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
 

@@ -68,7 +68,7 @@ def _break_at_once(*_: object, **__: object) -> None:
         (Person, "_register", _break),
         (World, "_rotate_keys", _break),
         (Process, "start", _break_at_once),
-        (World, "_restart", _break_at_once),
+        pytest.param(World, "_restart", _break_at_once, marks=pytest.mark.long),
         (World, "_follow", _break_at_once),
     ],
     ids=lambda each: getattr(each, "__name__", each),

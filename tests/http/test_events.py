@@ -308,7 +308,7 @@ def small(start_anywhere: Starting, monkeypatch: pytest.MonkeyPatch) -> Small:
     return Small(start_anywhere.people())
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("order", ["desc", pytest.param("asc", marks=pytest.mark.long)])
 def test_a_rare_type_is_found_part_by_part(small: Small, order: str) -> None:
     items = whole(small.root)
     for wanted in filters(items):

@@ -54,7 +54,13 @@ def held(page: Page) -> str:
     return str(page.evaluate(f"{HELD} + {DOCUMENT}"))
 
 
-@pytest.mark.parametrize("permissions", [(), ("admin",)], ids=["somebody", "administrator"])
+@pytest.mark.parametrize(
+    "permissions",
+    [
+        pytest.param((), id="somebody", marks=pytest.mark.long),
+        pytest.param(("admin",), id="administrator"),
+    ],
+)
 def test_no_page_holds_a_token_where_a_script_can_read_it(
     look: Browsing, house: House, permissions: tuple[str, ...]
 ) -> None:
