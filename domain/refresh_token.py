@@ -89,7 +89,7 @@ def _six_digits(text: str) -> int:
     return (_PAIR_VALUES[first] * 3844 + _PAIR_VALUES[second]) * 3844 + _PAIR_VALUES[third]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def _mac(session_id: str, generation: int, key: bytes) -> str:
     """Remembered, since a token is shown many times."""
     inner, outer = _padded(key)
