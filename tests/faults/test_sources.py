@@ -36,7 +36,9 @@ def modules(path: Path) -> Iterator[Path]:
             place = ROOT / str(node.module).replace(".", "/")
             for name in node.names:
                 module = place / f"{name.name}.py"
-                yield module if module.exists() else place.with_suffix(".py")
+                package = place / "__init__.py"
+                whole = package if package.exists() else place.with_suffix(".py")
+                yield module if module.exists() else whole
 
 
 def test_a_change_of_any_module_that_a_proof_imports_makes_it_begin_anew() -> None:

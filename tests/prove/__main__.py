@@ -89,6 +89,7 @@ _SOURCES: Final = (
     *_PRODUCT,
     "tests/prove",
     "tests/simulation",
+    "tests/breaches",
     "tests/server.py",
     "tests/nursery.py",
     "tests/running.py",

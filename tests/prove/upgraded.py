@@ -28,11 +28,11 @@ from app.verifying.store import verify_store
 from domain.catalogue import EVENTS
 from projections.registry import PROJECTIONS
 from projections.runner import Follower
+from tests.breaches.storing import UserRenamed
 from tests.http.steps import SECRET, authenticate, me, refresh, register
 from tests.prove.stored import an_empty
 from tests.prove.tally import Tally
 from tests.running import running, settings
-from tests.server import UserRenamed
 from tests.stores.kept import KEPT
 from tests.waiting import until
 

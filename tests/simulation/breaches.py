@@ -26,6 +26,7 @@ from domain.errors import InvalidToken
 from projections import daily_activity
 from projections.token_lookup import TokenLookup
 from tests import server
+from tests.breaches import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -66,7 +67,7 @@ class Breach(NamedTuple):
     @contextmanager
     def made(self) -> Iterator[Callable[[Service], None]]:
         """In force until the end of `with`; what is given is done to each service that starts."""
-        environ = {f"{server.PREFIX}{name}": value for name, value in self.environ.items()}
+        environ = {f"{PREFIX}{name}": value for name, value in self.environ.items()}
         with self.patched():
 
             def started(service: Service) -> None:
