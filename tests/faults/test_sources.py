@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import logging
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.prove import __main__ as program
 from tests.prove.__main__ import ROOT, sources
-from tests.prove.tally import Tally
+from tests.prove.tally import Tally, Untried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,6 +169,92 @@ def test_who_ends_the_program_ends_it(
     assert [each.strip() for each in line.split("|")][1:4] == ["1 of 4, unfinished", "0", "noticed"]
     assert prove(monkeypatch, tmp_path, proof, "kill") == 0
     assert proof.ran == 5
+
+
+class Clock:
+    """Stands in for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Slow:
+    """A proof whose round takes so many minutes."""
+
+    PROPERTY, SIZE, STEP, SHORT = "what is tried is right", 3, 1, 1
+    STORES: tuple[str, ...] = ("sqlite",)
+
+    def __init__(self, clock: Clock, minutes: float) -> None:
+        self._clock = clock
+        self._minutes = minutes
+        self.began: list[float] = []
+
+    def prove(self, _url: str, count: int) -> Tally:
+        self.began.append(self._clock.now / 60)
+        self._clock.now += self._minutes * 60
+        tally = Tally(tried=count)
+        tally.control("a breach", noticed=True)
+        return tally
+
+
+@pytest.mark.parametrize(
+    ("minutes", "began"),
+    [
+        (6.0, [[0, 6, 12]]),
+        (7.0, [[0, 7], [14]]),
+        (12.0, [[0], [12], [24]]),
+        (25.0, [[0], [25], [50]]),
+    ],
+)
+def test_no_round_begins_that_would_end_after_the_minutes_of_a_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, minutes: float, began: list[list[float]]
+) -> None:
+    """The first of a run always does: else one that takes long would never be tried."""
+    clock = Clock()
+    proof = Slow(clock, minutes)
+    monkeypatch.setattr(program, "time", clock)
+    for expected in began:
+        proof.began.clear()
+        last = expected is began[-1]
+        assert prove(monkeypatch, tmp_path, proof, "kill") == (0 if last else 1)
+        assert proof.began == expected
+
+
+def test_another_store_is_begun_with_if_one_as_slow_would_end_in_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clock = Clock()
+    proof = Slow(clock, 11.0)
+    monkeypatch.setattr(program, "time", clock)
+    monkeypatch.setattr(proof, "STORES", ("sqlite", "other"))
+    monkeypatch.setattr(proof, "SIZE", 1)
+    monkeypatch.setattr(program.Databases, "new", lambda *_: nullcontext(""))
+    assert prove(monkeypatch, tmp_path, proof, "kill") == 1
+    assert proof.began == [0]
+    assert prove(monkeypatch, tmp_path, proof, "kill") == 0
+    assert proof.began == [0, 11]
+
+
+class Untriable:
+    """A proof that needs what isn't here."""
+
+    PROPERTY, SIZE, STEP, SHORT, STORES = "what is tried is right", 4, 1, 1, ("sqlite",)
+
+    def prove(self, _url: str, _count: int) -> Tally:
+        raise Untried("there is no C compiler (cc) here")
+
+
+def test_what_cant_be_tried_here_is_no_violation_and_no_success(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    assert prove(monkeypatch, tmp_path, Untriable(), "kill") == 1
+    (_, line) = capsys.readouterr().out.splitlines()
+    cells = [each.strip() for each in line.split("|")]
+    assert cells[1:4] == ["0 of 4, unfinished; there is no C compiler (cc) here", "0", "-"]
+    assert [*tmp_path.iterdir()] == []
 
 
 class Timed:

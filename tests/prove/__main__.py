@@ -2,12 +2,13 @@
 
 Every step's counts are kept in `.prove/`, so that a run which was broken off goes on where it
 was; a change of the source begins anew. What went wrong is kept as well: until then it isn't tried
-again, but with `--again`. A name takes at most 20 minutes: what isn't finished then says so, and
-the next run goes on. `--hours` is for names that go by time, and lets them take that long.
+again, but with `--again`. A name takes at most 20 minutes, as far as its rounds are known: what
+isn't finished then says so, and the next run goes on. `--hours` is for names that go by time, and
+lets them take that long.
 `--table` tells what is kept, in whatever form and of whatever source, and runs nothing; whoever
 ends a run gets the table of what there is. Exit code 1 when a property doesn't hold, a control
-went unnoticed or there was none, or something is unfinished; of `--table` also when something is
-of another source.
+went unnoticed or there was none, or something is unfinished or can't be tried here; of `--table`
+also when something is of another source.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Protocol, cast
 
 from tests.postgres import PostgresServer
 from tests.prove.results import Entry, Result, keep, kept, read, say, tell
-from tests.prove.tally import Tally
+from tests.prove.tally import Tally, Untried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,7 @@ NAMES: Final = (
     "client_python",
     "client_javascript",
 )
-SECONDS_A_NAME: Final = 19 * 60
+SECONDS_A_NAME: Final = 20 * 60
 ROOT: Final = Path(__file__).parent.parent.parent
 KEPT: Final = ROOT / ".prove"
 OTHER: Final = "of another source"
@@ -188,13 +189,16 @@ def main() -> int:
         with ExitStack() as stack:
             databases = Databases(stack)
             for name, proof in proofs.items():
-                size, form, takes = _sized(proof, given)
-                until = time.monotonic() + SECONDS_A_NAME - takes
+                size, form, seconds = _sized(proof, given)
+                minutes = Minutes(seconds)
                 for kind in proof.STORES:
                     new = Result(name, kind, form, Entry(source, Tally(), size.whole))
                     result = _begun(new, again=given.again)
                     results.append((result, proof.PROPERTY))
-                    _try(proof, databases, result, size.step, until)
+                    try:
+                        _try(proof, databases, result, size.step, minutes)
+                    except Untried as error:
+                        results[-1] = (result._replace(remark=f"{error}"), proof.PROPERTY)
     finally:
         tell(results)
     return 0 if all(result.entry.shows for result, _ in results) else 1
@@ -249,13 +253,35 @@ class Size(NamedTuple):
     step: int
 
 
+class Minutes:
+    """What is left for a name: a round begins where one as long as the longest so far would end."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._longest = 0.0
+        self._begun = False
+
+    @property
+    def left(self) -> bool:
+        """Whether another round may begin; the first does, however long it may take."""
+        return not self._begun or time.monotonic() + self._longest < self._until
+
+    def took(self, seconds: float) -> None:
+        """A round did, now or in an earlier run, on whichever store."""
+        self._longest = max(self._longest, seconds)
+
+    def begin(self) -> None:
+        """A round begins."""
+        self._begun = True
+
+
 def _sized(proof: Proof, given: argparse.Namespace) -> tuple[Size, str, float]:
-    """How much is asked for, what that form is called, and the seconds that a round needs."""
+    """How much is asked for, what that form is called, and how many seconds it may take."""
     if given.hours is not None:
         whole = max(round(given.hours * getattr(proof, "HOUR", 0)), 1)
-        return Size(whole, whole), f"{given.hours}h", -math.inf
+        return Size(whole, whole), f"{given.hours}h", math.inf
     size = Size(proof.SHORT if given.short else proof.SIZE, proof.STEP)
-    return size, "short" if given.short else "", getattr(proof, "TAKES_S", 0)
+    return size, "short" if given.short else "", SECONDS_A_NAME
 
 
 def _begun(result: Result, *, again: bool) -> Result:
@@ -291,21 +317,31 @@ def _show(proofs: dict[str, Proof], source: str) -> int:
     return 0 if right and all(right) else 1
 
 
-def _try(proof: Proof, databases: Databases, result: Result, at_once: int, until: float) -> None:
-    """Go on from what is kept; stop at the size, at the first violation, or when time is up."""
+def _try(
+    proof: Proof, databases: Databases, result: Result, at_once: int, minutes: Minutes
+) -> None:
+    """Go on from what is kept; stop at the size, at the first violation, or when time is up.
+
+    Raises `Untried` where it can't be tried.
+    """
     entry, path = result.entry, KEPT / result.file
     tally, size = entry.tally, entry.size
-    while tally.tried < size and tally.holds and time.monotonic() < until:
+    minutes.took(tally.longest)
+    while tally.tried < size and tally.holds and minutes.left:
+        minutes.begin()
         count = min(at_once, size - tally.tried)
         started = time.monotonic()
         try:
             with databases.new(result.kind) as url:
                 step = proof.prove(url, count)
+        except Untried:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told, kept and a failure
             step = _broken_off(error)
         if not step.tried:
             step.expect(not step.holds, "a round that tried nothing")
-        step.seconds = time.monotonic() - started
+        step.seconds = step.longest = time.monotonic() - started
+        minutes.took(step.seconds)
         tally.add(step)
         keep(path, entry)
         say(f"{path.stem}: {tally.tried} of {size}, {tally.violations} violations")

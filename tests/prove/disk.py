@@ -28,6 +28,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, get_args
 
+from tests.prove.tally import Untried
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -47,7 +49,7 @@ _DIRECTORY: Final = -2
 _SHARED: Final = "-shm"
 
 
-class Unbuilt(Exception):
+class Unbuilt(Untried):
     """There is no C compiler here: what needs the library can't be tried."""
 
 
