@@ -234,6 +234,19 @@ def test_hours_are_no_short_form_and_for_nothing_that_goes_by_number(
     assert [*tmp_path.iterdir()] == []
 
 
+def test_a_short_form_is_begun_however_long_the_full_one_takes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Long(Timed):
+        TAKES_S = program.SECONDS_A_NAME + 1
+
+    proof = Long()
+    assert prove(monkeypatch, tmp_path, proof, "soak") == 1
+    assert proof.asked == []
+    assert prove(monkeypatch, tmp_path, proof, "soak", "--short") == 0
+    assert proof.asked == [Long.SHORT]
+
+
 def test_without_a_control_nothing_is_shown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
 ) -> None:

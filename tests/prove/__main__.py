@@ -255,7 +255,7 @@ def _sized(proof: Proof, given: argparse.Namespace) -> tuple[Size, str, float]:
         whole = max(round(given.hours * getattr(proof, "HOUR", 0)), 1)
         return Size(whole, whole), f"{given.hours}h", -math.inf
     size = Size(proof.SHORT if given.short else proof.SIZE, proof.STEP)
-    return size, "short" if given.short else "", getattr(proof, "TAKES_S", 0)
+    return (size, "short", 0) if given.short else (size, "", getattr(proof, "TAKES_S", 0))
 
 
 def _begun(result: Result, *, again: bool) -> Result:
