@@ -70,10 +70,10 @@ class Undated:
 
 
 class Leaking:
-    """Look-ups that keep what they never use again, every so many seconds.
+    """Look-ups from whose first one on more and more is kept that is never used again.
 
-    What a busy machine has delayed is made up for, so that no leak is smaller than it was asked to
-    be. Memory is in bytes.
+    In a thread, so that nobody waits for it. What a busy machine has delayed is made up for: no
+    leak is smaller than it was asked to be. Memory is in bytes.
     """
 
     def __init__(self, lookup: Lookup, url: str, every: float, memory: int) -> None:
@@ -82,16 +82,23 @@ class Leaking:
         self._every = every
         self._memory = memory
         self._kept: list[object] = []
-        self._next = time.monotonic()
+        self._thread: threading.Thread | None = None
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._lookup, name)
 
     async def session(self, session_id: str) -> TokenRow | None:
-        while time.monotonic() >= self._next:
-            self._next += self._every
-            self._leak()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
         return await self._lookup.session(session_id)
+
+    def _work(self) -> None:
+        due = time.monotonic()
+        while True:
+            time.sleep(max(due - time.monotonic(), 0))
+            due += self._every
+            self._leak()
 
     def _leak(self) -> None:
         threading.Thread(target=threading.Event().wait, daemon=True).start()
