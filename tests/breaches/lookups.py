@@ -1,7 +1,8 @@
-"""Look-ups of sessions that aren't what the product's are: older, undated, or leaking."""
+"""Look-ups that aren't what the product's are: older, undated, leaking, or for nobody."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from projections.token_lookup import TokenRow
     from tests.breaches import Breach
 
-LEAK_EVERY: Final = 0.2
-"""Seconds."""
+LOOK_S: Final = 0.1
+"""Of who looks without rest: between two bouts."""
+_TASKS: Final = set[asyncio.Task[None]]()
 
 
 class Remembering:
@@ -68,27 +70,45 @@ class Undated:
 
 
 class Leaking:
-    """Look-ups that keep what they never use again."""
+    """Look-ups from whose first one on more and more is kept that is never used again.
 
-    def __init__(self, lookup: Lookup, url: str) -> None:
+    In a thread, so that nobody waits for it. What a busy machine has delayed is made up for: no
+    leak is smaller than it was asked to be. Memory is in bytes.
+    """
+
+    def __init__(self, lookup: Lookup, url: str, every: float, memory: int) -> None:
         self._lookup = lookup
         self._url = url
+        self._every = every
+        self._memory = memory
         self._kept: list[object] = []
-        self._last = 0.0
+        self._thread: threading.Thread | None = None
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._lookup, name)
 
     async def session(self, session_id: str) -> TokenRow | None:
-        if time.monotonic() - self._last > LEAK_EVERY:
-            self._last = time.monotonic()
-            self._kept.append(os.urandom(1 << 20))
-            threading.Thread(target=threading.Event().wait, daemon=True).start()
-            self._kept.append(os.dup(0))
-            connection = storage_of(self._url).snapshot()
-            connection.__enter__().fetch("SELECT count(*) FROM events")
-            self._kept.append(connection)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
         return await self._lookup.session(session_id)
+
+    def _work(self) -> None:
+        due = time.monotonic()
+        while True:
+            time.sleep(max(due - time.monotonic(), 0))
+            due += self._every
+            self._leak()
+
+    def _leak(self) -> None:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        storage = storage_of(self._url)
+        transaction = storage.snapshot()
+        transaction.__enter__().fetch("SELECT count(*) FROM events")
+        if storage.kind == "postgresql":
+            # Which ends a transaction that stays open, and its connection, after some seconds.
+            transaction.__exit__(None, None, None)
+        self._kept += os.urandom(self._memory), os.dup(0), os.dup(0), storage, transaction
 
 
 def _remember(service: Service, seconds: str) -> None:
@@ -106,17 +126,38 @@ def _leave_keys_unchecked(service: Service, value: str) -> None:
     service.recognition._lookup = undated  # type: ignore[assignment]
 
 
-def _leak(service: Service, value: str) -> None:
-    """Keep memory, a thread, a file and an open transaction, for ever and again and again."""
-    del value
-    leaking = Leaking(service.lookup, os.environ["GATEBOOK_DATABASE_URL"])
+def _leak(service: Service, often: str) -> None:
+    """Every so many seconds so many bytes are kept for ever, with more beside.
+
+    That is a thread, two files, and on PostgreSQL a connection. On SQLite it is a transaction that
+    stays open, which takes two or three files more, and the write-ahead log can't begin anew.
+    """
+    every, memory = often.split()
+    url = os.environ["GATEBOOK_DATABASE_URL"]
+    leaking = Leaking(service.lookup, url, float(every), int(memory))
     for part in msgspec.structs.astuple(service):
         if hasattr(part, "_lookup"):
             part._lookup = leaking
+
+
+def _look_without_rest(service: Service, percent: str) -> None:
+    """The end of the log is looked up for so many percent of a core, where nobody asks."""
+    used, since = time.process_time(), time.monotonic()
+
+    async def look() -> None:
+        while True:
+            spent, passed = time.process_time() - used, time.monotonic() - since
+            if spent < passed * float(percent) / 100:
+                await service.lookup.head()
+            else:
+                await asyncio.sleep(LOOK_S)
+
+    _TASKS.add(asyncio.create_task(look()))
 
 
 BREACHES: Final[Mapping[str, Breach]] = {
     "LOOKUP_CACHE": _remember,
     "UNCHECKED_KEYS": _leave_keys_unchecked,
     "LEAK": _leak,
+    "RESTLESS": _look_without_rest,
 }
