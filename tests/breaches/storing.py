@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
+from app import writer
 from domain import events
 from domain.catalogue import EVENTS
 from projections.storage_sqlite import SqliteStorage
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from app.bootstrap import Service
+    from projections.storage import Rows
     from tests.breaches import Breach
 
 
@@ -21,10 +24,31 @@ class UserRenamed(events.Event, frozen=True):
     name = "user.renamed"
 
 
+class Outdated(set[bytes]):
+    """Names that were taken when they were looked up: what is taken since isn't added."""
+
+    def add(self, element: bytes) -> None:
+        del element
+
+
 def _trust_errors(service: Service, value: str) -> None:
     """A commit without an answer counts as one that did not happen."""
     del value
     service.store.log.holds = lambda record: False  # type: ignore[method-assign]
+
+
+def _look_for_names_early(service: Service, seconds: str) -> None:
+    """Names are as they were so many seconds before the lock, and no row is in another's way."""
+    look, seen = writer._taken, dict[bytes, float]()
+
+    def taken(rows: Rows, macs: list[bytes]) -> set[bytes]:
+        now = time.monotonic()
+        found = look(rows, macs)
+        return Outdated(mac for mac in found if now - seen.setdefault(mac, now) > float(seconds))
+
+    del service
+    writer._taken = taken
+    vars(writer)["RESERVE_NAME"] += " ON CONFLICT DO NOTHING"
 
 
 def _wait_less(service: Service, level: str) -> None:
@@ -57,6 +81,7 @@ def _know_more() -> None:
 BREACHES: Final[Mapping[str, Breach]] = {
     "TRUST_ERRORS": _trust_errors,
     "SYNCHRONOUS": _wait_less,
+    "EARLY_NAMES": _look_for_names_early,
 }
 BEFORE: Final[Mapping[str, Callable[[], None]]] = {
     "UNLOCKED": _write_unlocked,
