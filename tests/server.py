@@ -22,7 +22,17 @@ from app.application import application
 from app.cli import serve as _loaded  # noqa: F401 - once for all that are forked
 from app.limits import Limits
 from app.settings import SettingsError, load
-from tests.breaches import PREFIX, answering, following, hashing, keys, lookups, sessions, storing
+from tests.breaches import (
+    PREFIX,
+    answering,
+    following,
+    hashing,
+    keys,
+    lookups,
+    sessions,
+    storing,
+    waiting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
 
 BROKEN: Final[Mapping[str, Breach]] = {
     name: breach
-    for of in (lookups, hashing, sessions, keys, following, storing, answering)
+    for of in (lookups, hashing, sessions, keys, following, storing, answering, waiting)
     for name, breach in of.BREACHES.items()
 }
 

@@ -40,6 +40,8 @@ NAMES: Final = (
     "power_cut",
     "io_errors",
     "full_disk",
+    "slow_disk",
+    "read_only",
     "backends",
     "restarted",
     "cut_off",

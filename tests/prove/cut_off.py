@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from tests.prove.client import Client, a_source
+from tests.prove.in_time import BUSY_S, in_time
 from tests.prove.load import Ledger, check_tokens, working
 from tests.prove.lost_reply import proxied
 from tests.prove.proxy import Proxy
-from tests.prove.restarted import BUSY_S, REFUSED_S, go_on, in_time, told, worked
+from tests.prove.reads import STORELESS
+from tests.prove.restarted import go_on, told, worked
 from tests.prove.stored import check_store, lose_the_last_registration
 from tests.prove.tally import Tally
 from tests.running import running_all, settings
@@ -36,8 +38,6 @@ AWAY_S: Final = {"cut": (0.0, 3.0), "silent": (0.5, 4.0), "slow": (1.0, 3.0)}
 DELAY_S: Final = (0.02, 0.3)
 WORK: Final = 30
 """Acknowledgements between two disturbances, at most."""
-UNMOVED: Final = ("/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/healthz")
-"""What is answered without the store."""
 
 
 def prove(url: str, count: int) -> Tally:
@@ -68,7 +68,7 @@ async def _disturbed(
             await _unmoved(ports[0], random.uniform(*AWAY_S[way]), tally)
             proxy.mend()
             await go_on(ports, ledger, tally, more)
-            in_time(ledger, f"when PostgreSQL is {way}", REFUSED_S + more, tally)
+            in_time(ledger, f"when PostgreSQL is {way}", more, tally)
             tally.tried += 1
     for port in ports:
         await check_tokens(port, ledger, {*ledger.sessions, *ledger.ended}, tally)
@@ -89,7 +89,7 @@ async def _unmoved(port: int, seconds: float, tally: Tally) -> None:
     until = asyncio.get_running_loop().time() + seconds
     async with Client(port, a_source()) as client:
         while asyncio.get_running_loop().time() < until:
-            for path in UNMOVED:
+            for path in STORELESS:
                 answer = await client.get(path)
                 tally.expect(answer.status == 200, f"{path} without the store: {answer.status}")
             await asyncio.sleep(0.05)

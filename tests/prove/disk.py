@@ -39,6 +39,8 @@ Cut = Literal["none", "some", "first"]
 CUTS: Final[tuple[Cut, ...]] = get_args(Cut)
 _Left = Literal[Cut, "all"]
 UNLIMITED: Final = 2**63 - 1
+FOR_EVER: Final = 3_600_000_000
+"""An hour in µs: what a sync takes that hangs, until it is told to take less."""
 SECTOR: Final = 512
 A_MILLION: Final = 1_000_000
 
@@ -61,11 +63,15 @@ class Control(ctypes.Structure):
         ("failing_syncs", ctypes.c_int64),
         ("lying_syncs", ctypes.c_int64),
         ("room", ctypes.c_int64),
+        ("sync_takes", ctypes.c_int64),
+        ("read_only", ctypes.c_int64),
         ("draws", ctypes.c_int64),
         ("failed_writes", ctypes.c_int64),
         ("failed_syncs", ctypes.c_int64),
         ("lied_syncs", ctypes.c_int64),
         ("refused_writes", ctypes.c_int64),
+        ("denied_writes", ctypes.c_int64),
+        ("slow_syncs", ctypes.c_int64),
         ("directory", ctypes.c_char * 4000),
     )
 

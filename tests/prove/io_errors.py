@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from tests.prove.client import Client, a_source
 from tests.prove.cuts import LIFE_S, Timed, acknowledged, cut_and_reopen, is_noticed, make
 from tests.prove.disk import A_MILLION, Disk
+from tests.prove.in_time import BUSY_S, RECOVER_S, all_hear, in_time
 from tests.prove.load import Ledger, register, working
 from tests.prove.tally import Tally
 from tests.running import running, settings
@@ -36,9 +37,6 @@ FAULTS: Final = (1, 30)
 """How many there are in a life."""
 WORK: Final = 20
 """Acknowledgements before, and afterwards."""
-RECOVER_S: Final = 2.0
-BUSY_S: Final = 3.0
-"""What the short form gives a busy machine besides what is promised."""
 MOMENTS: Final = 4
 """Of each life that are cut."""
 
@@ -62,6 +60,7 @@ def prove(url: str, count: int) -> Tally:
     tally.tried = count
     for each in ledger.unexpected:
         tally.wrong(each)
+    in_time(ledger, "on a failing disk", more, tally)
     ledger.report(tally)
     tally.control("a sync that fails untold", noticed=is_noticed({}, lying=A_MILLION))
     return tally
@@ -105,5 +104,6 @@ async def goes_on(server: Server, ledger: Ledger, tally: Tally, more: float) -> 
                 break
             await asyncio.sleep(0.01)
     tally.expect(answer.status == 200, f"not ready on a good disk: {answer.body!r}")
+    await all_hear(ledger, "on a good disk", more, tally)
     tally.figure("good disk to first success, s", wrote)
     tally.expect(wrote <= RECOVER_S + more, f"nobody could write for {wrote:.1f} s")

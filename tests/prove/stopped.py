@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from tests.prove.client import Client, a_source
+from tests.prove.in_time import BUSY_S, REFUSED_S
 from tests.prove.load import (
     SECRET,
     Ledger,
@@ -36,10 +37,7 @@ STEP: Final = 4
 SHORT: Final = 2
 STORES: Final = ("postgresql",)
 
-REFUSED_S: Final = 2.0
 GOES_ON_S: Final = 6.0
-BUSY_S: Final = 3.0
-"""What the short form gives a busy machine besides what is promised."""
 PATIENCE_S: Final = 30.0
 
 STATES: Final = ("idle in transaction", "active")
