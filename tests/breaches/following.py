@@ -1,4 +1,4 @@
-"""Followers of the log that look seldom, lose events, or stand still."""
+"""Followers of the log that look seldom, lose events, pass them over, or stand still."""
 
 from __future__ import annotations
 
@@ -7,13 +7,29 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from app import revocation_feed
+from app.eventstore.feed import LogFeed
+from domain.catalogue import EVENTS
+from projections.runner import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from app.audit import Page, Wanted
     from app.bootstrap import Service
+    from domain.events import Event
+    from projections.storage import Rows
     from tests.breaches import Breach
+
+
+class PassingOver(LogFeed):
+    """The log without what this release doesn't know."""
+
+    def after(self, rows: Rows, position: int, span: int, wants: frozenset[type[Event]]) -> Chunk:
+        chunk = super().after(rows, position, span, wants)
+        if chunk.failure is None or chunk.failure.type in EVENTS:
+            return chunk
+        rest = self.after(rows, chunk.failure.position, span, wants)
+        return rest._replace(recorded=[*chunk.recorded, *rest.recorded])
 
 
 def _look_seldom(service: Service, seconds: str) -> None:
@@ -34,6 +50,12 @@ def _lose_events(service: Service, value: str) -> None:
     service.event_feed._read = losing  # type: ignore[method-assign]
 
 
+def _pass_over(service: Service, value: str) -> None:
+    """Following views go on after an event that this release doesn't know."""
+    del value
+    service.following._follower._feed = PassingOver()
+
+
 def _stop_following(service: Service, value: str) -> None:
     """Following views stand still, so that only what was asked for is written: no breach."""
     del value
@@ -43,5 +65,6 @@ def _stop_following(service: Service, value: str) -> None:
 BREACHES: Final[Mapping[str, Breach]] = {
     "LOOK_EVERY": _look_seldom,
     "LOSE_EVENTS": _lose_events,
+    "PASS_OVER": _pass_over,
     "NOT_FOLLOWING": _stop_following,
 }

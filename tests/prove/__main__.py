@@ -118,6 +118,7 @@ _SOURCES: Final = (
     "tests/http/genuine.py",
     "tests/http/people.py",
     "tests/http/steps.py",
+    "tests/stores/befalling.py",
     "tests/stores/kept.py",
     "tests/stores/make.py",
     "tests/golden/openapi.json",

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _SECOND: Final = 1_000_000
 _CAP: Final = 100
 """Live sessions of a user."""
-_SKEW_S: Final = 60.0
+_EARLY_S: Final = 60.0
+"""So long before one of its limits a session may be refused: clocks are allowed to be off."""
 _ENDING: Final = frozenset({"user.secret_changed", "user.disabled", "user.erased"})
 _RECORDED: Final = 0.9
 """Of the idle limit: the last recorded use may be a tenth of it older than the last one."""
@@ -225,9 +226,9 @@ class Judge:
     def _limit(self, since: float, session: Known) -> bool:
         """Whether one of a session's two limits may be reached, which was last used `since`."""
         age_s = self._clocks.now() - session.began_when
-        old = age_s + self._clocks.forward(session.began_when) >= self._max_s - _SKEW_S
+        old = age_s + self._clocks.forward(session.began_when) >= self._max_s - _EARLY_S
         return old or self._idle(since)
 
     def _idle(self, since: float) -> bool:
         idle_s = self._clocks.now() - since + self._clocks.forward(since)
-        return idle_s >= _RECORDED * self._idle_s - _SKEW_S
+        return idle_s >= _RECORDED * self._idle_s - _EARLY_S
