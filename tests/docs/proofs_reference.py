@@ -43,9 +43,8 @@ was noticed: a breach that is made on purpose, such as a server that remembers w
 that goes unnoticed is a failure, as is a proof without any. The exit code is 0 when all that was
 asked for was tried at its size and held.
 
-A proof is the module of `tests/prove` that has its name, and counts what it tries in units of its
-own: races, kills, revocations, generated cases, steps. The sizes are those of each store, so that
-a thousand kills are five hundred and five hundred.
+A proof is the module of `tests/prove` that has its name. The sizes are those of each store, so
+that a thousand kills are five hundred and five hundred.
 
 Signatures and tokens that broke other libraries, [Project Wycheproof](https://github.com/C2SP/wycheproof)'s,
 are no proof of this list: they are few, and each `./run test` shows all of them to the service, to
@@ -59,6 +58,5 @@ the Python client and to the JavaScript client.
 def _row(name: str, proof: Proof) -> str:
     happens = " ".join(inspect.cleandoc(proof.__doc__ or "").partition("\n\n")[0].split())
     stores = ", ".join(_STORES[each] for each in proof.STORES)
-    unit = " s" if getattr(proof, "HOUR", 0) else ""
-    size, short = (f"{each:,}{unit}" for each in (proof.SIZE, proof.SHORT))
-    return f"| `{name}` | {happens} | {proof.PROPERTY} | {stores} | {size} | {short} |\n"
+    size = f"{proof.SIZE:,} {proof.OF}"
+    return f"| `{name}` | {happens} | {proof.PROPERTY} | {stores} | {size} | {proof.SHORT} |\n"

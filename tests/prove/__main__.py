@@ -146,10 +146,14 @@ _SOURCES: Final = (
 
 
 class Proof(Protocol):
-    """What a module of this package offers: a property, its size, and one step of trying it."""
+    """What a module of this package offers: a property, its size, and one step of trying it.
+
+    `SIZE` counts what `OF` says, in their plural, on each store.
+    """
 
     PROPERTY: str
     SIZE: int
+    OF: str
     STEP: int
     SHORT: int
     STORES: tuple[str, ...]

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "unknown, disabled, wrong, older hash: same answer, same time"
 SIZE: Final = 5_000
+OF: Final = "attempts of each kind"
 STEP: Final = 5_000
 SHORT: Final = 20
 STORES: Final = ("sqlite", "postgresql")

@@ -21,6 +21,7 @@ from tests.running import running_all, settings
 
 PROPERTY: Final = "connections ended by PostgreSQL: 503 only meanwhile, nothing lost or doubled"
 SIZE: Final = 200
+OF: Final = "ended connections"
 STEP: Final = 100
 SHORT: Final = 20
 STORES: Final = ("postgresql",)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "8 processes and 2 tabs share rotating tokens of 2 s: no reuse; ends are heard of"
 SIZE: Final = 60
+OF: Final = "seconds"
 STEP: Final = 60
 SHORT: Final = 3
 STORES: Final = ("sqlite",)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "8 x 50 share rotating tokens of 2 s: no reuse, no 401; ends are heard of"
 SIZE: Final = 60
+OF: Final = "seconds"
 STEP: Final = 60
 SHORT: Final = 3
 STORES: Final = ("sqlite",)

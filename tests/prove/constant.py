@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "a proof that is wrong early is refused in the time of one that is wrong late"
 SIZE: Final = 20_000
+OF: Final = "proofs of each kind"
 STEP: Final = 20_000
 SHORT: Final = 20
 STORES: Final = ("sqlite",)

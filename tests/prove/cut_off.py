@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "PostgreSQL cut off, silent or slow: 503 in 2 s, on by itself, nothing lost"
 SIZE: Final = 90
+OF: Final = "disturbances"
 STEP: Final = 15
 SHORT: Final = 3
 STORES: Final = ("postgresql",)

@@ -24,6 +24,7 @@ from tests.running import running, running_all, settings
 
 PROPERTY: Final = "primary lost under load, synchronous standby promoted: nothing acknowledged lost"
 SIZE: Final = 20
+OF: Final = "failovers"
 STEP: Final = 5
 SHORT: Final = 1
 STORES: Final = ("postgresql",)

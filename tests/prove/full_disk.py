@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "a full disk: 503 within 2 s, reads go on, nothing acknowledged is lost"
 SIZE: Final = 200
+OF: Final = "full disks"
 STEP: Final = 5
 SHORT: Final = 1
 STORES: Final = ("sqlite",)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "strange hosts, origins and sites: never told, never opened to, no form done"
 SIZE: Final = 400
+OF: Final = "places"
 STEP: Final = 100
 SHORT: Final = 3
 STORES: Final = ("sqlite",)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "writes and syncs fail with EIO: 503 only meanwhile, nothing acknowledged is lost"
 SIZE: Final = 200
+OF: Final = "lives"
 STEP: Final = 5
 SHORT: Final = 1
 STORES: Final = ("sqlite",)

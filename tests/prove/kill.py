@@ -22,6 +22,7 @@ from tests.running import Server, running, settings
 
 PROPERTY: Final = "killed under load, nothing acknowledged is lost"
 SIZE: Final = 500
+OF: Final = "kills"
 STEP: Final = 20
 SHORT: Final = 2
 STORES: Final = ("sqlite", "postgresql")

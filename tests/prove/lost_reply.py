@@ -19,6 +19,7 @@ from tests.running import running_all, settings
 
 PROPERTY: Final = "a COMMIT without an answer: success or 503, nothing lost or doubled"
 SIZE: Final = 200
+OF: Final = "lost answers"
 STEP: Final = 50
 SHORT: Final = 12
 STORES: Final = ("postgresql",)

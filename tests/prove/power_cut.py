@@ -24,6 +24,7 @@ from tests.store.intruding import SQLITE
 
 PROPERTY: Final = "power fails under load: nothing acknowledged is lost, the store verifies"
 SIZE: Final = 1_000
+OF: Final = "cuts"
 STEP: Final = 40
 SHORT: Final = 2
 STORES: Final = ("sqlite",)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "a read-only store: 503 within 2 s, reads go on, nothing acknowledged is lost"
 SIZE: Final = 40
+OF: Final = "times"
 STEP: Final = 5
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")

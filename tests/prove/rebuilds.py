@@ -51,6 +51,7 @@ Begun = tuple[Callable[[], bool], Callable[[], None]]
 
 PROPERTY: Final = "rebuilt under load, killed and gone on with, nobody notices"
 SIZE: Final = 20
+OF: Final = "kills"
 STEP: Final = 5
 SHORT: Final = 4
 STORES: Final = ("sqlite", "postgresql")

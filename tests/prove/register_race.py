@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "64 register one name at once: one has it"
 SIZE: Final = 50
+OF: Final = "races"
 STEP: Final = 25
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "PostgreSQL restarted under load: 503 only meanwhile, nothing lost or doubled"
 SIZE: Final = 60
+OF: Final = "restarts"
 STEP: Final = 10
 SHORT: Final = 1
 STORES: Final = ("postgresql",)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "no success begins after the answer of what ends it, in any process"
 SIZE: Final = 50_000
+OF: Final = "revocations"
 STEP: Final = 2_000
 SHORT: Final = 32
 STORES: Final = ("sqlite", "postgresql")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "nobody gets in again, nothing acknowledged is lost, nobody honest is logged out"
 SIZE: Final = 1_000_000
+OF: Final = "steps"
 STEP: Final = 20_000
 SHORT: Final = 600
 STORES: Final = ("sqlite",)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "syncs of 0.05 to 5 s: answers within 2 s, reads go on, nothing is lost"
 SIZE: Final = 90
+OF: Final = "slow disks"
 STEP: Final = 6
 SHORT: Final = 1
 STORES: Final = ("sqlite",)

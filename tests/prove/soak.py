@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "15 minutes of mixed load, 3 of rest: memory, threads, files, WAL flat; idle"
 SIZE: Final = 900
+OF: Final = "seconds"
 STEP: Final = 900
 SHORT: Final = 3
 HOUR: Final = 3_600

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "a writer stopped with the lock: 503 in 2 s, on in 6 s, nothing lost or doubled"
 SIZE: Final = 20
+OF: Final = "stops"
 STEP: Final = 4
 SHORT: Final = 2
 STORES: Final = ("postgresql",)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "every kept store is served and proved; an event of a newer release parks"
 SIZE: Final = 20
+OF: Final = "upgrades"
 STEP: Final = 4
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")
