@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from app import protocol
+from app.http.cors import Cors
 from app.http.form import FormRequest
+from app.http.observe import Observed
 from app.readiness import Check
+from app.web import arriving
 from domain.errors import NotFound, UserIdTaken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from litestar.types import Receive, Scope, Send
+
     from app.bootstrap import Service
     from app.caller import Caller
+    from app.http.cors import Header
     from app.sessions import Bearer
     from tests.breaches import Breach
 
@@ -103,6 +109,40 @@ def _read_leniently(service: Service, value: str) -> None:
     protocol.GuardedProtocol._check_head = lambda self: None  # type: ignore[method-assign]
 
 
+def _believe_host(service: Service, header: str) -> None:
+    """The issuer is the host that this header names."""
+    answer = Observed.__call__
+
+    async def believing(self: Observed, scope: Scope, receive: Receive, send: Send) -> None:
+        for name, host in scope.get("headers", ()):
+            if name.decode() == header:
+                issuer = f"http://{host.decode('latin-1')}"
+                named = msgspec.structs.replace(service.settings, issuer=issuer)
+                # Looked at before anything is waited for, so that no other request comes between.
+                self.service = msgspec.structs.replace(service, settings=named)
+        await answer(self, scope, receive, send)
+
+    Observed.__call__ = believing  # type: ignore[method-assign]
+
+
+def _reflect_origins(service: Service, value: str) -> None:
+    """What is open to pages that are named is open to whatever page asks."""
+    say = Cors._said
+
+    def said(self: Cors, asked: dict[str, Any]) -> tuple[Header, ...]:
+        self._origins = frozenset({dict(asked["headers"]).get(b"origin", b"")})
+        return say(self, asked)
+
+    del service, value
+    Cors._said = said  # type: ignore[method-assign]
+
+
+def _leave_origins_unchecked(service: Service, value: str) -> None:
+    """A form is done wherever it was sent from."""
+    del service, value
+    arriving.check_origin = lambda request: None
+
+
 def _hoard(service: Service, size: str) -> None:
     """Bytes that are kept of each request, for ever."""
     complete, hoard = protocol.GuardedProtocol.on_headers_complete, list[bytes]()
@@ -121,5 +161,8 @@ BREACHES: Final[Mapping[str, Breach]] = {
     "UNFORESEEN": _stumble_over_names,
     "UNDESCRIBED": _answer_as_undescribed,
     "LENIENT": _read_leniently,
+    "BELIEVED_HOST": _believe_host,
+    "REFLECTED_ORIGIN": _reflect_origins,
+    "UNCHECKED_ORIGIN": _leave_origins_unchecked,
     "HOARD": _hoard,
 }
