@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
 from typing import TYPE_CHECKING, Final
 
 from domain import events
@@ -35,6 +37,20 @@ def _wait_less(service: Service, level: str) -> None:
     storage.discard()
 
 
+def _keep_connection(service: Service, value: str) -> None:
+    """A connection to SQLite that can't begin to write is kept, whatever the reason."""
+    storage = service.store.storage
+    assert isinstance(storage, SqliteStorage)
+    drop = storage._drop_writer
+
+    def dropping() -> None:
+        if not isinstance(sys.exc_info()[1], sqlite3.Error):
+            drop()
+
+    del value
+    storage._drop_writer = dropping  # type: ignore[method-assign]
+
+
 def _write_unlocked() -> None:
     """Whoever writes doesn't wait for the append lock of PostgreSQL."""
     from projections import storage_postgres  # noqa: PLC0415 - an extra
@@ -57,6 +73,7 @@ def _know_more() -> None:
 BREACHES: Final[Mapping[str, Breach]] = {
     "TRUST_ERRORS": _trust_errors,
     "SYNCHRONOUS": _wait_less,
+    "KEEP": _keep_connection,
 }
 BEFORE: Final[Mapping[str, Callable[[], None]]] = {
     "UNLOCKED": _write_unlocked,
