@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -92,6 +94,20 @@ def _wait_less(service: Service, level: str) -> None:
     storage.discard()
 
 
+def _keep_connection(service: Service, value: str) -> None:
+    """A connection to SQLite that can't begin to write is kept, whatever the reason."""
+    storage = service.store.storage
+    assert isinstance(storage, SqliteStorage)
+    drop = storage._drop_writer
+
+    def dropping() -> None:
+        if not isinstance(sys.exc_info()[1], sqlite3.Error):
+            drop()
+
+    del value
+    storage._drop_writer = dropping  # type: ignore[method-assign]
+
+
 def _write_unlocked() -> None:
     """Whoever writes doesn't wait for the append lock of PostgreSQL."""
     from projections import storage_postgres  # noqa: PLC0415 - an extra
@@ -116,6 +132,7 @@ BREACHES: Final[Mapping[str, Breach]] = {
     "SYNCHRONOUS": _wait_less,
     "EARLY_NAMES": _look_for_names_early,
     "EARLY_ANSWER": _answer_early,
+    "KEEP": _keep_connection,
 }
 BEFORE: Final[Mapping[str, Callable[[], None]]] = {
     "UNLOCKED": _write_unlocked,

@@ -2,7 +2,8 @@
 
 On SQLite its file system does, as after a fault of the disk, and after it all the power fails. On
 PostgreSQL the database does, by its `default_transaction_read_only`, and its connections are ended;
-those that were made meanwhile stay read-only when the setting is gone. Security rules 25 and 27.
+those that were made meanwhile stay read-only when the setting is gone. Security rules 25, 27 and
+30: a service that keeps a connection which can only read has to be found out.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from psycopg.sql import SQL, Identifier
 
 from tests.prove.backends import end_all
 from tests.prove.client import Client, a_source
-from tests.prove.cuts import acknowledged, live_and_cut
-from tests.prove.in_time import BUSY_S, in_time
+from tests.prove.cuts import acknowledged, live_and_cut, new_store
+from tests.prove.in_time import BUSY_S, RECOVER_S, in_time
 from tests.prove.io_errors import WORK, goes_on
-from tests.prove.load import SECRET, Ledger, check_tokens, new_name, working
+from tests.prove.load import SECRET, Ledger, check_tokens, new_name, register, working
 from tests.prove.reads import is_not_ready, reading
 from tests.prove.restarted import go_on, told, worked
 from tests.prove.stored import check_store, lose_the_last_registration
 from tests.prove.tally import Tally
-from tests.running import running_all, settings
+from tests.running import running, running_all, settings
 from tests.store.intruding import SQLITE
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def prove(url: str, count: int) -> Tally:
         given = {} if long else {"TEST_SETTLE": f"{SHORT_SETTLE_S}"}
         moments = MOMENTS if long else 1
         ledger: Ledger = live_and_cut(url, count, live, tally, moments, **given)
+        if long:
+            tally.control("a connection kept that can only read", noticed=_is_stuck())
     else:
         ledger = Ledger()
         ledger.pause_s = PAUSE_S
@@ -98,6 +101,33 @@ async def _live(tally: Tally, more: float, server: Server, disk: Disk, ledger: T
         tally.count("changes of files that were refused", disk.control.denied_writes - before)
         await acknowledged(ledger, ledger.acknowledged + random.randint(1, WORK), tally)
         server.kill()
+    in_time(ledger, "on a writable store", more, tally)
+
+
+def _is_stuck() -> bool:
+    """The control: whether it shows that what was opened while it was read-only is kept."""
+    with new_store() as (url, disk):
+        given = settings(url, TEST_SETTLE=f"{SHORT_SETTLE_S}", TEST_KEEP="1", **disk.settings)
+        with running(given, disk.preloaded) as server:
+            return asyncio.run(_stays(server, disk))
+
+
+async def _stays(server: Server, disk: Disk) -> bool:
+    """Whether nobody can write on a file system that was read-only, in the time promised."""
+    ledger = Ledger()
+    async with Client(server.port, a_source()) as client:
+        await register(client, ledger)
+        disk.control.read_only = 1
+        done = _away(ledger, SHORT_AWAY_S)
+        while not done():
+            await register(client, ledger)
+        disk.control.read_only = 0
+        until = time.monotonic() + RECOVER_S
+        while await register(client, ledger) is None:
+            if time.monotonic() > until:
+                return True
+            await asyncio.sleep(0.05)
+    return False
 
 
 def _away(ledger: Ledger, seconds: float) -> Callable[[], bool]:
