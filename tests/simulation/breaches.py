@@ -23,6 +23,7 @@ from app.tokens import access_token
 from app.vault import FORGET_PERSON_KEYS, FREE_NAME
 from domain import authority, events, session_rules
 from domain.errors import InvalidToken
+from domain.policy import CLOCK_TOLERANCE, Policy
 from projections import daily_activity
 from projections.token_lookup import TokenLookup
 from tests import server
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from app.administration import UserItem
     from app.bootstrap import Service
     from domain import commands
-    from domain.policy import Policy
     from domain.stream import Recorded
     from domain.user import Session, User
     from projections.storage import Rows, Statement
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from projections.user_directory import CredentialRow, UserRow
 
 _present: Final = session_rules.present_retired
+_ends_at: Final = Policy.ends_at
 _apply: Final = TokenLookup.apply
 _end_all: Final = session_rules.end_all
 _forget: Final = traces.forget
@@ -92,6 +93,17 @@ def _no_grace(
     user: User, command: commands.PresentRetired, policy: Policy, now: int
 ) -> tuple[events.Event, ...]:
     return _present(user, command, msgspec.structs.replace(policy, retry_window=0), now)
+
+
+def _half_the_grace(
+    user: User, command: commands.PresentRetired, policy: Policy, now: int
+) -> tuple[events.Event, ...]:
+    half = msgspec.structs.replace(policy, retry_window=policy.retry_window // 2)
+    return _present(user, command, half, now)
+
+
+def _ends_late(self: Policy, expires_at: int, last_used_at: int) -> int:
+    return _ends_at(self, expires_at, last_used_at) + CLOCK_TOLERANCE
 
 
 def _harmless_reuse(
@@ -188,6 +200,11 @@ BREACHES: Final = (
         lambda: patch.object(session_rules, "present_retired", _no_grace),
     ),
     Breach(
+        "half the grace for a lost answer",
+        frozenset({"logged out"}),
+        lambda: patch.object(session_rules, "present_retired", _half_the_grace),
+    ),
+    Breach(
         "reuse that ends nothing",
         frozenset({"reuse goes on"}),
         lambda: patch.object(session_rules, "present_retired", _harmless_reuse),
@@ -232,6 +249,12 @@ BREACHES: Final = (
         # A use that is worth a record is still refused by the rules: as one of no session.
         frozenset({"after its time", "not recorded before"}),
         lambda: patch.object(live, "is_live", _at_any_time),
+    ),
+    Breach(
+        # Of the look-up alone nobody has anything: no access token outlives its session.
+        "limits a minute late",
+        frozenset({"after its time"}),
+        lambda: patch.object(Policy, "ends_at", _ends_late),
     ),
     Breach(
         "access tokens that never expire",
