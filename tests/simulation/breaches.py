@@ -6,7 +6,6 @@ kind of violation it leads to, and no run.
 
 from __future__ import annotations
 
-import copy
 import re
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from domain.user import Session, User
     from projections.storage import Rows, Statement
     from projections.token_lookup import TokenRow
-    from projections.user_directory import CredentialRow, UserRow
+    from projections.user_directory import UserRow
 
 _present: Final = session_rules.present_retired
 _ends_at: Final = Policy.ends_at
@@ -55,15 +54,13 @@ _LAST_ALONE: Final = re.sub(r"= daily_activity_v1\.\w+ \+", "=", daily_activity.
 class Breach(NamedTuple):
     """What is broken, and the kinds of violation that show it.
 
-    `patched` changes the code of all processes; `environ` is as the tests' own server takes it, and
-    `done` is done to each service.
+    `patched` changes the code of all processes; `environ` is as the tests' own server takes it.
     """
 
     name: str
     kinds: frozenset[str]
     patched: Callable[[], AbstractContextManager[Any]] = nullcontext
     environ: Mapping[str, str] = {}
-    done: Callable[[Service], None] = lambda _: None
 
     @contextmanager
     def made(self) -> Iterator[Callable[[Service], None]]:
@@ -73,7 +70,6 @@ class Breach(NamedTuple):
 
             def started(service: Service) -> None:
                 server.meddle(service, environ)
-                self.done(service)
 
             yield started
 
@@ -146,26 +142,6 @@ def _ending_nothing(why: str) -> Callable[[], AbstractContextManager[Any]]:
         return () if for_what == why else _end_all(user, for_what, keep)  # type: ignore[arg-type]
 
     return lambda: patch.object(session_rules, "end_all", end_all)
-
-
-def _remember_credentials(service: Service) -> None:
-    lookup = copy.copy(service.lookup)
-    credential, by_name = service.lookup.credential, service.lookup.credential_by_name
-    known: dict[object, CredentialRow | None] = {}
-
-    async def remembered(user_key: str, mac: bytes) -> CredentialRow | None:
-        if user_key not in known:
-            known[user_key] = await credential(user_key, mac)
-        return known[user_key]
-
-    async def remembered_by_name(mac: bytes) -> CredentialRow | None:
-        if mac not in known:
-            known[mac] = await by_name(mac)
-        return known[mac]
-
-    lookup.credential = remembered  # type: ignore[method-assign,assignment]
-    lookup.credential_by_name = remembered_by_name  # type: ignore[method-assign,assignment]
-    service.proving._lookup = lookup
 
 
 def _forgetting_all_but(sql: str) -> Callable[[], AbstractContextManager[Any]]:
@@ -289,7 +265,7 @@ BREACHES: Final = (
     Breach(
         "a secret that is remembered",
         frozenset({"another secret", "let in", "logged out"}),
-        done=_remember_credentials,
+        environ={"CREDENTIAL_CACHE": "1"},
     ),
     Breach(
         "a name that stays taken",
