@@ -1,8 +1,9 @@
-"""Look-ups that aren't what the product's are: older, undated, leaking, or for nobody."""
+"""Look-ups that aren't what the product's are: older, undated, forgetful, leaking, or for nobody."""
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from app.lookup import Lookup
     from app.tokens.key_ring import KeyRing
     from projections.token_lookup import TokenRow
+    from projections.user_directory import CredentialRow
     from tests.breaches import Breach
 
 LOOK_S: Final = 0.1
@@ -67,6 +69,23 @@ class Undated:
         if row is None:
             return None
         return msgspec.structs.replace(row, store_generation=self._keys.generation)
+
+
+class Forgetful:
+    """Look-ups that don't find every so many-th session."""
+
+    def __init__(self, lookup: Lookup, every: int) -> None:
+        self._lookup = lookup
+        self._every = every
+        self._asked = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._lookup, name)
+
+    async def session(self, session_id: str) -> TokenRow | None:
+        self._asked += 1
+        found = self._asked % self._every
+        return await self._lookup.session(session_id) if found else None
 
 
 class Leaking:
@@ -119,6 +138,34 @@ def _remember(service: Service, seconds: str) -> None:
             part._lookup = Remembering(service.lookup, float(seconds), settled=settled)
 
 
+def _remember_credentials(service: Service, value: str) -> None:
+    """Of whom a secret was asked for once, it is that of then for ever."""
+    del value
+    lookup = copy.copy(service.lookup)
+    credential, by_name = service.lookup.credential, service.lookup.credential_by_name
+    known: dict[object, CredentialRow | None] = {}
+
+    async def remembered(user_key: str, mac: bytes) -> CredentialRow | None:
+        if user_key not in known:
+            known[user_key] = await credential(user_key, mac)
+        return known[user_key]
+
+    async def remembered_by_name(mac: bytes) -> CredentialRow | None:
+        if mac not in known:
+            known[mac] = await by_name(mac)
+        return known[mac]
+
+    lookup.credential = remembered  # type: ignore[method-assign,assignment]
+    lookup.credential_by_name = remembered_by_name  # type: ignore[method-assign,assignment]
+    service.proving._lookup = lookup
+
+
+def _forget_rows(service: Service, every: str) -> None:
+    """One in so many look-ups by an access token finds no session."""
+    forgetful = Forgetful(service.lookup, int(every))
+    service.recognition._lookup = forgetful  # type: ignore[assignment]
+
+
 def _leave_keys_unchecked(service: Service, value: str) -> None:
     """Whoever recognises a token doesn't compare the generation of its keys."""
     del value
@@ -157,6 +204,8 @@ def _look_without_rest(service: Service, percent: str) -> None:
 
 BREACHES: Final[Mapping[str, Breach]] = {
     "LOOKUP_CACHE": _remember,
+    "CREDENTIAL_CACHE": _remember_credentials,
+    "FORGETFUL": _forget_rows,
     "UNCHECKED_KEYS": _leave_keys_unchecked,
     "LEAK": _leak,
     "RESTLESS": _look_without_rest,

@@ -12,6 +12,8 @@ import pytest
 
 from tests.faults.holding import holds
 from tests.prove import simulated
+from tests.prove.tally import Tally
+from tests.simulation import people
 from tests.simulation.breaches import BREACHES
 from tests.simulation.clocks import OwnClock
 from tests.simulation.kept import CONTROLS, KEPT
@@ -81,6 +83,24 @@ def test_whatever_is_raised_is_an_outcome_with_its_seed(
     assert tally.violations == 1
     assert tally.first[0].startswith("ZeroDivisionError: broken (test_simulated.py, line ")
     assert f"keep Plan(seed={simulated.SHORT_SEED}, " in tally.first[0]
+
+
+def test_a_simulation_that_excuses_too_many_sessions_shows_nothing(tmp_path) -> None:
+    """As if every rotation that was asked for had been heard of too late."""
+    plan = plan_of(simulated.SHORT_SEED, 300)
+    with patch.object(people, "LATE_S", 1e9):
+        counts = play(plan, tmp_path).counts
+    tally = Tally(counts=counts)
+    simulated.check_excused(tally)
+    assert tally.violations == 1
+    assert tally.first[0].startswith("excused: ")
+
+
+@pytest.mark.parametrize(("beyond", "wrong"), [(25, 0), (26, 1)])
+def test_a_quarter_of_the_sessions_may_be_excused(beyond: int, wrong: int) -> None:
+    tally = Tally(counts={"sessions beyond the rules": beyond, "sessions, not stolen": 100})
+    simulated.check_excused(tally)
+    assert tally.violations == wrong
 
 
 def test_making_a_run_smaller_takes_no_more_than_its_budget() -> None:

@@ -35,6 +35,8 @@ PROBES: Final = 2
 """Other sessions of a user that are tried at once when something has ended."""
 PAUSE_S: Final = 0.1
 """After a cut, since the process that was asked may not be there yet."""
+TRIES: Final = 4
+"""Of what a breach may refuse one time in three."""
 FORGOTTEN: Final = 0.75
 """How often one that was refused isn't tried again."""
 
@@ -77,6 +79,21 @@ class Actor:
                 await self._grant(user)
             else:
                 await self._use(random.choice(held))
+        for client in self._clients:
+            await client.close()
+
+    async def break_in(self, disabled: int, changed: int) -> None:
+        """Use one's session; log in as who was disabled since, and by a secret of before."""
+        await self._log_in(disabled)
+        await self._log_in(changed)
+        (held,) = self._process.held[disabled]
+        for _ in range(TRIES):
+            await self._use(held, "me")
+        for _ in range(TRIES):
+            await self._administer("POST", disabled, "disable", "disable")
+            await self._administer("PUT", changed, "secret", "secret", 1, user_secret=secret(1))
+        await self._log_in(disabled)
+        await self._log_in(changed)
         for client in self._clients:
             await client.close()
 

@@ -68,6 +68,11 @@ class Process:
         await asyncio.gather(*(Actor(self).act() for _ in range(ACTORS)))
 
 
+async def break_in(process: Process) -> None:
+    """Log in as who was disabled since, and by a secret that was replaced since."""
+    await Actor(process).break_in(0, 1)
+
+
 def main() -> None:
     """Do what the order says."""
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)

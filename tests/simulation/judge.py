@@ -97,7 +97,7 @@ class Judge:
         if request.bearer and now >= claims_of(request.bearer)["exp"] * _SECOND:
             self._counts["access tokens shown late"] += 1
             return "the access token had expired"
-        if now >= self._policy.ends_at(session.expires_at, session.last_used_at):
+        if now >= session.ends_at(self._policy.session_idle):
             self._counts["sessions shown late"] += 1
             return "the session was past its limit"
         return ""
@@ -192,7 +192,8 @@ class Judge:
             ):
                 raise Violation("not recorded before", what)
             unmoved = not self._clocks.moved(arrival.when)
-            if arrival.fatal and unmoved and answer.reason != "expired":
+            told = answer.reason == "expired" or self._shut_out_since(session)
+            if arrival.fatal and unmoved and not told:
                 raise Violation("reuse goes on", what)
         if self._permitted.refused(request, arrival.seen, answer, what):
             return
@@ -211,6 +212,8 @@ class Judge:
         if session.ended in {"secret_changed", "disabled", "erased"}:
             # Somebody has asked for it: the witness has seen to that.
             return True
+        if answer.reason in {"user_disabled", "revoked"} and self._shut_out_since(session):
+            return True
         if session.ended == "limit":
             return len(self._witness.users[session.user_key].sessions) >= _CAP - 1
         if session.ended == "reuse":
@@ -222,6 +225,15 @@ class Judge:
             old = old or self._clocks.moved(request.access_at)
             return old or self._limit(family.last_good_at, session)
         return answer.reason == "expired" and self._limit(family.last_good_at, session)
+
+    def _shut_out_since(self, session: Known) -> bool:
+        """Whether the user was disabled or erased when the session was past its limit already.
+
+        Nothing is recorded of such a session then, and its owner is told of what befell the user.
+        """
+        ends_at = session.ends_at(self._policy.session_idle)
+        status = self._witness.users[session.user_key].status
+        return status in {"disabled", "erased"} and ends_at <= self._witness.time
 
     def _limit(self, since: float, session: Known) -> bool:
         """Whether one of a session's two limits may be reached, which was last used `since`."""

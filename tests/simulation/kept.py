@@ -62,6 +62,15 @@ CONTROLS: Final[dict[str, Plan]] = {
         faults=("lost answer", "skewed clock"),
         settings=(),
     ),
+    "half the grace for a lost answer": Plan(
+        seed=104,
+        steps=11,
+        people=(5,),
+        thieves=(),
+        processes=1,
+        faults=("lost answer",),
+        habits=("asks late",),
+    ),
     "reuse that ends nothing": Plan(
         seed=101,
         steps=54,
@@ -182,6 +191,16 @@ CONTROLS: Final[dict[str, Plan]] = {
         processes=1,
         faults=("lost request", "slow commit", "skewed clock"),
         settings=(("REFRESH_AUDIT", "every"), ("SESSION_IDLE", "3h"), ("SESSION_MAX", "4h")),
+    ),
+    "limits a minute late": Plan(
+        seed=101,
+        steps=4,
+        people=(2,),
+        thieves=(),
+        processes=1,
+        faults=(),
+        settings=(("SESSION_MAX", "1h"), ("SESSION_IDLE", "1h")),
+        habits=("stays to the end",),
     ),
     "access tokens that never expire": Plan(
         seed=107,

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.bootstrap import Service
-    from tests.simulation.plan import Change, Fault, Plan
+    from tests.simulation.plan import Change, Fault, Habit, Plan
     from tests.simulation.unsure_file import Fate
     from tests.simulation.virtual_time import VirtualLoop
 
@@ -215,6 +215,9 @@ class World:
 
     def changes(self, what: Change) -> bool:
         return what in self.plan.changes
+
+    def has(self, habit: Habit) -> bool:
+        return habit in self.plan.habits
 
     def _committed(self) -> None:
         self._news = True
