@@ -1,4 +1,4 @@
-"""Look-ups that aren't what the product's are: older, undated, forgetful, leaking, or for nobody."""
+"""Look-ups that aren't what the product's are: older, undated, forgetful, leaking, restless."""
 
 from __future__ import annotations
 
