@@ -1,4 +1,4 @@
-"""Requests that are read as they mustn't be, and answers that say too much."""
+"""Requests that are read as they mustn't be, and answers that say too much, or come too late."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from app import protocol
+from app import buckets_memory, buckets_postgres, dispatcher, lookup, protocol, reading
 from app.http.cors import Cors
 from app.http.form import FormRequest
 from app.http.observe import Observed
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _LENIENCIES: Final = 10
 """How many the parser has."""
+_FOR_EVER: Final = 3600.0
 
 
 class Wordy(Check, frozen=True):
@@ -143,6 +144,13 @@ def _leave_origins_unchecked(service: Service, value: str) -> None:
     arriving.check_origin = lambda request: None
 
 
+def _wait_for_ever(service: Service, value: str) -> None:
+    """Whoever waits for the store waits for as long as it takes."""
+    del service, value
+    for waits in (buckets_memory, buckets_postgres, dispatcher, lookup, reading):
+        vars(waits)["left"] = lambda most: _FOR_EVER
+
+
 def _hoard(service: Service, size: str) -> None:
     """Bytes that are kept of each request, for ever."""
     complete, hoard = protocol.GuardedProtocol.on_headers_complete, list[bytes]()
@@ -164,5 +172,6 @@ BREACHES: Final[Mapping[str, Breach]] = {
     "BELIEVED_HOST": _believe_host,
     "REFLECTED_ORIGIN": _reflect_origins,
     "UNCHECKED_ORIGIN": _leave_origins_unchecked,
+    "NO_DEADLINE": _wait_for_ever,
     "HOARD": _hoard,
 }

@@ -74,6 +74,7 @@ class Ledger:
         self.unexpected: list[str] = []
         self.cut = 0
         self.slowest_refusal = 0.0
+        self.slowest_answer = 0.0
 
     @property
     def acknowledged(self) -> int:
@@ -84,6 +85,7 @@ class Ledger:
     def note(self, path: str, answer: Answer, *good: int) -> bool:
         """Count an answer; whether it is the success, which `good` begins with."""
         self.answers[f"{path} {answer.status}"] += 1
+        self.slowest_answer = max(self.slowest_answer, answer.seconds)
         if answer.status == 503:
             self.slowest_refusal = max(self.slowest_refusal, answer.seconds)
         if answer.status not in good:
