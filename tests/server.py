@@ -42,10 +42,9 @@ if TYPE_CHECKING:
     from app.bootstrap import Service
     from tests.breaches import Breach
 
+NOUNS: Final = (lookups, hashing, sessions, keys, following, storing, answering, waiting)
 BROKEN: Final[Mapping[str, Breach]] = {
-    name: breach
-    for of in (lookups, hashing, sessions, keys, following, storing, answering, waiting)
-    for name, breach in of.BREACHES.items()
+    name: breach for noun in NOUNS for name, breach in noun.BREACHES.items()
 }
 
 

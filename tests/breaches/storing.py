@@ -115,6 +115,13 @@ def _write_unlocked() -> None:
     vars(storage_postgres)["_LOCKED"] = f"BEGIN; {storage_postgres._CLOCK}"
 
 
+def _leave_holders() -> None:
+    """A holder of the append lock of PostgreSQL that says nothing is left in peace."""
+    from projections import storage_postgres  # noqa: PLC0415 - an extra
+
+    vars(storage_postgres)["_END_SILENT_HOLDER"] = "SELECT 1"
+
+
 def _ask_no_durability() -> None:
     """A PostgreSQL is taken for one that waits for its disk."""
     from projections import storage_postgres  # noqa: PLC0415 - an extra
@@ -136,6 +143,7 @@ BREACHES: Final[Mapping[str, Breach]] = {
 }
 BEFORE: Final[Mapping[str, Callable[[], None]]] = {
     "UNLOCKED": _write_unlocked,
+    "LEAVE_HOLDERS": _leave_holders,
     "UNDURABLE": _ask_no_durability,
     "NEWER": _know_more,
 }

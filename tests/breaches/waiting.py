@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from app import dispatcher, writer
+from app import buckets_memory, buckets_postgres, dispatcher, lookup, reading, writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,14 +16,10 @@ _FOR_EVER: Final = 3_600.0
 
 
 def _wait_for_ever(service: Service, value: str) -> None:
-    """A handler waits for its commit as long as that takes."""
-
-    def left(most: float) -> float:
-        del most
-        return _FOR_EVER
-
+    """Whoever waits for the store waits for as long as it takes."""
     del service, value
-    vars(dispatcher)["left"] = left
+    for waits in (buckets_memory, buckets_postgres, dispatcher, lookup, reading):
+        vars(waits)["left"] = lambda most: _FOR_EVER
 
 
 def _settle_soon(service: Service, seconds: str) -> None:
