@@ -96,9 +96,12 @@ def test_a_simulation_that_excuses_too_many_sessions_shows_nothing(tmp_path) -> 
     assert tally.first[0].startswith("excused: ")
 
 
-@pytest.mark.parametrize(("beyond", "wrong"), [(25, 0), (26, 1)])
-def test_a_quarter_of_the_sessions_may_be_excused(beyond: int, wrong: int) -> None:
-    tally = Tally(counts={"sessions beyond the rules": beyond, "sessions, not stolen": 100})
+@pytest.mark.parametrize("window", simulated.EXCUSED)
+@pytest.mark.parametrize(("more", "wrong"), [(0, 0), (1, 1)])
+def test_few_sessions_may_be_excused(window: str, more: int, wrong: int) -> None:
+    beyond = round(100 * simulated.EXCUSED[window]) + more
+    of = f"sessions of {window}"
+    tally = Tally(counts={of: 100, f"{of}, beyond the rules": beyond})
     simulated.check_excused(tally)
     assert tally.violations == wrong
 

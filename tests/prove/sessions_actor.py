@@ -69,7 +69,7 @@ class Actor:
     async def act(self) -> None:
         """Log in where sessions are wanting, else use one or end some."""
         while self._process.revocations < self._order.revocations:
-            user = random.randrange(len(self._order.users))
+            user = random.randrange(len(self._order.users) - self._order.mortal)
             held = self._free(user)
             if len(self._process.held[user]) < HELD or not held:
                 await self._log_in(user)
@@ -81,6 +81,31 @@ class Actor:
                 await self._use(random.choice(held))
         for client in self._clients:
             await client.close()
+
+    async def erase(self) -> None:
+        """Erase those whose turn it is here; then try what they had, and to log in, anywhere."""
+        number = len(self._order.users)
+        for user in range(number - self._order.mortal, number):
+            if user % self._order.processes == self._order.number:
+                await self._erase(user)
+        for client in self._clients:
+            await client.close()
+
+    async def _erase(self, user: int) -> None:
+        while len(self._process.held[user]) < HELD:
+            await self._log_in(user)
+        had = [*self._process.held[user]]
+        for held in had:
+            await self._use(held, "me")
+        path, what = f"/users/{self._order.users[user]}", "/users/{user_key}"
+        answer: Answer | None = None
+        while answer is None or answer.status >= 300:
+            op = {"did": "erase", "user": user, "what": what}
+            answer = await self._ask("DELETE", path, self._order.admin, op)
+        for kind in ("me", "refresh", "introspect", "me"):
+            for held in had:
+                await self._use(held, kind)
+            await self._log_in(user)
 
     async def break_in(self, disabled: int, changed: int) -> None:
         """Use one's session; log in as who was disabled since, and by a secret of before."""

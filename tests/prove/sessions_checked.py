@@ -2,9 +2,9 @@
 
 All the while processes of the service are killed and started again.
 Nothing that begins after the answer of what ends it succeeds: no login, grant, `/refresh`, bearer
-check or introspection after the end of the session or of all, a new secret, a disabled user, a
-withdrawn permission, of which an introspection doesn't tell any more. Security rule 16, and 30: a
-one-second cache of look-ups has to be found out; and so have secrets that are remembered, and
+check or introspection after the end of the session or of all, a new secret, a disabled or an erased
+user, a withdrawn permission, of which an introspection doesn't tell any more. Security rule 16, and
+30: a one-second cache of look-ups has to be found out; and so have secrets that are remembered, and
 sessions that aren't found now and then.
 """
 
@@ -51,6 +51,9 @@ AMONG: Final = 10
 """Requests for each revocation, at least; and for each one that is let in of both kinds below."""
 REFRESHES: Final = "refreshes"
 CHECKS: Final = "bearer checks"
+MORTAL: Final = 40
+SHORT_MORTAL: Final = 2
+"""Users who are erased."""
 BREACHES: Final = 16
 PATIENCE_S: Final = 1_200
 LIFE: Final = (50, 2_000)
@@ -87,7 +90,10 @@ def prove(url: str, count: int) -> Tally:
     given = [settings(url, TRUSTED_PROXIES=proxied, PORT=str(port)) for port in ports]
     with running_all(*given) as servers:
         killer = Killer(given, servers, LIFE if long else SHORT_LIFE)
-        history = history_of(url, ports, users, processes, count, ENDS, killer)
+        mortal = MORTAL if long else SHORT_MORTAL
+        history = history_of(url, ports, users, processes, count, ENDS, killer, mortal)
+    erased = sum(op.did == "erase" and op.succeeded for op in history)
+    tally.expect(erased >= mortal, f"{erased} of {mortal} were erased")
     tally.count("kills", killer.kills)
     least = max(1, AMONG * count // (SHARE * LIFE[1]))
     tally.expect(killer.kills >= least, f"{killer.kills} kills, at least {least} are wanted")
@@ -207,12 +213,13 @@ def history_of(
     count: int,
     ends: dict[str, int],
     meanwhile: AbstractContextManager[object] | None = None,
+    mortal: int = 0,
 ) -> list[Op]:
     """What so many processes note, which revoke so often together."""
     with tempfile.TemporaryDirectory() as directory:
         board = Path(directory) / "board"
-        Board.make(board, users)
-        people, admin = asyncio.run(_people(ports[0], users, url))
+        Board.make(board, users + mortal)
+        people, admin = asyncio.run(_people(ports[0], users + mortal, url))
         orders = [
             Order(
                 number,
@@ -224,6 +231,7 @@ def history_of(
                 f"{directory}/history-{number}",
                 count // processes + (number < count % processes),
                 ends,
+                mortal,
             )
             for number in range(processes)
         ]

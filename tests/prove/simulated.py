@@ -6,7 +6,7 @@ answer is, crashes, slow commits, clocks that jump, and people's that are wrong;
 their secret and erase themselves, and administrators who disable, enable, give and take
 permissions and erase; some come back just inside or outside of the retry window, or of a session's
 limit. After each step the log is read and the answer judged; at the end, the views that follow are
-compared with a rebuild. Of the sessions a quarter at most is excused as nobody's fault. A
+compared with a rebuild. Few sessions may be excused as nobody's fault. A
 run that goes wrong is made smaller and printed, to be kept in `tests/simulation/kept.py`.
 The long form draws new seeds each time.
 """
@@ -69,7 +69,7 @@ MET: Final = (
     "clock jump",
 )
 """Without which a long run shows less than it says."""
-EXCUSED: Final = 0.25
+EXCUSED: Final = {"a window": 0.15, "a short window": 0.75}
 """What part of the unstolen sessions may have heard nothing for all of the retry window: their end
 is held against nobody, so that they show nothing."""
 SEARCHED: Final = 20
@@ -95,10 +95,10 @@ def prove(url: str, count: int) -> Tally:
 
 def check_excused(tally: Tally) -> None:
     """Whether enough of the sessions are held against the service."""
-    excused, of = (
-        tally.counts.get(each, 0) for each in ("sessions beyond the rules", "sessions, not stolen")
-    )
-    tally.expect(excused <= EXCUSED * of, f"excused: {excused} of {of} sessions")
+    for window, share in EXCUSED.items():
+        of = tally.counts.get(f"sessions of {window}", 0)
+        excused = tally.counts.get(f"sessions of {window}, beyond the rules", 0)
+        tally.expect(excused <= share * of, f"excused: {excused} of {of} sessions of {window}")
 
 
 def _on_every_core(directory: Path, count: int) -> Iterator[Tally]:
