@@ -14,7 +14,7 @@ from tests.faults.holding import holds
 from tests.prove import simulated
 from tests.prove.tally import Tally
 from tests.simulation import people
-from tests.simulation.breaches import BREACHES
+from tests.simulation.breaches import BREACHES, Breach
 from tests.simulation.clocks import OwnClock
 from tests.simulation.kept import CONTROLS, KEPT
 from tests.simulation.outcome import Outcome
@@ -38,6 +38,13 @@ def test_a_run_that_was_kept_goes_well(plan: Plan, tmp_path) -> None:
 
 def test_there_is_a_kept_run_for_each_breach() -> None:
     assert {*CONTROLS} == {breach.name for breach in BREACHES}
+
+
+@pytest.mark.parametrize("breach", BREACHES, ids=lambda breach: breach.name)
+def test_a_breach_is_noticed_in_its_kept_run(breach: Breach, tmp_path) -> None:
+    """Else other runs are searched for it, each time."""
+    with breach.made() as started:
+        assert play(CONTROLS[breach.name], tmp_path, started=started).kind in breach.kinds
 
 
 def test_a_run_can_be_had_again(tmp_path) -> None:
