@@ -29,7 +29,7 @@ For whoever wants a promise shown, and whoever changes what keeps it.
 `./run prove` tries all of these at full size, each on its stores, one after the other; with names
 after it, those alone. A name takes {SECONDS_A_NAME // 60} minutes at most: no round of it begins
 that would end later, what isn't finished then says so, and the same command goes on where it was.
-A change of any source, of the product or of the proofs, begins all of them anew. `--short` tries
+A change of the product begins all of them anew, one of a proof those that run it. `--short` tries
 one small step, as `./run test` does with every one of them; `--hours N` is for what goes by time.
 `--table` runs nothing and tells what was found so far.
 

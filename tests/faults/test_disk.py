@@ -18,8 +18,8 @@ import pytest
 from tests.faults.holding import holds
 from tests.oauth_clients.on_node import lack
 from tests.prove import full_disk, io_errors, power_cut, read_only, slow_disk
-from tests.prove.__main__ import ROOT
 from tests.prove.disk import A_MILLION, CUTS, FOR_EVER, SECTOR, Disk, Unbuilt, library
+from tests.prove.sources import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

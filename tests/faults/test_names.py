@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from tests.breaches import storing
-from tests.prove.__main__ import NAMES, ROOT
+from tests.prove.__main__ import NAMES
+from tests.prove.sources import ROOT
 from tests.server import BROKEN, NOUNS
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import logging
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.prove import __main__ as program
-from tests.prove.__main__ import ROOT, sources
+from tests.prove.__main__ import NAMES
+from tests.prove.sources import ROOT, fingerprint, sources
 from tests.prove.tally import Tally, Untried
 
 if TYPE_CHECKING:
@@ -30,39 +30,63 @@ def _own_levels() -> Iterator[None]:
         logging.getLogger(each).setLevel(level)
 
 
-def modules(path: Path) -> Iterator[Path]:
-    """The files of the tests that one of them imports."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tests":
-            place = ROOT / str(node.module).replace(".", "/")
-            for name in node.names:
-                module = place / f"{name.name}.py"
-                package = place / "__init__.py"
-                whole = package if package.exists() else place.with_suffix(".py")
-                yield module if module.exists() else whole
+def of_the_tests(name: str) -> set[str]:
+    """The files of the tests whose change makes a proof begin anew."""
+    found = {path.relative_to(ROOT).as_posix() for path in sources(name)}
+    return {path for path in found if path.startswith("tests/")}
 
 
-def test_a_change_of_any_module_that_a_proof_imports_makes_it_begin_anew() -> None:
-    known = {*sources()}
-    imported = {module for path in known if path.suffix == ".py" for module in modules(path)}
-    assert ROOT / "tests" / "running.py" in imported
-    assert imported - known == set()
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [
+        ("kill", {"tests/running.py", "tests/nursery.py", "tests/prove/load.py"}),
+        ("power_cut", {"tests/prove/disk.py", "tests/prove/disk.c"}),
+        ("fuzzed", {f"tests/prove/fuzz_{each}.py" for each in ("atheris", "targets", "planted")}),
+        ("client_python", {"tests/prove/client_python_caller.py"}),
+        ("sessions_checked", {"tests/prove/sessions_client.py", "tests/prove/checker.py"}),
+        ("conformance", {"tests/http/conformance.py", "tests/http/conformance_hooks.py"}),
+        ("simulated", {"tests/simulation/world.py", "tests/simulation/shrinking.py"}),
+        ("upgraded", {"tests/stores/kept.py", "tests/stores/__init__.py"}),
+        ("constant", {"tests/prove/alike.py"}),
+    ],
+)
+def test_a_change_of_any_module_that_a_proof_runs_makes_it_begin_anew(
+    name: str, runs: set[str]
+) -> None:
+    """Imported by any of its own, or run as a program by its name."""
+    assert runs | {f"tests/prove/{name}.py", "tests/prove/tally.py"} <= of_the_tests(name)
 
 
-def test_a_change_of_any_file_of_the_product_makes_it_begin_anew() -> None:
+def test_a_change_of_one_proof_leaves_what_the_others_found() -> None:
+    changed = "tests/prove/constant.py"
+    assert [name for name in NAMES if changed in of_the_tests(name)] == ["constant"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_change_of_the_product_the_server_or_a_version_makes_each_begin_anew(name: str) -> None:
     """Templates, scripts and data of a page too."""
     product = {
         path
-        for name in ("app", "domain", "projections")
-        for path in (ROOT / name).rglob("*")
+        for each in ("app", "domain", "projections")
+        for path in (ROOT / each).rglob("*")
         if path.is_file() and path.parent.name != "__pycache__"
     }
     assert {path.suffix for path in product} > {".py", ".js", ".css"}
-    assert product - {*sources()} == set()
+    server = {ROOT / each for each in ("tests/server.py", "tests/breaches/lookups.py", *LOCKS)}
+    assert (product | server) - {*sources(name)} == set()
 
 
-def test_a_change_of_the_server_or_of_a_version_makes_it_begin_anew() -> None:
-    assert {ROOT / name for name in ("tests/server.py", *LOCKS)} - {*sources()} == set()
+def test_a_change_is_a_change_of_the_fingerprint(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "constant.py"
+    path.write_text("one = 1\n")
+    monkeypatch.setattr("tests.prove.sources.ROOT", tmp_path)
+    monkeypatch.setattr("tests.prove.sources.sources", lambda _: [path])
+    before = fingerprint("constant")
+    assert fingerprint("constant") == before
+    path.write_text("one = 2\n")
+    assert fingerprint("constant") != before
 
 
 class Unlucky:
@@ -105,9 +129,9 @@ def test_what_went_wrong_is_told_until_the_source_changes_or_it_is_tried_anew(
     assert (code, proof.ran) == (0, 5)
     assert "earlier run" not in told
     proof.ran = 0
-    monkeypatch.setattr(program, "_fingerprint", lambda: "of before")
+    monkeypatch.setattr(program, "fingerprint", lambda _: "of before")
     assert run()[0] == 1
-    monkeypatch.setattr(program, "_fingerprint", lambda: "of now")
+    monkeypatch.setattr(program, "fingerprint", lambda _: "of now")
     assert run()[0] == 0
 
 
@@ -368,10 +392,10 @@ def test_the_table_of_what_was_found_runs_nothing(
         lines = capsys.readouterr().out.splitlines()[1:]
         return code, [[each.strip() for each in line.split("|")][:4] for line in lines]
 
-    monkeypatch.setattr(program, "_fingerprint", lambda: "of before")
+    monkeypatch.setattr(program, "fingerprint", lambda _: "of before")
     assert table() == (1, [])
     assert prove(monkeypatch, tmp_path, wrong, "kill") == 1
-    monkeypatch.setattr(program, "_fingerprint", lambda: "of now")
+    monkeypatch.setattr(program, "fingerprint", lambda _: "of now")
     assert prove(monkeypatch, tmp_path, proof, "soak") == 0
     assert prove(monkeypatch, tmp_path, proof, "soak", "--short") == 0
     assert prove(monkeypatch, tmp_path, proof, "soak", "--hours=2") == 0
