@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from tests.prove.client import Client, a_source
 from tests.prove.in_time import BUSY_S, REFUSED_S, in_time
-from tests.prove.load import Ledger, check_tokens, register, working
+from tests.prove.load import SECRET, Ledger, check_tokens, register, working
 from tests.prove.lost_reply import proxied
 from tests.prove.proxy import Proxy
 from tests.prove.reads import STORELESS
@@ -81,7 +81,11 @@ async def _waited(proxy: Proxy, port: int, tally: Tally, more: float) -> None:
     """The control: somebody asks a process that has no time limit, by a wire that is too slow."""
     ledger, second = Ledger(), Tally()
     async with Client(port, a_source()) as client:
-        await register(client, ledger)  # connected to the store as any process at work is
+        # By then it is connected for writing and for reading, as any process at work is: connecting
+        # has a time limit of its own, which would end what follows.
+        await register(client, ledger)
+        (name,) = ledger.names
+        await client.post("/userkey", user_id=name, user_secret=SECRET)
         proxy.slow(SLOW_S)
         asked = asyncio.create_task(register(client, ledger))
         await asyncio.sleep(REFUSED_S + more + BEYOND_S)
