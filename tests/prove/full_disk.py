@@ -11,21 +11,22 @@ import asyncio
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.prove.client import Client, a_source
-from tests.prove.cuts import LIFE_S, Timed, acknowledged, cut_and_reopen, make, new_store
-from tests.prove.disk import FOR_EVER, UNLIMITED, Disk
+from tests.prove.cuts import LIFE_S, acknowledged, live_and_cut, new_store
+from tests.prove.disk import FOR_EVER, UNLIMITED
 from tests.prove.in_time import BUSY_S, CUT_S, REFUSED_S, in_time
 from tests.prove.io_errors import WORK, goes_on
 from tests.prove.load import Ledger, log_in, refresh, register, working
 from tests.prove.stored import lose_the_last_registration
 from tests.prove.tally import Tally
 from tests.running import running, settings
-from tests.store.intruding import SQLITE
 
 if TYPE_CHECKING:
+    from tests.prove.cuts import Timed
+    from tests.prove.disk import Disk
     from tests.running import Server
 
 PROPERTY: Final = "a full disk: 503 within 2 s, reads go on, nothing acknowledged is lost"
@@ -48,20 +49,8 @@ def prove(url: str, count: int) -> Tally:
     thread = ThreadPoolExecutor(1)  # it waits for the most part
     hangs = thread.submit(_hangs)
     more = 0.0 if count >= STEP else BUSY_S
-    with Disk(Path(url.removeprefix(SQLITE)).parent) as disk:
-        ledger = Timed(disk)
-        make(url, disk, tally)
-        for _ in range(count):
-            disk.begin()
-            ledger.begin()
-            with running(settings(url, **disk.settings), disk.preloaded) as server:
-                asyncio.run(_live(server, disk, ledger, tally, more))
-            cut_and_reopen(disk, url, ledger, tally, MOMENTS if count >= STEP else 1)
-        tally.count("writes that found no room", disk.control.refused_writes)
-    tally.count("power cuts", tally.tried)
-    tally.tried = count
-    for each in ledger.unexpected:
-        tally.wrong(each)
+    live = partial(_live, tally, more)
+    ledger = live_and_cut(url, count, live, tally, MOMENTS if count >= STEP else 1)
     in_time(ledger, "on a full disk", more, tally)
     ledger.report(tally)
     lose_the_last_registration(url, ledger, tally)
@@ -93,7 +82,7 @@ async def _hang(server: Server, disk: Disk, ledger: Ledger) -> None:
         server.kill()
 
 
-async def _live(server: Server, disk: Disk, ledger: Timed, tally: Tally, more: float) -> None:
+async def _live(tally: Tally, more: float, server: Server, disk: Disk, ledger: Timed) -> None:
     """Work with room, without, with room again; and be killed."""
     control = disk.control
     async with Client(server.port, a_source()) as reader:
@@ -102,7 +91,8 @@ async def _live(server: Server, disk: Disk, ledger: Timed, tally: Tally, more: f
         await refresh(reader, ledger, token)
         async with working([server.port], ledger):
             await acknowledged(ledger, ledger.acknowledged + random.randint(1, WORK), tally)
-            enough = control.refused_writes + random.randint(*REFUSED)
+            before = control.refused_writes
+            enough = before + random.randint(*REFUSED)
             control.room = random.randint(*ROOM)
             until = time.monotonic() + LIFE_S
             while control.refused_writes < enough and time.monotonic() < until:
@@ -111,6 +101,7 @@ async def _live(server: Server, disk: Disk, ledger: Timed, tally: Tally, more: f
                 await asyncio.sleep(0.002)
             tally.expect(time.monotonic() < until, f"the disk was not full in {LIFE_S} s")
             control.room = UNLIMITED
+            tally.count("writes that found no room", control.refused_writes - before)
             await goes_on(server, ledger, tally, more)
             await acknowledged(ledger, ledger.acknowledged + random.randint(1, WORK), tally)
             server.kill()
