@@ -41,7 +41,7 @@ PROPERTY: Final = "a writer stopped with the lock: 503 in 2 s, on in 6 s, nothin
 SIZE: Final = 20
 OF: Final = "stops"
 STEP: Final = 4
-SHORT: Final = 2
+SHORT: Final = 1
 STORES: Final = ("postgresql",)
 
 GOES_ON_S: Final = 6.0
@@ -50,9 +50,9 @@ PATIENCE_S: Final = 30.0
 BEYOND_S: Final = 0.5
 """For how much longer than it may take the controls are looked at."""
 
-STATES: Final = ("idle in transaction", "active")
-"""Between two statements, and inside a pipeline: there the server waits as well, for what has
-begun to go on, and no time limit of a statement or of an idle session ends it."""
+STATES: Final = ("active", "idle in transaction")
+"""Inside a pipeline, where the server waits as well, for what has begun to go on, and no time limit
+of a statement or of an idle session ends it; and between two statements."""
 
 _HOLDER: Final = """
 SELECT a.state, a.wait_event FROM pg_locks l JOIN pg_stat_activity a USING (pid)
