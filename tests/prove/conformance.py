@@ -17,7 +17,7 @@ SIZE: Final = 100
 """One without parameters has fewer."""
 OF: Final = "cases of each operation, at most"
 STEP: Final = 50
-SHORT: Final = 4
+SHORT: Final = 3
 STORES: Final = ("sqlite", "postgresql")
 
 
