@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
 import msgspec
-import structlog
 
 from app import blocklist, master_key
 from app.accounts import Accounts
@@ -58,10 +57,10 @@ from app.tally import Tally
 from app.throttle import AccountBudget, RegistrationBudget, SourceBudget
 from app.tokens.key_ring import KeyRing
 from app.turning import Turns
+from app.upkeep import Upkeep
 from app.uses import Uses
 from app.vault import Vault
 from app.writer import Answer, Wish, Writer
-from domain.errors import GatebookError
 from domain.policy import SECOND, Policy
 from projections.storage import Storage
 
@@ -69,10 +68,6 @@ REVOCATION_STREAMS: Final = 256
 """Of one source at a time."""
 LIVE_STREAMS: Final = 4
 """Of one source at a time, of whatever shows what happens."""
-LOOK_ROUND: Final = 0.5
-"""Seconds between two looks at the store's generation, for processes that nobody asks."""
-
-_logger = structlog.get_logger("gatebook")
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,11 +186,10 @@ def _open(settings: Settings) -> Store:
 async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
     async with AsyncExitStack() as ending:
         service = composed(settings, store, open_writer(store, settings), ending)
-        hash_parameters = HashParameters(store.storage, service.pool)
-        await _first(hash_parameters, service.keys.generation)
+        upkeep = Upkeep(service, HashParameters(store.storage, service.pool))
+        await upkeep.begin()
         service.dispatcher.start()
-        upkeep = asyncio.create_task(_keep_up(service, hash_parameters))
-        ending.push_async_callback(_stopped, upkeep)
+        ending.push_async_callback(_stopped, asyncio.create_task(upkeep.go_on()))
         yield service
 
 
@@ -354,35 +348,6 @@ async def _stopped(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-async def _first(hash_parameters: HashParameters, generation: int) -> None:
-    """Before the first login; a store that can't be written is no reason not to serve."""
-    try:
-        await hash_parameters.tend(generation)
-    except GatebookError as error:
-        _logger.warning("hash_parameters_not_stored", detail=error.detail)
-
-
-async def _keep_up(service: Service, hash_parameters: HashParameters) -> None:
-    """What goes on beside the requests; a fault of the store is met again next time."""
-    while True:
-        await asyncio.sleep(LOOK_ROUND)
-        try:
-            head = await service.lookup.head()
-            await service.keys.at(head.generation)
-            service.opener.at(head.generation)
-            service.following.news(head.position)
-            await service.rebuilding.tend()
-            await service.key_rotation.tend(service.keys.known, now())
-            await service.failed_logins.write()
-            await service.erasing.go_on()
-            service.metrics.look()
-            await hash_parameters.tend(head.generation)
-        except GatebookError as error:
-            _logger.warning("upkeep_failed", detail=error.detail)
-        except Exception:
-            _logger.exception("upkeep_failed")
 
 
 def _observed(writer: Writer, metrics: Metrics) -> Commit:

@@ -12,7 +12,6 @@ import msgspec
 from app.tokens import access_token
 from app.tokens.access_token import Claims, new_jti
 from app.tokens.key_ring import KeyRing
-from app.tokens.verified import Verified
 from domain.errors import InvalidToken
 from domain.policy import SECOND
 
@@ -40,7 +39,6 @@ class Issuer:
         self._issuer = issuer
         self._audience = audience
         self._ttl = ttl
-        self._verified = Verified()
         self._unsigned: list[tuple[Claims, int, asyncio.Future[str]]] = []
 
     async def issue(self, session: Session, now: int) -> tuple[str, int]:
@@ -89,7 +87,7 @@ class Issuer:
 
     def check(self, token: str, now: int) -> Claims:
         """The claims of a token of ours; raises `InvalidToken` (RFC 9068 §4)."""
-        claims = self._verified.genuine(token, self.keys.verifying, self.keys.generation, now)
+        claims = self.keys.verified.genuine(token, now)
         access_token.check(claims, issuer=self._issuer, audience=self._audience, now=now)
         return claims
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import structlog
 
 from app.deadline import left
-from app.eventstore.log import Head
+from app.eventstore.log import HEAD, Head, Replaced, head_of
 from domain.errors import GatebookError, InternalError, Unavailable
 from projections.live import Live, Pointer
 from projections.naming import AS_WRITTEN, Names, renamed
@@ -41,9 +41,6 @@ IN_FLIGHT: Final = 2
 _NUL: Final = "\0"
 """PostgreSQL has no text with it, and refuses a whole query that asks for one."""
 
-_MOMENT: Final = """
-SELECT s.log_id, e.position, e.time, s.generation
-FROM store s LEFT JOIN events e ON e.position = (SELECT max(position) FROM events)"""
 _VIEWS: Final = """
 SELECT v.name, v.version, v.position, v.build, s.generation FROM store s CROSS JOIN views v"""
 _TRIES: Final = 5
@@ -74,8 +71,11 @@ class Lookup(Protocol):
     async def known_network(self, user_key: str, network_mac: bytes) -> int | None:
         """When a login of this user from there was noted, in µs; None if never."""
 
-    async def head(self) -> Head:
-        """Where the log ends, and the store's generation; without the chain."""
+    async def head(self, known: Head | None = None) -> Head:
+        """Where the log ends, and the store's generation.
+
+        Raises `Replaced` when `known` isn't in the log.
+        """
 
     async def close(self) -> None:
         """Close the connections."""
@@ -108,6 +108,8 @@ class _Known(NamedTuple):
 class _ByKey(ABC):
     """The look-ups in terms of one-row statements, whose last column is the store's generation."""
 
+    _known: _Known
+
     @abstractmethod
     async def _one(self, sql: str, *key: Value) -> Row:
         """The row, of the live tables."""
@@ -128,9 +130,13 @@ class _ByKey(ABC):
         last_at, _ = await self._one(KNOWN_NETWORK, network_mac, user_key)
         return None if last_at is None else int(last_at)
 
-    async def head(self) -> Head:
-        log_id, position, time, generation = await self._one(_MOMENT)
-        return Head(int(generation or 0), str(log_id), int(position or 0), int(time or 0), b"")
+    async def head(self, known: Head | None = None) -> Head:
+        row = await self._one(HEAD, known.position if known else 0)
+        try:
+            return head_of(row, known)
+        except Replaced:
+            self._known = _Known()
+            raise
 
 
 class SqliteLookup(_ByKey):

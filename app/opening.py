@@ -38,8 +38,12 @@ class Opener:
     def at(self, generation: int) -> None:
         """Forget everything when the store's generation isn't the one it was opened at."""
         if generation != self._generation:
-            self._opened.clear()
+            self.forget()
             self._generation = generation
+
+    def forget(self) -> None:
+        """Forget everything."""
+        self._opened.clear()
 
     def user_id(self, user_key: str, wrapped: Wrapped, blob: bytes) -> str:
         """The name as typed; raises `Damage`."""

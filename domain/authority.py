@@ -69,8 +69,8 @@ def _given(command: commands.AdministrativeCommand) -> tuple[str, ...]:
     match command:
         case commands.SetPermissions(permissions=permissions):
             return permissions
-        case commands.ChangePermissions(given=given):
-            return given
+        case commands.ChangePermissions(given=given, taken=taken):
+            return tuple(each for each in given if each not in taken)
         case _:
             return ()
 

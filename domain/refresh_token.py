@@ -7,22 +7,15 @@ good is decided from the session's current generation.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import zlib
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from hashlib import _Hash as Hash
+from typing import Final, NamedTuple
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS: Final = [a + b for a in _DIGITS for b in _DIGITS]
 _PAIR_VALUES: Final = {pair: value for value, pair in enumerate(_PAIRS)}
 _LENGTH: Final = 81
 _SESSION_DIGITS: Final = 22
-_BLOCK: Final = 64
-"""Bytes of a block of SHA-256."""
 
 
 def base62(number: int, width: int) -> str:
@@ -89,25 +82,6 @@ def _six_digits(text: str) -> int:
     return (_PAIR_VALUES[first] * 3844 + _PAIR_VALUES[second]) * 3844 + _PAIR_VALUES[third]
 
 
-@lru_cache(maxsize=2048)
 def _mac(session_id: str, generation: int, key: bytes) -> str:
-    """Remembered, since a token is shown many times."""
-    inner, outer = _padded(key)
-    inner, outer = inner.copy(), outer.copy()
-    inner.update(f"{session_id}.{generation}".encode())
-    outer.update(inner.digest())
-    return base62(int.from_bytes(outer.digest(), "big"), 43)
-
-
-@lru_cache(maxsize=4)
-def _padded(key: bytes) -> tuple[Hash, Hash]:
-    """The two hashes of HMAC (RFC 2104 §2) with the key taken in: a quarter of the cost.
-
-    The key is at most a block long, as every key of the ring is.
-    """
-    if len(key) > _BLOCK:
-        msg = f"a key has at most {_BLOCK} bytes"
-        raise ValueError(msg)
-    block = key.ljust(_BLOCK, b"\0")
-    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
-    return inner, hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+    digest = hmac.digest(key, f"{session_id}.{generation}".encode(), "sha256")
+    return base62(int.from_bytes(digest, "big"), 43)

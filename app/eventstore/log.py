@@ -18,10 +18,11 @@ T = TypeVar("T")
 
 COLUMNS: Final = "position, stream, version, topic, schema, time, clear, sealed"
 """Of a record, in the order of its fields."""
-_HEAD: Final = """
-SELECT s.generation, s.log_id, e.position, e.time, e.chain, k.chain
+HEAD: Final = """
+SELECT s.log_id, e.position, e.time, e.chain, k.chain, s.generation
 FROM store s LEFT JOIN events e ON e.position = (SELECT max(position) FROM events)
 LEFT JOIN events k ON k.position = ?"""
+"""The head, and the chain at the position of the one that is known; for `head_of`."""
 INSERT: Final = f"""
 INSERT INTO events ({COLUMNS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""  # noqa: S608
 _ANOTHER: Final = ", (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -150,11 +151,16 @@ def read_head(rows: Rows, known: Head | None = None) -> Head:
 
     A chain is of all that came before it: one that is as it was says that all of it is.
     """
-    found = rows.fetch(_HEAD, (known.position if known else 0,))
+    found = rows.fetch(HEAD, (known.position if known else 0,))
     if not found:
         msg = "The store has lost its own row."
         raise Damage(msg)
-    generation, log_id, position, time, chain, then = found[0]
+    return head_of(found[0], known)
+
+
+def head_of(row: Row, known: Head | None = None) -> Head:
+    """The head from a row of `HEAD`; raises `Replaced` when `known` isn't in the log."""
+    log_id, position, time, chain, then, generation = row
     head = Head(
         int(generation or 0),
         str(log_id),

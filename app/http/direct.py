@@ -3,7 +3,8 @@
 A POST that is marked `direct` is found by its whole path, given its Struct and the request, and
 called; what it raises is answered as the framework would have it answered. It is declared, routed
 and described as any other: without this module everything works, and slower. Such a handler takes a
-body and no parameters, and has no hooks. Knows no path (ADR 0018).
+body and no parameters; one that has hooks is refused at start, as they would be passed over. Knows
+no path (ADR 0018).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Empty, Receive, Scope, Send
 
 from app.http.answer import StructAnswer
 from app.http.body import StrictRequest, read_json
@@ -23,6 +24,16 @@ from app.http.problems import AnyRequest
 
 MARK: Final = "direct"
 """The option of a handler that says so."""
+
+_HOOKS: Final = (
+    *("before_request", "after_request", "after_response", "before_send", "guards", "middleware"),
+    *("dependencies", "parameters", "dto", "return_dto", "response_cookies", "response_headers"),
+    *("cache_control", "etag", "background"),
+)
+"""What no layer may have, be it the application."""
+_OWN: Final = ("exception_handlers", "request_max_body_size", "request_class", "response_class")
+"""What only the application may have: it is told of those."""
+_NONE: Final[tuple[object, ...]] = (None, Empty, (), [], {}, set())
 
 Answer = Callable[[AnyRequest, Exception], Any]
 
@@ -73,8 +84,21 @@ def _marked(routes: Iterable[object]) -> Iterator[tuple[tuple[str, str], _Handle
 def _body(handler: HTTPRouteHandler) -> type[msgspec.Struct]:
     """The Struct of its body; raises `TypeError` for a handler that takes anything else."""
     taken = handler.parsed_fn_signature.parameters
-    if set(taken) != {"data", "request"} or handler.resolve_before_request() is not None:
-        msg = f"{handler.handler_name} takes {', '.join(taken)}: it can't be called directly"
+    hooks = [*_hooks(handler)]
+    if set(taken) != {"data", "request"} or hooks:
+        has = f" and has {', '.join(hooks)}" if hooks else ""
+        msg = f"{handler.handler_name} takes {', '.join(taken)}{has}: it can't be called directly"
         raise TypeError(msg)
     wanted: type[msgspec.Struct] = taken["data"].annotation
     return wanted
+
+
+def _hooks(handler: HTTPRouteHandler) -> Iterator[str]:
+    """What the framework would do for a handler besides calling it, by the names of its options."""
+    layers = handler.ownership_layers
+    for name in _HOOKS:
+        if any(getattr(layer, name, Empty) not in _NONE for layer in layers):
+            yield name
+    for name in _OWN:
+        if any(getattr(layer, name, Empty) not in _NONE for layer in layers[1:]):
+            yield name

@@ -1,7 +1,7 @@
 """The signing keys of a running process: which signs now, which verify, what is published.
 
-Read from the log and the ring, and read again when the store's generation has moved. Knows no
-claim and no HTTP.
+Read from the log and the ring, and read again when the store's generation has moved, be it back:
+of a log that was restored, or is that of a server that was behind. Knows no claim and no HTTP.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 from app.eventstore.log import read_head
 from app.store import Store
 from app.tokens.signing import SigningKey, VerifyingKey
+from app.tokens.verified import Verified
 from app.vault import RING_KEYS, Wrapped
 from domain.aggregate import KEYS
 from domain.errors import Unavailable
@@ -35,6 +36,8 @@ class RingState(msgspec.Struct, frozen=True):
     keys: SigningKeys
     private: Mapping[str, SigningKey]
     public: Mapping[str, VerifyingKey]
+    verified: Verified
+    """What these keys have verified: forgotten with them."""
 
 
 class KeyRing:
@@ -60,9 +63,14 @@ class KeyRing:
         """The keys whose tokens are accepted, by kid."""
         return self._state.public
 
+    @property
+    def verified(self) -> Verified:
+        """The same, which remember whose signature was right."""
+        return self._state.verified
+
     async def at(self, generation: int) -> None:
-        """Make sure that the ring is not older than a generation that was just read."""
-        if generation > self._state.generation:
+        """Make sure that the ring is of a generation that was just read, or was read after it."""
+        if generation != self._state.generation:
             await self.reload()
 
     async def reload(self) -> None:
@@ -113,4 +121,4 @@ def _read(store: Store) -> RingState:
         for key in keys.keys.values()
         if not key.withdrawn
     }
-    return RingState(generation, keys, private, public)
+    return RingState(generation, keys, private, public, Verified(public))

@@ -1,8 +1,8 @@
 """Access tokens whose signature was found right a moment ago: their claims, without doing it again.
 
-A token is known by the SHA-256 of all of its bytes, as good for the keys of one generation of the
-store, and until it expires. That a signature was right is all that is remembered: must not know
-sessions, so that one that was ended is found out as ever (ADR 0019).
+A token is known by the SHA-256 of all of its bytes, and until it expires. Whoever reads the keys
+anew begins anew with what is remembered, too. That a signature was right is all that is: must not
+know sessions, so that one that was ended is found out as ever (ADR 0019).
 """
 
 from __future__ import annotations
@@ -24,29 +24,21 @@ _SECOND: Final = 1_000_000
 
 
 class Verified:
-    """Belongs to one thread; at most `remembered` tokens."""
+    """By these keys; belongs to one thread; at most `remembered` tokens."""
 
-    def __init__(self, remembered: int = REMEMBERED) -> None:
+    def __init__(self, keys: Mapping[str, VerifyingKey], remembered: int = REMEMBERED) -> None:
+        self._keys = keys
         self._remembered = remembered
         self._claims: dict[bytes, Claims] = {}
-        self._generation = -1
 
-    def genuine(
-        self, token: str, keys: Mapping[str, VerifyingKey], generation: int, now: int
-    ) -> Claims:
-        """What `access_token.genuine` gives, or raises, for the keys of this generation.
-
-        `now` is in µs.
-        """
-        if generation != self._generation:
-            self._claims.clear()
-            self._generation = generation
+    def genuine(self, token: str, now: int) -> Claims:
+        """What `access_token.genuine` gives, or raises; `now` is in µs."""
         if len(token) > MAX_TOKEN_BYTES or not token.isascii():
-            return genuine(token, keys)  # which refuses it
+            return genuine(token, self._keys)  # which refuses it
         digest = sha256(token.encode("ascii")).digest()
         claims = self._claims.get(digest)
         if claims is None:
-            claims = genuine(token, keys)
+            claims = genuine(token, self._keys)
             if len(self._claims) >= self._remembered:
                 del self._claims[next(iter(self._claims))]  # remembered first
             self._claims[digest] = claims

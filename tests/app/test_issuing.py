@@ -10,6 +10,7 @@ import pytest
 from app.issuing import Issuer, Session
 from app.tokens import access_token
 from app.tokens.signing import SigningKey
+from app.tokens.verified import Verified
 from domain.errors import InvalidToken, Unavailable
 from domain.policy import SECOND
 
@@ -26,8 +27,8 @@ class Ring:
     def __init__(self) -> None:
         self.noted: list[str] = []
         self.missing = False
-        self.generation = 1
         self.verifying = {KEY.kid: KEY.verifying_key}
+        self.verified = Verified(self.verifying)
 
     def signer(self, now: int) -> SigningKey:
         assert now == NOW

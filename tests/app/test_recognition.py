@@ -24,7 +24,7 @@ HERE = Caller("0" * 32, "192.0.2.1", "one")
 
 @pytest.fixture(autouse=True)
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.bootstrap.LOOK_ROUND", 3600.0)
+    monkeypatch.setattr("app.upkeep.LOOK_ROUND", 3600.0)
 
 
 def in_two(url: str, happens: Callable[[Service, Service], Awaitable[None]]) -> None:

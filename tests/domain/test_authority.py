@@ -242,6 +242,14 @@ def test_a_caller_changes_by_what_it_holds_alone() -> None:
     )
 
 
+def test_what_is_given_and_taken_at_once_is_taken() -> None:
+    """Asked for again, it is so already: nobody needs to hold what isn't given."""
+    wish = commands.ChangePermissions(ADA, ("billing:read",), ("billing:read", "x"))
+    told = asked(wish, "users:write")
+    given(*ORDINARY).when(told, others=holding("users:write")).then(permitted())
+    given(*ORDINARY, permitted()).when(told, others=holding("users:write")).then()
+
+
 def test_the_first_permission_that_the_caller_doesnt_hold_is_named() -> None:
     held = ("keys:read", "users:write")
     wish = asked(give("users:write", "users:read", "keys:write", "keys:read"), *held)

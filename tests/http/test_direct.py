@@ -6,10 +6,15 @@ The framework takes a path with a slash at its end for the same one, which no di
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
-from litestar import Litestar, get, post
+from litestar import Litestar, Request, Response, Router, get, post
+from litestar.di import Provide
+from litestar.exceptions import PermissionDeniedException
+from litestar.handlers import HTTPRouteHandler
+from litestar.middleware import DefineMiddleware
 from litestar.params import FromPath, JSONBody
 
 from app.http.direct import Direct
@@ -87,6 +92,54 @@ def test_a_handler_that_takes_more_than_a_body_can_not_be_direct() -> None:
     for handler in (numbered, bodiless):
         with pytest.raises(TypeError, match=r"can't be called directly"):
             Direct(Litestar([handler], openapi_config=None), answer_anywhere)
+
+
+def deny(connection, handler) -> None:
+    raise PermissionDeniedException
+
+
+HOOKS: dict[str, Any] = {
+    "guards": [deny],
+    "middleware": [DefineMiddleware(lambda app: app)],
+    "before_request": lambda request: None,
+    "after_request": lambda response: response,
+    "after_response": lambda request: None,
+    "response_headers": {"x-more": "1"},
+    "response_cookies": {"more": "1"},
+    "dependencies": {"more": Provide(lambda: 1, sync_to_thread=False)},
+}
+OWN: dict[str, Any] = {
+    "exception_handlers": {ValueError: lambda request, error: None},
+    "request_max_body_size": 3,
+    "request_class": Request,
+    "response_class": Response,
+}
+
+
+def handled(**more: Any) -> HTTPRouteHandler:
+    @post("/wish", direct=True, **more)
+    async def wished(data: JSONBody[Wish], request: Request) -> Wish:
+        return data
+
+    return wished
+
+
+def directly(handlers: list[Any], **more: Any) -> None:
+    Direct(Litestar(handlers, openapi_config=None, logging_config=None, **more), answer_anywhere)
+
+
+@pytest.mark.parametrize("name", [*HOOKS, *OWN])
+def test_a_handler_with_a_hook_can_not_be_direct(name) -> None:
+    """Nobody would run it: a guard that was added to `/refresh` would let everybody in."""
+    more = {**HOOKS, **OWN}[name]
+    directly([handled()], **{name: more} if name in OWN else {})
+    with pytest.raises(TypeError, match=f" and has {name}: it can't be called directly"):
+        directly([handled(**{name: more})])
+    with pytest.raises(TypeError, match=f" and has {name}: it can't be called directly"):
+        directly([Router("/all", route_handlers=[handled()], **{name: more})])
+    if name in HOOKS:
+        with pytest.raises(TypeError, match=f" and has {name}: it can't be called directly"):
+            directly([handled()], **{name: more})
 
 
 def count(server) -> float:

@@ -6,18 +6,14 @@ is at rest; nothing tells it.
 
 from __future__ import annotations
 
-import secrets
-import sqlite3
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 import pytest
 
 from app.store import storage_of
 from domain.errors import InvalidToken
 from tests.store.chain import verify_chain
-from tests.store.intruding import SQLITE
+from tests.store.replacing import beside, copy, remove
 from tests.store.wishing import log_in, register, rotate
 
 if TYPE_CHECKING:
@@ -43,36 +39,10 @@ class Address:
 
 @pytest.fixture
 def copied(database_url: str, tmp_path: Path) -> Iterator[str]:
-    """The URL of what `copy_to` makes."""
-    if database_url.startswith(SQLITE):
-        yield f"{SQLITE}{tmp_path}/copied.db"
-        return
-    url = urlunsplit(urlsplit(database_url)._replace(path=f"/copied_{secrets.token_hex(8)}"))
+    """The URL of the copy."""
+    url = beside(database_url, tmp_path, "copied")
     yield url
-    _run(database_url, f"DROP DATABASE {_name(url)}")
-
-
-def copy_to(copied: str, store: Store, url: str) -> None:
-    """All of a store that nobody uses."""
-    if url.startswith(SQLITE):
-        source = sqlite3.connect(url.removeprefix(SQLITE))
-        target = sqlite3.connect(copied.removeprefix(SQLITE))
-        source.backup(target)
-        source.close()
-        target.close()
-        return
-    store.storage.close()  # to be opened again by the next use
-    _run(url, f"CREATE DATABASE {_name(copied)} TEMPLATE {_name(url)}")
-
-
-def _name(url: str) -> str:
-    return urlsplit(url).path.removeprefix("/")
-
-
-def _run(url: str, sql: str) -> None:
-    anywhere = urlunsplit(urlsplit(url)._replace(path="/postgres"))
-    with psycopg.connect(anywhere, autocommit=True) as connection:
-        connection.execute(sql.encode())
+    remove(url)
 
 
 @pytest.mark.parametrize("later", [0, 9])
@@ -89,7 +59,9 @@ def test_what_is_remembered_of_a_log_that_was_replaced_decides_nothing(
     store = opened(storage=address)  # type: ignore[arg-type]
     writer = make_writer(store)
     writer.commit([register("ada"), log_in("ada", "kept")])
-    copy_to(copied, store, database_url)
+    if store.storage.kind == "postgresql":
+        store.storage.close()  # to be opened again by the next use
+    copy(database_url, copied)
     writer.commit([rotate("ada", "kept"), log_in("ada", "lost"), register("bob")])
     if later:
         another = opened(copied)
