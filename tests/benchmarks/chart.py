@@ -209,7 +209,10 @@ def _grown(found: Growth) -> Iterator[Bar]:
     yield _limited(f"{slowest.name}, p50, {where}", slowest.median_ratio, WITHIN, "times")
     latest = max(found.asked, key=lambda asked: asked.late_ratio)
     late = _limited(f"{latest.name}, p99, {where}", summary([latest.late_ratio]), WITHIN, "times")
-    yield late._replace(note=f"of all {latest.requests} requests", verdict=latest.late_verdict)
+    least, most = latest.late_within
+    note = f"of all {latest.requests} requests; by chance {least:.2f} to {most:.2f}"
+    late = late._replace(least=least / WITHIN, most=most / WITHIN, note=note)
+    yield late._replace(verdict=latest.late_verdict)
     yield _limited(f"Cold start, {where}", found.start_ratio, START_WITHIN, "times")
     memory = _limited(f"Memory, {where}", summary([found.loaded_mb]), RESIDENT_MB, "MB")
     yield memory._replace(note=f"after {found.loaded:,} requests of as many people")
