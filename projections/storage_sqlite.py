@@ -81,6 +81,8 @@ class SqliteStorage:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.Error as error:
+                # One that was opened while the file system was read-only stays so for ever.
+                self._drop_writer()
                 raise unusable(error) from error
             try:
                 yield WritingRows(connection, self._clock)

@@ -99,6 +99,23 @@ def test_a_second_service_on_one_file_is_refused_and_told_who_holds_it(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_the_service_says_goes_to_stderr_alone(program: Program, sqlite_url: str) -> None:
+    """It has no file open but those of its store."""
+    process = program("serve", "--port", "0", DATABASE_URL=sqlite_url, **ANYWHERE)
+    url, _ = serving(process)
+    register(url, "ada")
+    held = [Path(each).readlink() for each in Path(f"/proc/{process.pid}/fd").iterdir()]
+    files = {each.name for each in held if each.is_absolute() and each.is_file()}
+    store = path_of(sqlite_url).name
+    assert store in files
+    assert {name for name in files if not name.startswith(store)} == set()
+    process.send_signal(signal.SIGTERM)
+    said, told = process.communicate(timeout=PATIENCE_S)
+    assert said == ""
+    assert '"event":"request"' in told
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_master_key_that_was_made_is_told(program: Program, sqlite_url: str) -> None:
     process = program("serve", "--port", "0", MASTER_KEY=None, DATABASE_URL=sqlite_url, **ANYWHERE)
     _, said = serving(process)

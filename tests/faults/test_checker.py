@@ -52,6 +52,7 @@ ENDS = [
     change("end_all", 20, 30, target=TWO),
     change("secret", 20, 30, value=1),
     change("disable", 20, 30),
+    change("erase", 20, 30),
 ]
 SPARING = [
     change("end_session", 20, 30, target=TWO),
@@ -59,6 +60,7 @@ SPARING = [
     change("end_all", 20, 30, user=BOB),
     change("secret", 20, 30, target=ONE, value=1),
     change("disable", 20, 30, user=BOB),
+    change("erase", 20, 30, user=BOB),
 ]
 
 
@@ -167,6 +169,13 @@ def test_a_disabled_user_begins_nothing() -> None:
     assert found(disabled, begin(29, 40), begin(15, 25, TWO)) == []
     assert found(disabled, change("enable", 35, 45), begin(31, 40)) == []
     assert found(disabled, begin(31, 40, user=BOB)) == []
+
+
+def test_an_erased_user_begins_nothing_ever_again() -> None:
+    erased = change("erase", 20, 30)
+    assert found(erased, begin(31, 40)) == [("disabled", "login")]
+    assert found(erased, begin(900, 910)) == [("disabled", "login")]
+    assert found(erased, begin(29, 40), begin(31, 40, user=BOB)) == []
 
 
 def test_a_secret_opens_from_its_change_to_the_next() -> None:

@@ -7,19 +7,22 @@ about it, in its short form. Without a C compiler there is no such disk.
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.holding import holds
 from tests.oauth_clients.on_node import lack
-from tests.prove import full_disk, io_errors, power_cut
-from tests.prove.disk import A_MILLION, CUTS, SECTOR, Disk, Unbuilt, library
+from tests.prove import full_disk, io_errors, power_cut, read_only, slow_disk
+from tests.prove.disk import A_MILLION, CUTS, FOR_EVER, SECTOR, Disk, Unbuilt, library
+from tests.prove.sources import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _PROGRAM = """
@@ -52,12 +55,64 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield made
 
 
+_STORE = """
+import sys
+from pathlib import Path
+from projections.storage import Lost
+from projections.storage_sqlite import SqliteStorage
+storage = SqliteStorage(Path(sys.argv[1]) / "gatebook.db")
+storage.prepare()
+with storage.transaction() as rows:
+    rows.execute("CREATE TABLE kept (n INTEGER)")
+    rows.commit()
+storage.look_up("SELECT n FROM kept", ())
+storage.discard()
+said = "written"
+while True:
+    print(said, flush=True)
+    if not sys.stdin.readline():
+        break
+    try:
+        with storage.transaction() as rows:
+            rows.execute("INSERT INTO kept VALUES (1)")
+            rows.commit()
+        said = "written"
+    except Lost as error:
+        said = error
+"""
+"""Tries to write whenever it is told to, at first by a new connection."""
+
+
 def run(disk: Disk, program: str) -> str:
     """What a program prints that works on the disk."""
     environ = {"LD_PRELOAD": str(disk.preloaded)}
     environ |= {f"GATEBOOK_{name}": value for name, value in disk.settings.items()}
     command = (sys.executable, "-IS", "-c", _PROGRAM + program, disk.directory)
     return subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def begun(disk: Disk, program: str) -> Iterator[tuple[Callable[[], None], Callable[[], str]]]:
+    """Such a program at work: how to send it a line, and to hear one of it."""
+    environ = {**os.environ, "LD_PRELOAD": str(disk.preloaded)}
+    environ |= {f"GATEBOOK_{name}": value for name, value in disk.settings.items()}
+    with subprocess.Popen(
+        (sys.executable, "-c", program, disk.directory),
+        cwd=ROOT,
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def tell() -> None:
+            print(file=process.stdin, flush=True)
+
+        yield tell, process.stdout.readline
+        process.stdin.close()
+    assert process.returncode == 0
 
 
 def left(disk: Disk, tmp_path: Path, how: str = "none") -> bytes | None:
@@ -141,6 +196,54 @@ def test_a_full_disk_takes_what_fits_and_no_byte_more(disk: Disk) -> None:
     assert disk.control.refused_writes == 1
 
 
+def test_a_read_only_file_system_refuses_every_change_and_no_read(disk: Disk) -> None:
+    changes = (
+        "os.pwrite, opened, b'x', 0",
+        "os.ftruncate, opened, 0",
+        "os.fsync, opened",
+        "os.unlink, here + '/file'",
+        "os.open, here + '/file', os.O_RDWR",
+        "os.open, here + '/new', os.O_RDONLY | os.O_CREAT",
+    )
+    run(disk, "os.pwrite(opened, b'kept', 0)")
+    program = f"""
+reads = os.open(here + "/file", os.O_RDONLY)
+sys.stdin.readline()
+print([{", ".join(f"tried({each})" for each in changes)}], os.pread(opened, 9, 0))
+"""
+    with begun(disk, _PROGRAM + "print(flush=True)" + program) as (told, hear):
+        hear()
+        disk.control.read_only = 1
+        told()
+        assert hear() == f"{[-errno.EROFS] * len(changes)} b'kept'\n"
+    assert disk.control.denied_writes == len(changes)
+
+
+def test_a_sync_takes_as_long_as_is_wanted_and_no_longer(disk: Disk) -> None:
+    program = "print(flush=True); os.fsync(opened); print('synced', flush=True)"
+    disk.control.sync_takes = FOR_EVER
+    with begun(disk, _PROGRAM + program) as (_, hear):
+        hear()
+        assert disk.control.slow_syncs == 0
+        disk.control.sync_takes = A_MILLION // 100
+        assert hear() == "synced\n"
+    assert disk.control.slow_syncs == 1
+
+
+def test_a_store_that_was_opened_while_it_was_read_only_is_written_when_it_can_be(
+    disk: Disk,
+) -> None:
+    """Security rule 27: SQLite opens what it can only read, and never asks again."""
+    with begun(disk, _STORE) as (told, hear):
+        assert hear() == "written\n"
+        disk.control.read_only = 1
+        told()
+        assert "readonly" in hear()
+        disk.control.read_only = 0
+        told()
+        assert hear() == "written\n"
+
+
 def test_a_journal_that_misses_a_write_is_found_out(disk: Disk) -> None:
     run(disk, "os.pwrite(opened, b'kept', 0)")
     (disk.directory / "file").write_bytes(b"past the journal")
@@ -160,3 +263,13 @@ def test_writes_and_syncs_that_fail_cost_a_503_and_nothing_else(sqlite_url: str)
 def test_a_full_disk_refuses_writes_in_time_and_loses_nothing(sqlite_url: str) -> None:
     """Security rule 27, in its short form."""
     holds(full_disk, sqlite_url)
+
+
+def test_a_disk_that_hangs_costs_a_503_in_time_and_nothing_else(sqlite_url: str) -> None:
+    """Security rule 27, in its short form."""
+    holds(slow_disk, sqlite_url)
+
+
+def test_a_read_only_store_refuses_writes_in_time_and_loses_nothing(database_url: str) -> None:
+    """Security rule 27, in its short form."""
+    holds(read_only, database_url)

@@ -5,6 +5,11 @@ Each is a long proof of `tests.prove` in its short form.
 
 from __future__ import annotations
 
+import math
+import random
+
+import pytest
+
 from tests.faults.holding import holds
 from tests.prove import alike, canary, constant, long_lived, steady
 
@@ -50,6 +55,34 @@ def test_how_times_are_told_apart() -> None:
     assert {str(kind) for kind in alike.SHOWN} == {
         f"{path} {who}" for path in ("/authenticate", "/userkey") for who in ("wrong", "unknown")
     }
+
+
+def _drawn(rng: random.Random, number: int, later: float = 0) -> list[float]:
+    """Times of one kind, with a long tail; `later` in standard deviations of their logarithm."""
+    return [math.exp(rng.gauss(later, 1)) for _ in range(number)]
+
+
+@pytest.mark.parametrize(("number", "tries"), [(alike.BREACHES, 60), (1_000, 60)])
+def test_times_of_one_distribution_are_not_told_apart(number: int, tries: int) -> None:
+    """A control that chance alone passes would be none."""
+    rng = random.Random(0)
+    told = [alike.told_apart(_drawn(rng, number), _drawn(rng, number)) for _ in range(tries)]
+    assert not any(told)
+
+
+def test_times_that_differ_as_on_a_busy_machine_are_told_apart() -> None:
+    """By 0.1, as seen of a service that spends a user's own hash alone."""
+    rng, later = random.Random(0), 0.358
+    told = [
+        alike.told_apart(_drawn(rng, alike.BREACHES, later), _drawn(rng, alike.BREACHES))
+        for _ in range(30)
+    ]
+    assert all(told)
+
+
+def test_kinds_that_are_alike_are_seldom_taken_for_different() -> None:
+    assert alike.SIZE >= alike.TELLING
+    assert 3.4 * alike.by_chance(alike.TELLING, alike.TELLING) < alike.ALIKE
 
 
 def test_a_wrong_proof_is_refused_wherever_it_is_wrong(sqlite_url: str) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from tests.faults.holding import holds
 from tests.prove import simulated
-from tests.simulation.breaches import BREACHES
+from tests.prove.tally import Tally
+from tests.simulation import people
+from tests.simulation.breaches import BREACHES, Breach
 from tests.simulation.clocks import OwnClock
 from tests.simulation.kept import CONTROLS, KEPT
 from tests.simulation.outcome import Outcome
@@ -36,6 +38,13 @@ def test_a_run_that_was_kept_goes_well(plan: Plan, tmp_path) -> None:
 
 def test_there_is_a_kept_run_for_each_breach() -> None:
     assert {*CONTROLS} == {breach.name for breach in BREACHES}
+
+
+@pytest.mark.parametrize("breach", BREACHES, ids=lambda breach: breach.name)
+def test_a_breach_is_noticed_in_its_kept_run(breach: Breach, tmp_path) -> None:
+    """Else other runs are searched for it, each time."""
+    with breach.made() as started:
+        assert play(CONTROLS[breach.name], tmp_path, started=started).kind in breach.kinds
 
 
 def test_a_run_can_be_had_again(tmp_path) -> None:
@@ -81,6 +90,27 @@ def test_whatever_is_raised_is_an_outcome_with_its_seed(
     assert tally.violations == 1
     assert tally.first[0].startswith("ZeroDivisionError: broken (test_simulated.py, line ")
     assert f"keep Plan(seed={simulated.SHORT_SEED}, " in tally.first[0]
+
+
+def test_a_simulation_that_excuses_too_many_sessions_shows_nothing(tmp_path) -> None:
+    """As if every rotation that was asked for had been heard of too late."""
+    plan = plan_of(simulated.SHORT_SEED, 300)
+    with patch.object(people, "LATE_S", 1e9):
+        counts = play(plan, tmp_path).counts
+    tally = Tally(counts=counts)
+    simulated.check_excused(tally)
+    assert tally.violations == 1
+    assert tally.first[0].startswith("excused: ")
+
+
+@pytest.mark.parametrize("window", simulated.EXCUSED)
+@pytest.mark.parametrize(("more", "wrong"), [(0, 0), (1, 1)])
+def test_few_sessions_may_be_excused(window: str, more: int, wrong: int) -> None:
+    beyond = round(100 * simulated.EXCUSED[window]) + more
+    of = f"sessions of {window}"
+    tally = Tally(counts={of: 100, f"{of}, beyond the rules": beyond})
+    simulated.check_excused(tally)
+    assert tally.violations == wrong
 
 
 def test_making_a_run_smaller_takes_no_more_than_its_budget() -> None:

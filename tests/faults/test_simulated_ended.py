@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.prove.__main__ import ROOT
+from tests.prove.sources import ROOT
 from tests.waiting import LONGEST, until
 
 if TYPE_CHECKING:

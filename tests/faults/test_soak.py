@@ -45,6 +45,17 @@ def test_what_grows_all_the_while_is_found(what: str) -> None:
     assert judged(looks) == [what]
 
 
+@pytest.mark.parametrize("long", [True, False])
+def test_a_leak_is_near_to_what_is_seen_of_it(long: bool) -> None:
+    """So that a control says something of a leak that is hardly seen."""
+    seconds = soak.CONTROL_S if long else soak.SHORT
+    every, memory = map(float, soak.leak(seconds, long=long).split())
+    between = seconds * (1 - soak.FILLING if long else 1) / 2
+    seen = 1 if long else soak.UNSTEADY
+    assert 2 * seen < between / every < 5 * seen
+    assert 2 < memory * between / every / (soak.HELD * soak.MEMORY) < 4
+
+
 def test_where_nobody_looked_nothing_is_known() -> None:
     assert judged([]) == ["nobody"]
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import logging
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.prove import __main__ as program
-from tests.prove.__main__ import ROOT, sources
-from tests.prove.tally import Tally
+from tests.prove.__main__ import NAMES
+from tests.prove.sources import ROOT, fingerprint, sources
+from tests.prove.tally import Tally, Untried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,37 +30,63 @@ def _own_levels() -> Iterator[None]:
         logging.getLogger(each).setLevel(level)
 
 
-def modules(path: Path) -> Iterator[Path]:
-    """The files of the tests that one of them imports."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tests":
-            place = ROOT / str(node.module).replace(".", "/")
-            for name in node.names:
-                module = place / f"{name.name}.py"
-                yield module if module.exists() else place.with_suffix(".py")
+def of_the_tests(name: str) -> set[str]:
+    """The files of the tests whose change makes a proof begin anew."""
+    found = {path.relative_to(ROOT).as_posix() for path in sources(name)}
+    return {path for path in found if path.startswith("tests/")}
 
 
-def test_a_change_of_any_module_that_a_proof_imports_makes_it_begin_anew() -> None:
-    known = {*sources()}
-    imported = {module for path in known if path.suffix == ".py" for module in modules(path)}
-    assert ROOT / "tests" / "running.py" in imported
-    assert imported - known == set()
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [
+        ("kill", {"tests/running.py", "tests/nursery.py", "tests/prove/load.py"}),
+        ("power_cut", {"tests/prove/disk.py", "tests/prove/disk.c"}),
+        ("fuzzed", {f"tests/prove/fuzz_{each}.py" for each in ("atheris", "targets", "planted")}),
+        ("client_python", {"tests/prove/client_python_caller.py"}),
+        ("sessions_checked", {"tests/prove/sessions_client.py", "tests/prove/checker.py"}),
+        ("conformance", {"tests/http/conformance.py", "tests/http/conformance_hooks.py"}),
+        ("simulated", {"tests/simulation/world.py", "tests/simulation/shrinking.py"}),
+        ("upgraded", {"tests/stores/kept.py", "tests/stores/__init__.py"}),
+        ("constant", {"tests/prove/alike.py"}),
+    ],
+)
+def test_a_change_of_any_module_that_a_proof_runs_makes_it_begin_anew(
+    name: str, runs: set[str]
+) -> None:
+    """Imported by any of its own, or run as a program by its name."""
+    assert runs | {f"tests/prove/{name}.py", "tests/prove/tally.py"} <= of_the_tests(name)
 
 
-def test_a_change_of_any_file_of_the_product_makes_it_begin_anew() -> None:
+def test_a_change_of_one_proof_leaves_what_the_others_found() -> None:
+    changed = "tests/prove/constant.py"
+    assert [name for name in NAMES if changed in of_the_tests(name)] == ["constant"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_change_of_the_product_the_server_or_a_version_makes_each_begin_anew(name: str) -> None:
     """Templates, scripts and data of a page too."""
     product = {
         path
-        for name in ("app", "domain", "projections")
-        for path in (ROOT / name).rglob("*")
+        for each in ("app", "domain", "projections")
+        for path in (ROOT / each).rglob("*")
         if path.is_file() and path.parent.name != "__pycache__"
     }
     assert {path.suffix for path in product} > {".py", ".js", ".css"}
-    assert product - {*sources()} == set()
+    server = {ROOT / each for each in ("tests/server.py", "tests/breaches/lookups.py", *LOCKS)}
+    assert (product | server) - {*sources(name)} == set()
 
 
-def test_a_change_of_the_server_or_of_a_version_makes_it_begin_anew() -> None:
-    assert {ROOT / name for name in ("tests/server.py", *LOCKS)} - {*sources()} == set()
+def test_a_change_is_a_change_of_the_fingerprint(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "constant.py"
+    path.write_text("one = 1\n")
+    monkeypatch.setattr("tests.prove.sources.ROOT", tmp_path)
+    monkeypatch.setattr("tests.prove.sources.sources", lambda _: [path])
+    before = fingerprint("constant")
+    assert fingerprint("constant") == before
+    path.write_text("one = 2\n")
+    assert fingerprint("constant") != before
 
 
 class Unlucky:
@@ -102,9 +129,9 @@ def test_what_went_wrong_is_told_until_the_source_changes_or_it_is_tried_anew(
     assert (code, proof.ran) == (0, 5)
     assert "earlier run" not in told
     proof.ran = 0
-    monkeypatch.setattr(program, "_fingerprint", lambda: "of before")
+    monkeypatch.setattr(program, "fingerprint", lambda _: "of before")
     assert run()[0] == 1
-    monkeypatch.setattr(program, "_fingerprint", lambda: "of now")
+    monkeypatch.setattr(program, "fingerprint", lambda _: "of now")
     assert run()[0] == 0
 
 
@@ -166,6 +193,92 @@ def test_who_ends_the_program_ends_it(
     assert [each.strip() for each in line.split("|")][1:4] == ["1 of 4, unfinished", "0", "noticed"]
     assert prove(monkeypatch, tmp_path, proof, "kill") == 0
     assert proof.ran == 5
+
+
+class Clock:
+    """Stands in for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Slow:
+    """A proof whose round takes so many minutes."""
+
+    PROPERTY, SIZE, STEP, SHORT = "what is tried is right", 3, 1, 1
+    STORES: tuple[str, ...] = ("sqlite",)
+
+    def __init__(self, clock: Clock, minutes: float) -> None:
+        self._clock = clock
+        self._minutes = minutes
+        self.began: list[float] = []
+
+    def prove(self, _url: str, count: int) -> Tally:
+        self.began.append(self._clock.now / 60)
+        self._clock.now += self._minutes * 60
+        tally = Tally(tried=count)
+        tally.control("a breach", noticed=True)
+        return tally
+
+
+@pytest.mark.parametrize(
+    ("minutes", "began"),
+    [
+        (6.0, [[0, 6, 12]]),
+        (7.0, [[0, 7], [14]]),
+        (12.0, [[0], [12], [24]]),
+        (25.0, [[0], [25], [50]]),
+    ],
+)
+def test_no_round_begins_that_would_end_after_the_minutes_of_a_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, minutes: float, began: list[list[float]]
+) -> None:
+    """The first of a run always does: else one that takes long would never be tried."""
+    clock = Clock()
+    proof = Slow(clock, minutes)
+    monkeypatch.setattr(program, "time", clock)
+    for expected in began:
+        proof.began.clear()
+        last = expected is began[-1]
+        assert prove(monkeypatch, tmp_path, proof, "kill") == (0 if last else 1)
+        assert proof.began == expected
+
+
+def test_another_store_is_begun_with_if_one_as_slow_would_end_in_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clock = Clock()
+    proof = Slow(clock, 11.0)
+    monkeypatch.setattr(program, "time", clock)
+    monkeypatch.setattr(proof, "STORES", ("sqlite", "other"))
+    monkeypatch.setattr(proof, "SIZE", 1)
+    monkeypatch.setattr(program.Databases, "new", lambda *_: nullcontext(""))
+    assert prove(monkeypatch, tmp_path, proof, "kill") == 1
+    assert proof.began == [0]
+    assert prove(monkeypatch, tmp_path, proof, "kill") == 0
+    assert proof.began == [0, 11]
+
+
+class Untriable:
+    """A proof that needs what isn't here."""
+
+    PROPERTY, SIZE, STEP, SHORT, STORES = "what is tried is right", 4, 1, 1, ("sqlite",)
+
+    def prove(self, _url: str, _count: int) -> Tally:
+        raise Untried("there is no C compiler (cc) here")
+
+
+def test_what_cant_be_tried_here_is_no_violation_and_no_success(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    assert prove(monkeypatch, tmp_path, Untriable(), "kill") == 1
+    (_, line) = capsys.readouterr().out.splitlines()
+    cells = [each.strip() for each in line.split("|")]
+    assert cells[1:4] == ["0 of 4, unfinished; there is no C compiler (cc) here", "0", "-"]
+    assert [*tmp_path.iterdir()] == []
 
 
 class Timed:
@@ -279,10 +392,10 @@ def test_the_table_of_what_was_found_runs_nothing(
         lines = capsys.readouterr().out.splitlines()[1:]
         return code, [[each.strip() for each in line.split("|")][:4] for line in lines]
 
-    monkeypatch.setattr(program, "_fingerprint", lambda: "of before")
+    monkeypatch.setattr(program, "fingerprint", lambda _: "of before")
     assert table() == (1, [])
     assert prove(monkeypatch, tmp_path, wrong, "kill") == 1
-    monkeypatch.setattr(program, "_fingerprint", lambda: "of now")
+    monkeypatch.setattr(program, "fingerprint", lambda _: "of now")
     assert prove(monkeypatch, tmp_path, proof, "soak") == 0
     assert prove(monkeypatch, tmp_path, proof, "soak", "--short") == 0
     assert prove(monkeypatch, tmp_path, proof, "soak", "--hours=2") == 0

@@ -1,19 +1,19 @@
 """`python -m tests.prove [NAME …] [--short | --hours N | --table] [--again]`: at full size.
 
 Every step's counts are kept in `.prove/`, so that a run which was broken off goes on where it
-was; a change of the source begins anew. What went wrong is kept as well: until then it isn't tried
-again, but with `--again`. A name takes at most 20 minutes: what isn't finished then says so, and
-the next run goes on. `--hours` is for names that go by time, and lets them take that long.
+was; a change of what it runs begins anew. What went wrong is kept as well: until then it isn't
+tried again, but with `--again`. A name takes at most 20 minutes, as far as its rounds are known:
+what isn't finished then says so, and the next run goes on. `--hours` is for names that go by time,
+and lets them take that long.
 `--table` tells what is kept, in whatever form and of whatever source, and runs nothing; whoever
 ends a run gets the table of what there is. Exit code 1 when a property doesn't hold, a control
-went unnoticed or there was none, or something is unfinished; of `--table` also when something is
-of another source.
+went unnoticed or there was none, or something is unfinished or can't be tried here; of `--table`
+also when something is of another source.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 import math
 import signal
@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Protocol, cast
 
 from tests.postgres import PostgresServer
 from tests.prove.results import Entry, Result, keep, kept, read, say, tell
-from tests.prove.tally import Tally
+from tests.prove.sources import ROOT, fingerprint
+from tests.prove.tally import Tally, Untried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,8 @@ NAMES: Final = (
     "power_cut",
     "io_errors",
     "full_disk",
+    "slow_disk",
+    "read_only",
     "backends",
     "restarted",
     "cut_off",
@@ -78,73 +81,20 @@ NAMES: Final = (
     "client_python",
     "client_javascript",
 )
-SECONDS_A_NAME: Final = 19 * 60
-ROOT: Final = Path(__file__).parent.parent.parent
+SECONDS_A_NAME: Final = 20 * 60
 KEPT: Final = ROOT / ".prove"
 OTHER: Final = "of another source"
 
-_PRODUCT: Final = ("app", "domain", "projections")
-_PROGRAMS: Final = frozenset({".py", ".c", ".ts", ".mjs"})
-_SOURCES: Final = (
-    *_PRODUCT,
-    "tests/prove",
-    "tests/simulation",
-    "tests/server.py",
-    "tests/nursery.py",
-    "tests/running.py",
-    "tests/ports.py",
-    "tests/postgres.py",
-    "tests/postgres_pair.py",
-    "tests/waiting.py",
-    "tests/benchmarks/processes.py",
-    "tests/benchmarks/processor.py",
-    "tests/store/chain.py",
-    "tests/store/intruding.py",
-    "tests/store/traces.py",
-    "tests/store/unsure.py",
-    "tests/store/wishing.py",
-    "tests/app/living.py",
-    "tests/store/living.py",
-    "tests/domain/histories.py",
-    "tests/domain/samples.py",
-    "tests/domain/specification.py",
-    "tests/http/conformance.py",
-    "tests/http/conformance_hooks.py",
-    "tests/http/framing.py",
-    "tests/http/genuine.py",
-    "tests/http/people.py",
-    "tests/http/steps.py",
-    "tests/stores/kept.py",
-    "tests/stores/make.py",
-    "tests/golden/openapi.json",
-    "tests/tokens/chance.py",
-    "tests/tokens/forging.py",
-    "tests/tokens/mutants.py",
-    "tests/oauth_clients/conftest.py",
-    "tests/oauth_clients/on_node.py",
-    "tests/oauth_clients/program.py",
-    "clients/python/gatebook_client",
-    "clients/javascript/src",
-    "clients/javascript/test/programs",
-    "clients/javascript/test/pages.mjs",
-    "clients/javascript/package.json",
-    "clients/javascript/package-lock.json",
-    "clients/javascript/tsdown.config.ts",
-    "clients/javascript/tsconfig.build.json",
-    "clients/javascript/tsconfig.json",
-    "tests/clients_javascript/package.py",
-    "requirements.lock",
-    "tests/requirements.lock",
-    "tests/prove/requirements.lock",
-)
-"""What decides what a proof finds: folders of source, and files."""
-
 
 class Proof(Protocol):
-    """What a module of this package offers: a property, its size, and one step of trying it."""
+    """What a module of this package offers: a property, its size, and one step of trying it.
+
+    `SIZE` counts what `OF` says, in their plural, on each store.
+    """
 
     PROPERTY: str
     SIZE: int
+    OF: str
     STEP: int
     SHORT: int
     STORES: tuple[str, ...]
@@ -175,9 +125,8 @@ class Databases:
 def main() -> int:
     """Run what is asked for; the exit code."""
     given, proofs = _asked()
-    source = _fingerprint()
     if given.table:
-        return _show(proofs, source)
+        return _show(proofs)
     signal.signal(signal.SIGTERM, _end)
     # One that makes an application has everything logged from then on, also what others send.
     for library in ("httpx", "httpx2"):
@@ -187,13 +136,16 @@ def main() -> int:
         with ExitStack() as stack:
             databases = Databases(stack)
             for name, proof in proofs.items():
-                size, form, takes = _sized(proof, given)
-                until = time.monotonic() + SECONDS_A_NAME - takes
+                size, form, seconds = _sized(proof, given)
+                minutes = Minutes(seconds)
                 for kind in proof.STORES:
-                    new = Result(name, kind, form, Entry(source, Tally(), size.whole))
+                    new = Result(name, kind, form, Entry(fingerprint(name), Tally(), size.whole))
                     result = _begun(new, again=given.again)
                     results.append((result, proof.PROPERTY))
-                    _try(proof, databases, result, size.step, until)
+                    try:
+                        _try(proof, databases, result, size.step, minutes)
+                    except Untried as error:
+                        results[-1] = (result._replace(remark=f"{error}"), proof.PROPERTY)
     finally:
         tell(results)
     return 0 if all(result.entry.shows for result, _ in results) else 1
@@ -248,13 +200,35 @@ class Size(NamedTuple):
     step: int
 
 
+class Minutes:
+    """What is left for a name: a round begins where one as long as the longest so far would end."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._longest = 0.0
+        self._begun = False
+
+    @property
+    def left(self) -> bool:
+        """Whether another round may begin; the first does, however long it may take."""
+        return not self._begun or time.monotonic() + self._longest < self._until
+
+    def took(self, seconds: float) -> None:
+        """A round did, now or in an earlier run, on whichever store."""
+        self._longest = max(self._longest, seconds)
+
+    def begin(self) -> None:
+        """A round begins."""
+        self._begun = True
+
+
 def _sized(proof: Proof, given: argparse.Namespace) -> tuple[Size, str, float]:
-    """How much is asked for, what that form is called, and the seconds that a round needs."""
+    """How much is asked for, what that form is called, and how many seconds it may take."""
     if given.hours is not None:
         whole = max(round(given.hours * getattr(proof, "HOUR", 0)), 1)
-        return Size(whole, whole), f"{given.hours}h", -math.inf
+        return Size(whole, whole), f"{given.hours}h", math.inf
     size = Size(proof.SHORT if given.short else proof.SIZE, proof.STEP)
-    return size, "short" if given.short else "", getattr(proof, "TAKES_S", 0)
+    return size, "short" if given.short else "", SECONDS_A_NAME
 
 
 def _begun(result: Result, *, again: bool) -> Result:
@@ -273,16 +247,14 @@ def _failed(entry: Entry) -> str:
     return "" if entry.tally.holds else "failed in an earlier run, --again tries anew"
 
 
-def _show(proofs: dict[str, Proof], source: str) -> int:
+def _show(proofs: dict[str, Proof]) -> int:
     """What is kept of them, in whatever form; the exit code, 1 unless all of it shows something."""
-    results = [
-        (
-            found._replace(remark=OTHER if found.entry.source != source else _failed(found.entry)),
-            proof.PROPERTY,
-        )
-        for name, proof in proofs.items()
-        for found in kept(KEPT, name)
-    ]
+    results = []
+    for name, proof in proofs.items():
+        for found in kept(KEPT, name):
+            other = found.entry.source != fingerprint(name)
+            remark = OTHER if other else _failed(found.entry)
+            results.append((found._replace(remark=remark), proof.PROPERTY))
     if not results:
         say("nothing is kept")
     tell(results)
@@ -290,21 +262,31 @@ def _show(proofs: dict[str, Proof], source: str) -> int:
     return 0 if right and all(right) else 1
 
 
-def _try(proof: Proof, databases: Databases, result: Result, at_once: int, until: float) -> None:
-    """Go on from what is kept; stop at the size, at the first violation, or when time is up."""
+def _try(
+    proof: Proof, databases: Databases, result: Result, at_once: int, minutes: Minutes
+) -> None:
+    """Go on from what is kept; stop at the size, at the first violation, or when time is up.
+
+    Raises `Untried` where it can't be tried.
+    """
     entry, path = result.entry, KEPT / result.file
     tally, size = entry.tally, entry.size
-    while tally.tried < size and tally.holds and time.monotonic() < until:
+    minutes.took(tally.longest)
+    while tally.tried < size and tally.holds and minutes.left:
+        minutes.begin()
         count = min(at_once, size - tally.tried)
         started = time.monotonic()
         try:
             with databases.new(result.kind) as url:
                 step = proof.prove(url, count)
+        except Untried:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told, kept and a failure
             step = _broken_off(error)
         if not step.tried:
             step.expect(not step.holds, "a round that tried nothing")
-        step.seconds = time.monotonic() - started
+        step.seconds = step.longest = time.monotonic() - started
+        minutes.took(step.seconds)
         tally.add(step)
         keep(path, entry)
         say(f"{path.stem}: {tally.tried} of {size}, {tally.violations} violations")
@@ -318,29 +300,6 @@ def _broken_off(error: Exception) -> Tally:
     step = Tally()
     step.wrong(f"broken off: {type(error).__name__}: {error} ({where})")
     return step
-
-
-def _fingerprint() -> str:
-    digest = hashlib.sha256()
-    for path in sources():
-        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-def sources() -> list[Path]:
-    """Every file whose change makes all proofs begin anew."""
-    found: list[Path] = []
-    for name in _SOURCES:
-        path = ROOT / name
-        found += sorted(filter(_is_source, path.rglob("*"))) if path.is_dir() else [path]
-    return found
-
-
-def _is_source(path: Path) -> bool:
-    """Of the product every file; of the tests and the clients those that are programs."""
-    if "__pycache__" in path.parts or not path.is_file():
-        return False
-    return path.relative_to(ROOT).parts[0] in _PRODUCT or path.suffix in _PROGRAMS
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "as of any position a user is what was seen when it was the head"
 SIZE: Final = 50
+OF: Final = "histories"
 STEP: Final = 10
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")

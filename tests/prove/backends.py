@@ -13,6 +13,7 @@ from typing import Final
 import psycopg
 
 from tests.prove.client import Client, a_source
+from tests.prove.in_time import BUSY_S, RECOVER_S, in_time
 from tests.prove.load import Ledger, check_tokens, log_in, refresh, register, working
 from tests.prove.stored import check_store, lose_the_last_registration
 from tests.prove.tally import Tally
@@ -20,11 +21,11 @@ from tests.running import running_all, settings
 
 PROPERTY: Final = "connections ended by PostgreSQL: 503 only meanwhile, nothing lost or doubled"
 SIZE: Final = 200
+OF: Final = "ended connections"
 STEP: Final = 100
-SHORT: Final = 20
+SHORT: Final = 12
 STORES: Final = ("postgresql",)
 EVERY_S: Final = 0.05
-RECOVER_S: Final = 10.0
 IDLE_ROUNDS: Final = 3
 """How often, at the end, every connection is ended while nobody uses one."""
 
@@ -38,48 +39,48 @@ _END_ALL: Final = f"SELECT pg_terminate_backend(pid, 10000) {_OTHERS}"
 def prove(url: str, count: int) -> Tally:
     """End `count` connections of two processes at work on one store."""
     tally, ledger = Tally(), Ledger()
+    more = 0.0 if count >= STEP else BUSY_S
     with running_all(settings(url), settings(url)) as (one, other):
-        asyncio.run(_disturbed([one.port, other.port], ledger, url, count, tally))
+        asyncio.run(_disturbed([one.port, other.port], ledger, url, count, tally, more))
     for each in ledger.unexpected:
         tally.wrong(each)
     tally.expect(ledger.cut == 0, f"{ledger.cut} connections of clients were cut")
     tally.expect(len(ledger.registered) > 0, "nothing was acknowledged")
+    in_time(ledger, "without a connection", more, tally)
     ledger.report(tally)
     check_store(url, ledger, tally)
     lose_the_last_registration(url, ledger, tally)
     return tally
 
 
-async def _disturbed(ports: list[int], ledger: Ledger, url: str, count: int, tally: Tally) -> None:
+async def _disturbed(
+    ports: list[int], ledger: Ledger, url: str, count: int, tally: Tally, more: float
+) -> None:
     async with working(ports, ledger):
         tally.tried += await asyncio.to_thread(_end_connections, url, count)
     for port in ports:
-        await _recovers(port, tally)
+        await _recovers(port, tally, more)
         await check_tokens(port, ledger, {*ledger.sessions, *ledger.ended}, tally)
     for _ in range(IDLE_ROUNDS):
         for port in ports:
-            ended = await asyncio.to_thread(_end_all, url)
+            ended = await asyncio.to_thread(end_all, url)
             tally.expect(ended > 0, "no connection was there to be ended")
             await _answers_at_once(port, ledger, tally)
 
 
 async def _answers_at_once(port: int, ledger: Ledger, tally: Tally) -> None:
     """Each kind of request, once, is answered at its first try."""
-    before = _refused(ledger)
+    before = ledger.refused
     async with Client(port, a_source()) as client:
         user_key = await register(client, ledger)
         token = await log_in(client, ledger, user_key) if user_key else None
         if token is not None:
             await refresh(client, ledger, token)
-    refused = _refused(ledger) - before
+    refused = ledger.refused - before
     tally.expect(refused == 0, f"{refused} refused when the store was back")
 
 
-def _refused(ledger: Ledger) -> int:
-    return sum(count for each, count in ledger.answers.items() if each.endswith(" 503"))
-
-
-def _end_all(url: str) -> int:
+def end_all(url: str) -> int:
     """End every connection, and wait until they are gone; how many there were."""
     with psycopg.connect(url, autocommit=True) as connection:
         return len(connection.execute(_END_ALL.encode()).fetchall())
@@ -96,12 +97,12 @@ def _end_connections(url: str, count: int) -> int:
     return ended
 
 
-async def _recovers(port: int, tally: Tally) -> None:
+async def _recovers(port: int, tally: Tally, more: float) -> None:
     """The process does everything again, by itself."""
-    started = time.monotonic()
+    within, started = RECOVER_S + more, time.monotonic()
     async with Client(port) as client:
         while (answer := await client.get("/readyz")).status != 200:
-            if time.monotonic() - started > RECOVER_S:
-                tally.wrong(f"not ready {RECOVER_S} s after the last disturbance: {answer.body!r}")
+            if time.monotonic() - started > within:
+                tally.wrong(f"not ready {within} s after the last disturbance: {answer.body!r}")
                 return
     tally.figure("last disturbance to ready, s", time.monotonic() - started)

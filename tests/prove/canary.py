@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "canaries through every endpoint are in no output and not at rest"
 SIZE: Final = 20
+OF: Final = "flocks"
 STEP: Final = 4
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")

@@ -18,8 +18,8 @@ from app.writer import Wish, Writer
 from domain import events
 from domain.commands import GrantPermissions
 from domain.policy import Policy
-from tests.prove.client import Client, Cut, a_source
-from tests.prove.load import SECRET, new_name, register
+from tests.prove.client import Client, a_source
+from tests.prove.load import SECRET, at_work, new_name, register
 from tests.running import MASTER
 from tests.store.wishing import commit, meta, user_key
 from tests.store.wishing import register as registered
@@ -70,7 +70,7 @@ def change_of(recorded: Recorded) -> str | None:
 async def changer(port: int, ledger: Ledger, over: asyncio.Event) -> None:
     """One change after another until it is over; when the connection is cut, so is the work."""
     async with Client(port, a_source()) as client:
-        try:
+        with at_work(client, ledger):
             token = ""
             while not over.is_set():
                 token = token or await _log_in(client, ledger, ledger.administrator)
@@ -79,8 +79,6 @@ async def changer(port: int, ledger: Ledger, over: asyncio.Event) -> None:
                     await random.choice((_secret, _permissions, _disable, _erase, _erase_oneself))(
                         client, ledger, who, token
                     )
-        except Cut:
-            ledger.cut += 1
 
 
 async def _log_in(client: Client, ledger: Ledger, who: str) -> str:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 Did = Literal[
-    "", "begin", "grant", "end_session", "end_all", "disable", "enable", "permit", "secret"
+    "", "begin", "grant", "end_session", "end_all", "disable", "enable", "erase", "permit", "secret"
 ]
 """What a success does: nothing but to show that it was allowed; begin `target`; give a token in
 `session`, which began with this or with an earlier one; end `target`; end all sessions of `user`
-but `target`; disable `user`, which ends them all, or enable it; let it have the watched permission
-or not, as `value` is 1 or 0; give it secret number `value`, which ends all sessions but
-`target`."""
+but `target`; disable `user`, which ends them all, or enable it; erase it, for good; let it have
+the watched permission or not, as `value` is 1 or 0; give it secret number `value`, which ends all
+sessions but `target`."""
 
-_ENDS_ALL: Final = {"end_all", "disable", "secret"}
+_ENDS_ALL: Final = {"end_all", "disable", "erase", "secret"}
 _NEVER: Final = 2**63
 
 
@@ -140,7 +140,7 @@ class _Users:
                 self.begins[op.session] = min(first, op, key=lambda each: each.answered)
             elif op.did == "end_session":
                 self.ends[op.target].append(op)
-            elif op.did in {"enable", "disable"}:
+            elif op.did in {"enable", "disable", "erase"}:
                 enabled = int(op.did == "enable")
                 status[op.user].append(msgspec.structs.replace(op, value=enabled))
             elif op.did == "permit":

@@ -21,7 +21,11 @@ USER_AGENT: Final = "gatebook-prove/1"
 
 
 class Cut(Exception):
-    """The connection ended inside a request."""
+    """The connection ended inside a request, which had waited for so many seconds."""
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(what)
+        self.seconds = seconds
 
 
 class Answer(NamedTuple):
@@ -55,6 +59,8 @@ class Client:
     def __init__(self, port: int, source: str = "127.0.0.1") -> None:
         self.port = port
         self.source = source
+        self.asked_at: float | None = None
+        """When the request was begun that waits for its answer, by the loop's clock."""
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def __aenter__(self) -> Self:
@@ -100,13 +106,15 @@ class Client:
 
     async def abandon(self, path: str, **members: object) -> None:
         """Send a JSON object and hang up: nobody hears the answer. Raises `Cut`."""
+        started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(PATIENCE_S):
                 _, writer = await self._connected()
                 writer.write(self._request("POST", path, json.dumps(members).encode(), {}))
                 await writer.drain()
         except (OSError, TimeoutError) as error:
-            raise Cut(f"POST {path}: {error!r}") from error
+            waited = asyncio.get_running_loop().time() - started
+            raise Cut(f"POST {path}: {error!r}", waited) from error
         finally:
             await self.close()
 
@@ -119,16 +127,19 @@ class Client:
     ) -> Answer:
         """Send one request and read its answer; raises `Cut`."""
         request = self._request(method, path, body, headers or {})
-        started = asyncio.get_running_loop().time()
+        started = self.asked_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(PATIENCE_S):
                 status, content, told = await self._exchange(request)
         except (OSError, EOFError, TimeoutError) as error:
+            waited = asyncio.get_running_loop().time() - started
             await self.close()
-            raise Cut(f"{method} {path}: {error!r}") from error
+            raise Cut(f"{method} {path}: {error!r}", waited) from error
         except BaseException:
             await self.close()
             raise
+        finally:
+            self.asked_at = None
         return Answer(status, content, asyncio.get_running_loop().time() - started, told)
 
     @staticmethod

@@ -14,9 +14,10 @@ from tests.prove.tally import Tally
 
 PROPERTY: Final = "generated requests find no fault and nothing undocumented"
 SIZE: Final = 100
-"""Cases an operation, at most: one without parameters has fewer."""
+"""One without parameters has fewer."""
+OF: Final = "cases of each operation, at most"
 STEP: Final = 50
-SHORT: Final = 4
+SHORT: Final = 3
 STORES: Final = ("sqlite", "postgresql")
 
 

@@ -26,7 +26,7 @@ from tests.running import MASTER, running, settings
 from tests.store.intruding import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from tests.prove.disk import Cut
     from tests.running import Server
@@ -97,6 +97,31 @@ def check(url: str, ledger: Ledger, tally: Tally) -> None:
         check_store(url, ledger, tally)
     except (StorageError, GatebookError) as error:
         tally.wrong(f"the store can't be opened or read: {error!r}")
+
+
+def live_and_cut(
+    url: str,
+    count: int,
+    live: Callable[[Server, Disk, Timed], Coroutine[object, object, None]],
+    tally: Tally,
+    moments: int,
+    **given: str,
+) -> Timed:
+    """So many lives of one store, each of which is killed at its end; then power fails."""
+    with Disk(Path(url.removeprefix(SQLITE)).parent) as disk:
+        ledger = Timed(disk)
+        make(url, disk, tally)
+        for _ in range(count):
+            disk.begin()
+            ledger.begin()
+            with running(settings(url, **given, **disk.settings), disk.preloaded) as server:
+                asyncio.run(live(server, disk, ledger))
+            cut_and_reopen(disk, url, ledger, tally, moments)
+    tally.count("power cuts", tally.tried)
+    tally.tried = count
+    for each in ledger.unexpected:
+        tally.wrong(each)
+    return ledger
 
 
 def cut_before(disk: Disk, ledger: Timed, count: int, tally: Tally) -> None:

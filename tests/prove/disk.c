@@ -1,11 +1,12 @@
-/* A disk that keeps a journal of what one process does to the files of one directory, and fails.
+/* A disk that keeps a journal of what one process does to the files of one directory, and fails,
+   is slow, full or read-only.
 
    Preloaded into a server (LD_PRELOAD). `GATEBOOK_TEST_DISK` names a directory with two files:
    `control`, a `struct control` that the test writes while the server runs, and `journal`, to which
    every write, change of length, new name, removed name and sync is appended once it was done. A
    power cut is made of it afterwards (disk.py): whatever wasn't synced may be lost. Shared memory
-   of SQLite (-shm) and lock files are on no disk worth the name: they take part in a full disk and
-   in failing writes, and are not in the journal. Knows no format of any file. */
+   of SQLite (-shm) and lock files are on no disk worth the name: they take part in a full disk, a
+   read-only one and in failing writes, and are not in the journal. Knows no format of any file. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FILES 4096
@@ -36,11 +38,15 @@ struct control {
     _Atomic int64_t failing_syncs;  /* likewise */
     _Atomic int64_t lying_syncs;    /* likewise: they say that they did, and didn't */
     _Atomic int64_t room;           /* bytes by which files may still grow */
+    _Atomic int64_t sync_takes;     /* us that a sync waits, or until this is less */
+    _Atomic int64_t read_only;      /* whether the file system became so: what is open stays open */
     _Atomic int64_t draws;          /* where the random numbers are; begins with a seed */
     _Atomic int64_t failed_writes;  /* counts, from here on */
     _Atomic int64_t failed_syncs;
     _Atomic int64_t lied_syncs;
     _Atomic int64_t refused_writes;
+    _Atomic int64_t denied_writes;
+    _Atomic int64_t slow_syncs;
     char directory[4000];
 };
 
@@ -130,6 +136,33 @@ static int befalls(int64_t in_a_million)
     return (int64_t)((mixed ^ (mixed >> 31)) % EVERY) < in_a_million;
 }
 
+/* Whether a change of a file is refused, since the file system is read-only. */
+static int denied(void)
+{
+    if (!control->read_only)
+        return 0;
+    atomic_fetch_add(&control->denied_writes, 1);
+    errno = EROFS;
+    return 1;
+}
+
+/* A sync takes its time, which may be made less while it does. */
+static void take_time(void)
+{
+    if (!control->sync_takes)
+        return;
+    const struct timespec step = {0, 1000000};
+    struct timespec now, begun;
+    int64_t waited = 0;
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    for (; waited < control->sync_takes; waited = (now.tv_sec - begun.tv_sec) * EVERY
+                                                  + (now.tv_nsec - begun.tv_nsec) / 1000) {
+        nanosleep(&step, NULL);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    }
+    atomic_fetch_add(&control->slow_syncs, 1);
+}
+
 static void note(enum kind kind, int file, int64_t at, const void *data, int64_t size)
 {
     struct record record = {kind, file, at, size};
@@ -189,7 +222,8 @@ static int open_one(const char *path, int flags, mode_t mode)
     pthread_mutex_lock(&lock);
     struct stat found;
     int created = (flags & O_CREAT) && stat(path, &found);
-    int descriptor = real_open(path, flags, mode), failed = errno;
+    int changes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) || created;
+    int descriptor = changes && denied() ? -1 : real_open(path, flags, mode), failed = errno;
     if (descriptor >= FILES)
         give_up("too many descriptors");
     if (descriptor >= 0 && is_directory)
@@ -247,6 +281,8 @@ ssize_t pwrite(int descriptor, const void *data, size_t size, off_t at)
     int file = ours(descriptor);
     if (!file)
         return real_pwrite(descriptor, data, size, at);
+    if (denied())
+        return -1;
     if (befalls(control->failing_writes)) {
         atomic_fetch_add(&control->failed_writes, 1);
         errno = EIO;
@@ -281,6 +317,8 @@ ssize_t write(int descriptor, const void *data, size_t size)
 int ftruncate(int descriptor, off_t length)
 {
     int file = ours(descriptor);
+    if (file && denied())
+        return -1;
     if (file <= 0)
         return real_ftruncate(descriptor, length);
     pthread_mutex_lock(&lock);
@@ -304,7 +342,8 @@ static int sync_one(int descriptor, int (*real)(int))
         return 0;
     }
     int64_t begun = written_so_far();
-    int fails = befalls(control->failing_syncs);
+    take_time();
+    int read_only = denied(), fails = read_only || befalls(control->failing_syncs);
     if (!fails && real(descriptor))
         return -1;
     pthread_mutex_lock(&lock);
@@ -316,7 +355,7 @@ static int sync_one(int descriptor, int (*real)(int))
     if (!fails)
         return 0;
     atomic_fetch_add(&control->failed_syncs, 1);
-    errno = EIO;
+    errno = read_only ? EROFS : EIO;
     return -1;
 }
 
@@ -328,6 +367,8 @@ int unlink(const char *path)
 {
     const char *name = switched_on() ? name_of(path) : NULL;
 
+    if (name && denied())
+        return -1;
     if (!name || ends_in(name, "-shm"))
         return real_unlink(path);
     pthread_mutex_lock(&lock);

@@ -28,6 +28,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, get_args
 
+from tests.prove.tally import Untried
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -37,6 +39,8 @@ Cut = Literal["none", "some", "first"]
 CUTS: Final[tuple[Cut, ...]] = get_args(Cut)
 _Left = Literal[Cut, "all"]
 UNLIMITED: Final = 2**63 - 1
+FOR_EVER: Final = 3_600_000_000
+"""An hour in µs: what a sync takes that hangs, until it is told to take less."""
 SECTOR: Final = 512
 A_MILLION: Final = 1_000_000
 
@@ -47,7 +51,7 @@ _DIRECTORY: Final = -2
 _SHARED: Final = "-shm"
 
 
-class Unbuilt(Exception):
+class Unbuilt(Untried):
     """There is no C compiler here: what needs the library can't be tried."""
 
 
@@ -59,11 +63,15 @@ class Control(ctypes.Structure):
         ("failing_syncs", ctypes.c_int64),
         ("lying_syncs", ctypes.c_int64),
         ("room", ctypes.c_int64),
+        ("sync_takes", ctypes.c_int64),
+        ("read_only", ctypes.c_int64),
         ("draws", ctypes.c_int64),
         ("failed_writes", ctypes.c_int64),
         ("failed_syncs", ctypes.c_int64),
         ("lied_syncs", ctypes.c_int64),
         ("refused_writes", ctypes.c_int64),
+        ("denied_writes", ctypes.c_int64),
+        ("slow_syncs", ctypes.c_int64),
         ("directory", ctypes.c_char * 4000),
     )
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "no byte of an erased person is in a file, a dump, a log line or an answer"
 SIZE: Final = 1_000
+OF: Final = "people"
 STEP: Final = 250
 SHORT: Final = 20
 STORES: Final = ("sqlite", "postgresql")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "a follower of the log hears of each event once and in order"
 SIZE: Final = 20_000
+OF: Final = "logins"
 STEP: Final = 2_000
 SHORT: Final = 60
 STORES: Final = ("sqlite", "postgresql")

@@ -156,8 +156,8 @@ async def _person(fleet: Fleet, ledger: Ledger, over: asyncio.Event) -> None:
         while not over.is_set():
             try:
                 await _live(client, ledger)
-            except Cut:
-                ledger.cut += 1
+            except Cut as cut:
+                ledger.note_cut(cut)
             await fleet.worked()
 
 

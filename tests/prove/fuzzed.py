@@ -24,7 +24,7 @@ from tests.prove.tally import Tally
 
 PROPERTY: Final = "fuzzed readers of tokens, events, names, secrets and settings only ever refuse"
 SIZE: Final = 200_000
-"""Runs of each target."""
+OF: Final = "runs of each target"
 STEP: Final = 20_000
 SHORT: Final = 300
 STORES: Final = ("sqlite",)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "1,000 addresses guess (hours): 100 looked at in any 24, the owner gets in"
 SIZE: Final = 48
+OF: Final = "hours"
 STEP: Final = 48
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")

@@ -29,6 +29,7 @@ PROPERTY: Final = (
     "16 start at once: PostgreSQL: all serve, tables made once; SQLite: one, others say"
 )
 SIZE: Final = 50
+OF: Final = "herds"
 STEP: Final = 10
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "odd bytes: no 5xx, no hidden request, memory flat; 1,000 idle hold up nobody"
 SIZE: Final = 40_000
+OF: Final = "connections"
 STEP: Final = 5_000
 SHORT: Final = 60
 STORES: Final = ("sqlite",)

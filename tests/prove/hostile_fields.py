@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "hostile texts in every field are data: no 5xx, a line a request, all kept"
 SIZE: Final = 2 * len(ALL)
+OF: Final = "texts"
 STEP: Final = len(ALL) // 3
 SHORT: Final = 2
 STORES: Final = ("sqlite", "postgresql")

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "no mutant of a token is accepted, by the service, in Python or in JavaScript"
 SIZE: Final = 6_000
-"""By chance, besides the known ones."""
+"""Besides the known ones."""
+OF: Final = "mutants by chance"
 STEP: Final = 1_200
 SHORT: Final = 60
 STORES: Final = ("sqlite",)

@@ -10,22 +10,25 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.prove.client import Client, a_source
-from tests.prove.cuts import LIFE_S, Timed, acknowledged, cut_and_reopen, is_noticed, make
-from tests.prove.disk import A_MILLION, Disk
-from tests.prove.load import Ledger, register, working
+from tests.prove.cuts import LIFE_S, acknowledged, is_noticed, live_and_cut
+from tests.prove.disk import A_MILLION
+from tests.prove.in_time import BUSY_S, RECOVER_S, all_hear, in_time
+from tests.prove.load import register, working
 from tests.prove.tally import Tally
-from tests.running import running, settings
-from tests.store.intruding import SQLITE
 
 if TYPE_CHECKING:
+    from tests.prove.cuts import Timed
+    from tests.prove.disk import Disk
+    from tests.prove.load import Ledger
     from tests.running import Server
 
 PROPERTY: Final = "writes and syncs fail with EIO: 503 only meanwhile, nothing acknowledged is lost"
 SIZE: Final = 200
+OF: Final = "lives"
 STEP: Final = 5
 SHORT: Final = 1
 STORES: Final = ("sqlite",)
@@ -36,9 +39,6 @@ FAULTS: Final = (1, 30)
 """How many there are in a life."""
 WORK: Final = 20
 """Acknowledgements before, and afterwards."""
-RECOVER_S: Final = 2.0
-BUSY_S: Final = 3.0
-"""What the short form gives a busy machine besides what is promised."""
 MOMENTS: Final = 4
 """Of each life that are cut."""
 
@@ -47,46 +47,37 @@ def prove(url: str, count: int) -> Tally:
     """Live `count` lives on a failing disk."""
     tally = Tally()
     more = 0.0 if count >= STEP else BUSY_S
-    with Disk(Path(url.removeprefix(SQLITE)).parent) as disk:
-        ledger = Timed(disk)
-        make(url, disk, tally)
-        for _ in range(count):
-            disk.begin()
-            ledger.begin()
-            with running(settings(url, **disk.settings), disk.preloaded) as server:
-                asyncio.run(_live(server, disk, ledger, tally, more))
-            cut_and_reopen(disk, url, ledger, tally, MOMENTS if count >= STEP else 1)
-        tally.count("writes that failed", disk.control.failed_writes)
-        tally.count("syncs that failed", disk.control.failed_syncs)
-    tally.count("power cuts", tally.tried)
-    tally.tried = count
-    for each in ledger.unexpected:
-        tally.wrong(each)
+    live = partial(_live, tally, more)
+    ledger = live_and_cut(url, count, live, tally, MOMENTS if count >= STEP else 1)
+    in_time(ledger, "on a failing disk", more, tally)
     ledger.report(tally)
     tally.control("a sync that fails untold", noticed=is_noticed({}, lying=A_MILLION))
     return tally
 
 
-async def _live(server: Server, disk: Disk, ledger: Ledger, tally: Tally, more: float) -> None:
+async def _live(tally: Tally, more: float, server: Server, disk: Disk, ledger: Timed) -> None:
     """Work on a good disk, a failing one, a good one; and be killed."""
     control = disk.control
     async with working([server.port], ledger):
         await acknowledged(ledger, ledger.acknowledged + random.randint(1, WORK), tally)
-        enough = faults(disk) + random.randint(*FAULTS)
+        writes, syncs = control.failed_writes, control.failed_syncs
+        enough = writes + syncs + random.randint(*FAULTS)
         which = random.randrange(3)
         control.failing_writes = int(random.uniform(*WRITES) * A_MILLION) if which != 0 else 0
         control.failing_syncs = int(random.uniform(*SYNCS) * A_MILLION) if which != 1 else 0
         until = time.monotonic() + LIFE_S
-        while faults(disk) < enough and time.monotonic() < until:  # noqa: ASYNC110 - by the disk
+        while _faults(disk) < enough and time.monotonic() < until:  # noqa: ASYNC110 - by the disk
             await asyncio.sleep(0.002)
         tally.expect(time.monotonic() < until, f"fewer than {enough} faults in {LIFE_S} s")
         control.failing_writes = control.failing_syncs = 0
+        tally.count("writes that failed", control.failed_writes - writes)
+        tally.count("syncs that failed", control.failed_syncs - syncs)
         await goes_on(server, ledger, tally, more)
         await acknowledged(ledger, ledger.acknowledged + random.randint(1, WORK), tally)
         server.kill()
 
 
-def faults(disk: Disk) -> int:
+def _faults(disk: Disk) -> int:
     """How often anything failed so far."""
     return disk.control.failed_writes + disk.control.failed_syncs
 
@@ -105,5 +96,6 @@ async def goes_on(server: Server, ledger: Ledger, tally: Tally, more: float) -> 
                 break
             await asyncio.sleep(0.01)
     tally.expect(answer.status == 200, f"not ready on a good disk: {answer.body!r}")
+    await all_hear(ledger, "on a good disk", more, tally)
     tally.figure("good disk to first success, s", wrote)
     tally.expect(wrote <= RECOVER_S + more, f"nobody could write for {wrote:.1f} s")

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "keys change and no valid token is refused; a leaked one is worth nothing"
 SIZE: Final = 100
+OF: Final = "rotations"
 STEP: Final = 50
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")

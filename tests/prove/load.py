@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tests.prove.client import Answer, Client, Cut, a_source
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 
     from tests.prove.tally import Tally
 
     Work = Callable[[int, "Ledger", asyncio.Event], Coroutine[object, object, None]]
+
+Heard = Literal["answered", "refused", "cut"]
 
 SECRET: Final = "a horse that eats marmalade"
 SESSIONS_EACH: Final = 3
@@ -73,7 +75,11 @@ class Ledger:
         self.answers: Counter[str] = Counter()
         self.unexpected: list[str] = []
         self.cut = 0
-        self.slowest_refusal = 0.0
+        self.slowest: dict[Heard, float] = {}
+        """Seconds after which the last one heard what he heard, since somebody looked."""
+        self.at_work: list[Client] = []
+        self.pause_s = 0.0
+        """How long somebody rests who couldn't register: an address may try so much in vain."""
 
     @property
     def acknowledged(self) -> int:
@@ -81,14 +87,26 @@ class Ledger:
         sessions = len(self.sessions) + 2 * len(self.ended)
         return len(self.registered) + sessions + len(self.changes)
 
+    @property
+    def refused(self) -> int:
+        """How many answers were a 503."""
+        return sum(count for each, count in self.answers.items() if each.endswith(" 503"))
+
     def note(self, path: str, answer: Answer, *good: int) -> bool:
         """Count an answer; whether it is the success, which `good` begins with."""
         self.answers[f"{path} {answer.status}"] += 1
-        if answer.status == 503:
-            self.slowest_refusal = max(self.slowest_refusal, answer.seconds)
+        self._note("refused" if answer.status == 503 else "answered", answer.seconds)
         if answer.status not in good:
             self.unexpected.append(f"{path}: {answer.status} {answer.body[:300]!r}")
         return answer.status == good[0]
+
+    def note_cut(self, cut: Cut) -> None:
+        """Count a request that nobody knows the end of."""
+        self.cut += 1
+        self._note("cut", cut.seconds)
+
+    def _note(self, heard: Heard, seconds: float) -> None:
+        self.slowest[heard] = max(seconds, self.slowest.get(heard, 0.0))
 
     def report(self, tally: Tally) -> None:
         """Tell a tally what there was."""
@@ -96,10 +114,9 @@ class Ledger:
         tally.count("acknowledged sessions", len(self.sessions) + len(self.ended))
         for kind, number in Counter(self.changes.values()).items():
             tally.count(f"acknowledged changes: {kind}", number)
-        refused = sum(n for each, n in self.answers.items() if each.endswith(" 503"))
-        tally.count("answers of 503", refused)
-        if self.slowest_refusal:
-            tally.figure("slowest 503, s", self.slowest_refusal)
+        tally.count("answers of 503", self.refused)
+        if "refused" in self.slowest:
+            tally.figure("slowest 503, s", self.slowest["refused"])
 
 
 def new_name() -> str:
@@ -157,17 +174,29 @@ async def revoke(client: Client, ledger: Ledger, token: str) -> None:
 async def person(port: int, ledger: Ledger, over: asyncio.Event) -> None:
     """One after another until it is over; when the connection is cut, so is the work."""
     async with Client(port, a_source()) as client:
-        try:
+        with at_work(client, ledger):
             while not over.is_set():
                 user_key = await register(client, ledger)
+                if user_key is None:
+                    await asyncio.sleep(ledger.pause_s)
                 for each in range(SESSIONS_EACH if user_key else 0):
                     token = await log_in(client, ledger, user_key or "")
                     if token is not None:
                         await refresh(client, ledger, token)
                         if each == 0:
                             await revoke(client, ledger, token)
-        except Cut:
-            ledger.cut += 1
+
+
+@contextmanager
+def at_work(client: Client, ledger: Ledger) -> Iterator[None]:
+    """The ledger knows of one at work, whose work ends when the connection is cut."""
+    ledger.at_work.append(client)
+    try:
+        yield
+    except Cut as cut:
+        ledger.note_cut(cut)
+    finally:
+        ledger.at_work.remove(client)
 
 
 @asynccontextmanager

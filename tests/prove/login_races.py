@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "a login beside an end of all sessions ends with it, or begins after it"
 SIZE: Final = 1_000
+OF: Final = "races"
 STEP: Final = 250
 SHORT: Final = 24
 STORES: Final = ("sqlite", "postgresql")

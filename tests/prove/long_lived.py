@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "who logged in and rotated 100,000 times logs in as fast as a new user"
 SIZE: Final = 100_000
+OF: Final = "rotations"
 STEP: Final = 100_000
 SHORT: Final = 150
 STORES: Final = ("sqlite", "postgresql")

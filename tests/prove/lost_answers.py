@@ -18,7 +18,7 @@ from domain import events
 from domain.refresh_token import parse
 from domain.user import User, evolve
 from tests.prove.client import Client, a_source
-from tests.prove.load import Ledger, register, start
+from tests.prove.load import Ledger, register, session_of, start
 from tests.prove.stored import by_session, check_log
 from tests.prove.tally import Tally
 from tests.running import running_all, settings
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "one answer in five lost, the same token again: no session lost"
 SIZE: Final = 1_000
+OF: Final = "sessions"
 STEP: Final = 500
 SHORT: Final = 16
 STORES: Final = ("sqlite", "postgresql")
@@ -144,7 +145,7 @@ class Owner:
 
     def __init__(self, user_key: str, token: str, mode: Mode) -> None:
         self.user_key = user_key
-        self.session_id = token[4:26]
+        self.session_id = session_of(token)
         self.mode = mode
         self.lost = 0
         self.rotations = 0

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from tests.prove.client import Client, a_source
+from tests.prove.in_time import BUSY_S, in_time
 from tests.prove.load import Ledger, check_tokens, log_in, register
 from tests.prove.proxy import BREAKS, Break, Proxy
 from tests.prove.stored import check_store, lose_the_last_registration
@@ -18,6 +19,7 @@ from tests.running import running_all, settings
 
 PROPERTY: Final = "a COMMIT without an answer: success or 503, nothing lost or doubled"
 SIZE: Final = 200
+OF: Final = "lost answers"
 STEP: Final = 50
 SHORT: Final = 12
 STORES: Final = ("postgresql",)
@@ -38,6 +40,7 @@ def prove(url: str, count: int) -> Tally:
             asyncio.run(_lose(trusts.port, proxy, doubted, BREACHES, trusting, ("unanswered",)))
     for each in ledger.unexpected:
         tally.wrong(each)
+    in_time(ledger, "with a COMMIT unanswered", 0.0 if count >= STEP else BUSY_S, tally)
     ledger.report(tally)
     # Stored again, it finds its own name taken, or the very key that it has just been given.
     denials = ("/register: 409", "/register: 500")

@@ -17,12 +17,14 @@ from typing import Final
 from tests.prove.changes import have_administrator
 from tests.prove.cuts import FILE, MOMENTS, Timed, cut_and_reopen, is_noticed, make, work
 from tests.prove.disk import A_MILLION, Disk
+from tests.prove.in_time import BUSY_S, in_time
 from tests.prove.tally import Tally
 from tests.running import running, settings
 from tests.store.intruding import SQLITE
 
 PROPERTY: Final = "power fails under load: nothing acknowledged is lost, the store verifies"
 SIZE: Final = 1_000
+OF: Final = "cuts"
 STEP: Final = 40
 SHORT: Final = 2
 STORES: Final = ("sqlite",)
@@ -46,6 +48,7 @@ def prove(url: str, count: int) -> Tally:
             cut_and_reopen(disk, url, ledger, tally, min(count - tally.tried, MOMENTS))
     for each in ledger.unexpected:
         tally.wrong(each)
+    in_time(ledger, "before power fails", 0.0 if count >= STEP else BUSY_S, tally)
     ledger.report(tally)
     tally.control("synchronous=NORMAL", noticed=is_noticed({"TEST_SYNCHRONOUS": "NORMAL"}))
     if count >= STEP:

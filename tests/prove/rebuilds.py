@@ -28,6 +28,7 @@ from projections.rebuild_state import LEASE
 from projections.registry import PROJECTIONS
 from tests.prove.checker import Op, check
 from tests.prove.client import Client, a_source
+from tests.prove.in_time import BUSY_S, in_time
 from tests.prove.load import SECRET, Ledger, check_tokens, new_name, start, working
 from tests.prove.rebuilds_watched import BEGAN_AGAIN, watching
 from tests.prove.sessions_actor import ENDS
@@ -50,6 +51,7 @@ Begun = tuple[Callable[[], bool], Callable[[], None]]
 
 PROPERTY: Final = "rebuilt under load, killed and gone on with, nobody notices"
 SIZE: Final = 20
+OF: Final = "kills"
 STEP: Final = 5
 SHORT: Final = 4
 STORES: Final = ("sqlite", "postgresql")
@@ -76,6 +78,7 @@ def prove(url: str, count: int) -> Tally:
     """Kill `count` rebuilds on one store, of each view in turn; half of them a service does."""
     tally, ledger = Tally(), Ledger()
     long = count >= STEP
+    more = 0.0 if long else BUSY_S
     given = settings(url, TRUSTED_PROXIES="127.0.0.0/8")
     _live(url, PAST if long else SHORT_PAST)
     order = random.sample(VIEWS, len(VIEWS))
@@ -94,8 +97,8 @@ def prove(url: str, count: int) -> Tally:
         for server in servers:
             _stopped(server, tally)
     for number, name in enumerate(served):
-        _by_a_service(url, given, name, part, tally, waits=long and not number)
-    _judge(ledger, tally)
+        _by_a_service(url, given, name, part, more, tally, waits=long and not number)
+    _judge(ledger, more, tally)
     killed = tally.counts.get(KILLED, 0)
     tally.expect(killed == count, f"{killed} of {count} rebuilds were killed at work")
     missed = [each for each in VIEWS if f"rebuilds of {each}" not in tally.counts]
@@ -141,7 +144,8 @@ def _judge_history(history: Sequence[Op], tally: Tally) -> None:
     tally.count("requests that were checked", len(history))
 
 
-def _judge(ledger: Ledger, tally: Tally) -> None:
+def _judge(ledger: Ledger, more: float, tally: Tally) -> None:
+    in_time(ledger, "while a view is rebuilt", more, tally)
     for each in ledger.unexpected:
         tally.wrong(each)
     for answer, times in ledger.answers.items():
@@ -175,7 +179,14 @@ def _by_hand(
 
 
 def _by_a_service(
-    url: str, given: Mapping[str, str], name: str, part: float, tally: Tally, *, waits: bool
+    url: str,
+    given: Mapping[str, str],
+    name: str,
+    part: float,
+    more: float,
+    tally: Tally,
+    *,
+    waits: bool,
 ) -> None:
     """Begin a rebuild over HTTP and kill the service; the next one goes on with it by itself."""
     ledger = Ledger()
@@ -194,7 +205,7 @@ def _by_a_service(
             tally.expect(b'"rebuilt"' in server.said, f"{name}: the service told of no rebuild")
     tally.count("killed services that rebuilt")
     tally.count(f"rebuilds of {name}")
-    _judge(ledger, tally)
+    _judge(ledger, more, tally)
 
 
 def _killed(

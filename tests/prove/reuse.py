@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "a retired token: reuse ends its session alone, once, before the refusal"
 SIZE: Final = 1_000
+OF: Final = "sessions"
 STEP: Final = 250
 SHORT: Final = 16
 STORES: Final = ("sqlite", "postgresql")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "an end of session is on the stream within a second, in 999 of 1,000"
 SIZE: Final = 1_000
+OF: Final = "ends"
 STEP: Final = 1_000
 SHORT: Final = 12
 STORES: Final = ("sqlite", "postgresql")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "a /refresh or /me that begins after /revoke was answered is refused"
 SIZE: Final = 10_000
+OF: Final = "revocations"
 STEP: Final = 1_000
 SHORT: Final = 60
 STORES: Final = ("sqlite", "postgresql")

@@ -40,6 +40,7 @@ PROPERTY: Final = (
     "a changed master key: no request fails, killed and gone on with, the old one dead"
 )
 SIZE: Final = 20
+OF: Final = "kills"
 STEP: Final = 10
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")

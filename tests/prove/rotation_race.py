@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from domain import events
 from domain.refresh_token import parse
 from tests.prove.client import Client, a_source
-from tests.prove.load import Ledger, Refused, register, start
+from tests.prove.load import Ledger, Refused, register, session_of, start
 from tests.prove.stored import by_session, check_log
 from tests.prove.tally import Tally
 from tests.running import running, running_all, settings
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "64 rotate one token at once: one successor for all, one rotation in the log"
 SIZE: Final = 50
+OF: Final = "races"
 STEP: Final = 25
 SHORT: Final = 2
 STORES: Final = ("sqlite", "postgresql")
@@ -79,7 +80,7 @@ async def _races(ports: Sequence[int], count: int, tally: Tally) -> list[Raced]:
                     await stack.enter_async_context(racer)
                 # Connected first, so that the requests themselves begin together.
                 await asyncio.gather(*(racer.get("/healthz") for racer in racers))
-                session_id = token[4:26]
+                session_id = session_of(token)
                 if scattered:
                     await _use(racers, token, tally)
                 for _ in range(races):

@@ -35,6 +35,8 @@ PROBES: Final = 2
 """Other sessions of a user that are tried at once when something has ended."""
 PAUSE_S: Final = 0.1
 """After a cut, since the process that was asked may not be there yet."""
+TRIES: Final = 4
+"""Of what a breach may refuse one time in three."""
 FORGOTTEN: Final = 0.75
 """How often one that was refused isn't tried again."""
 
@@ -67,7 +69,7 @@ class Actor:
     async def act(self) -> None:
         """Log in where sessions are wanting, else use one or end some."""
         while self._process.revocations < self._order.revocations:
-            user = random.randrange(len(self._order.users))
+            user = random.randrange(len(self._order.users) - self._order.mortal)
             held = self._free(user)
             if len(self._process.held[user]) < HELD or not held:
                 await self._log_in(user)
@@ -77,6 +79,46 @@ class Actor:
                 await self._grant(user)
             else:
                 await self._use(random.choice(held))
+        for client in self._clients:
+            await client.close()
+
+    async def erase(self) -> None:
+        """Erase those whose turn it is here; then try what they had, and to log in, anywhere."""
+        number = len(self._order.users)
+        for user in range(number - self._order.mortal, number):
+            if user % self._order.processes == self._order.number:
+                await self._erase(user)
+        for client in self._clients:
+            await client.close()
+
+    async def _erase(self, user: int) -> None:
+        while len(self._process.held[user]) < HELD:
+            await self._log_in(user)
+        had = [*self._process.held[user]]
+        for held in had:
+            await self._use(held, "me")
+        path, what = f"/users/{self._order.users[user]}", "/users/{user_key}"
+        answer: Answer | None = None
+        while answer is None or answer.status >= 300:
+            op = {"did": "erase", "user": user, "what": what}
+            answer = await self._ask("DELETE", path, self._order.admin, op)
+        for kind in ("me", "refresh", "introspect", "me"):
+            for held in had:
+                await self._use(held, kind)
+            await self._log_in(user)
+
+    async def break_in(self, disabled: int, changed: int) -> None:
+        """Use one's session; log in as who was disabled since, and by a secret of before."""
+        await self._log_in(disabled)
+        await self._log_in(changed)
+        (held,) = self._process.held[disabled]
+        for _ in range(TRIES):
+            await self._use(held, "me")
+        for _ in range(TRIES):
+            await self._administer("POST", disabled, "disable", "disable")
+            await self._administer("PUT", changed, "secret", "secret", 1, user_secret=secret(1))
+        await self._log_in(disabled)
+        await self._log_in(changed)
         for client in self._clients:
             await client.close()
 

@@ -2,9 +2,10 @@
 
 All the while processes of the service are killed and started again.
 Nothing that begins after the answer of what ends it succeeds: no login, grant, `/refresh`, bearer
-check or introspection after the end of the session or of all, a new secret, a disabled user, a
-withdrawn permission, of which an introspection doesn't tell any more. Security rule 16, and 30: a
-one-second cache of look-ups has to be found out.
+check or introspection after the end of the session or of all, a new secret, a disabled or an erased
+user, a withdrawn permission, of which an introspection doesn't tell any more. Security rule 16, and
+30: a one-second cache of look-ups has to be found out; and so have secrets that are remembered, and
+sessions that aren't found now and then.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.prove.checker import Op, check
 from tests.prove.client import Client, a_source
 from tests.prove.load import Begun, new_name
 from tests.prove.sessions_actor import ENDS, INTROSPECT, WATCHED
-from tests.prove.sessions_client import Order
+from tests.prove.sessions_client import Order, Process, break_in
 from tests.prove.stored import check_log, grant
 from tests.prove.tally import Tally
 from tests.running import Server, running, running_all, settings
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "no success begins after the answer of what ends it, in any process"
 SIZE: Final = 50_000
+OF: Final = "revocations"
 STEP: Final = 2_000
 SHORT: Final = 32
 STORES: Final = ("sqlite", "postgresql")
@@ -49,6 +51,9 @@ AMONG: Final = 10
 """Requests for each revocation, at least; and for each one that is let in of both kinds below."""
 REFRESHES: Final = "refreshes"
 CHECKS: Final = "bearer checks"
+MORTAL: Final = 40
+SHORT_MORTAL: Final = 2
+"""Users who are erased."""
 BREACHES: Final = 16
 PATIENCE_S: Final = 1_200
 LIFE: Final = (50, 2_000)
@@ -58,6 +63,16 @@ SHARE: Final = 4
 """Among how many lives a request may have been answered, which is twice the servers."""
 LOOK_S: Final = 0.01
 
+_UNMINDFUL: Final = {
+    "TEST_CREDENTIAL_CACHE": "1",
+    "TEST_UNCHECKED_LOGIN": "1",
+    "TEST_FORGETFUL": "3",
+}
+_UNMINDED: Final = {
+    "disabled": "secrets that are remembered",
+    "old_secret": "secrets that are remembered",
+    "uncalled_for": "sessions that aren't found now and then",
+}
 _FOUND_OUT: Final = {"withdraw": 1, "end_all": 1}
 _REQUEST: Final = b'"event":"request"'
 _ROOT: Final = Path(__file__).parent.parent.parent
@@ -75,7 +90,10 @@ def prove(url: str, count: int) -> Tally:
     given = [settings(url, TRUSTED_PROXIES=proxied, PORT=str(port)) for port in ports]
     with running_all(*given) as servers:
         killer = Killer(given, servers, LIFE if long else SHORT_LIFE)
-        history = history_of(url, ports, users, processes, count, ENDS, killer)
+        mortal = MORTAL if long else SHORT_MORTAL
+        history = history_of(url, ports, users, processes, count, ENDS, killer, mortal)
+    erased = sum(op.did == "erase" and op.succeeded for op in history)
+    tally.expect(erased >= mortal, f"{erased} of {mortal} were erased")
     tally.count("kills", killer.kills)
     least = max(1, AMONG * count // (SHARE * LIFE[1]))
     tally.expect(killer.kills >= least, f"{killer.kills} kills, at least {least} are wanted")
@@ -86,8 +104,26 @@ def prove(url: str, count: int) -> Tally:
     found = Counter(wrong.kind for wrong in check(doubted))
     for kind in ("ended", "withdrawn"):
         tally.control(f"a one-second cache of look-ups: {kind}", noticed=found[kind] > 0)
+    _control_logins(settings(url, TRUSTED_PROXIES=proxied, **_UNMINDFUL), url, tally)
     check_log(url, tally)
     return tally
+
+
+def _control_logins(given: Mapping[str, str], url: str, tally: Tally) -> None:
+    """Whether it is noticed that one is let in by what was so before, and one refused for nothing.
+
+    One after the other, so that no chance decides.
+    """
+    with running(given) as breach, tempfile.TemporaryDirectory() as directory:
+        board = Path(directory) / "board"
+        Board.make(board, 2)
+        people, admin = asyncio.run(_people(breach.port, 2, url))
+        order = Order(0, 1, [breach.port], people, admin.access_token, str(board), "", 0, {})
+        process = Process(order)
+        asyncio.run(break_in(process))
+    found = Counter(wrong.kind for wrong in check(process.history))
+    for kind, what in _UNMINDED.items():
+        tally.control(f"{what}: {kind}", noticed=found[kind] > 0)
 
 
 class Killer:
@@ -177,12 +213,13 @@ def history_of(
     count: int,
     ends: dict[str, int],
     meanwhile: AbstractContextManager[object] | None = None,
+    mortal: int = 0,
 ) -> list[Op]:
     """What so many processes note, which revoke so often together."""
     with tempfile.TemporaryDirectory() as directory:
         board = Path(directory) / "board"
-        Board.make(board, users)
-        people, admin = asyncio.run(_people(ports[0], users, url))
+        Board.make(board, users + mortal)
+        people, admin = asyncio.run(_people(ports[0], users + mortal, url))
         orders = [
             Order(
                 number,
@@ -194,6 +231,7 @@ def history_of(
                 f"{directory}/history-{number}",
                 count // processes + (number < count % processes),
                 ends,
+                mortal,
             )
             for number in range(processes)
         ]

@@ -42,6 +42,8 @@ class Order(msgspec.Struct, frozen=True):
     revocations: int
     ends: dict[str, int]
     """By which ways, and how often each."""
+    mortal: int = 0
+    """The last so many users are erased in the end, each by one process."""
 
 
 class Process:
@@ -65,7 +67,13 @@ class Process:
 
     async def run(self) -> None:
         """Act until enough was revoked."""
-        await asyncio.gather(*(Actor(self).act() for _ in range(ACTORS)))
+        acting = (Actor(self).act() for _ in range(ACTORS))
+        await asyncio.gather(*acting, Actor(self).erase())
+
+
+async def break_in(process: Process) -> None:
+    """Log in as who was disabled since, and by a secret that was replaced since."""
+    await Actor(process).break_in(0, 1)
 
 
 def main() -> None:

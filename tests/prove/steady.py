@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "a steady /refresh writes nothing, what a login stores is one transaction"
 SIZE: Final = 1_000
+OF: Final = "refreshes"
 STEP: Final = 500
 SHORT: Final = 50
 STORES: Final = ("sqlite", "postgresql")

@@ -1,18 +1,23 @@
 """A process stops dead while it holds the append lock: the others say so in time, and go on.
 
-A frozen machine looks like this: the connection stays, and says nothing. Security rule 27.
+A frozen machine looks like this: the connection stays, and says nothing. Security rule 27. The
+controls: a store that lost something, processes that leave such a holder its lock, and one of those
+that waits for its commit as long as it takes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 
 from tests.prove.client import Client, a_source
+from tests.prove.in_time import BUSY_S, REFUSED_S
 from tests.prove.load import (
     SECRET,
     Ledger,
@@ -23,28 +28,31 @@ from tests.prove.load import (
     register,
     working,
 )
-from tests.prove.stored import check_store, lose_the_last_registration
+from tests.prove.stored import another, check_store, lose_the_last_registration
 from tests.prove.tally import Tally
 from tests.running import running_all, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.running import Server
 
 PROPERTY: Final = "a writer stopped with the lock: 503 in 2 s, on in 6 s, nothing lost or doubled"
 SIZE: Final = 20
+OF: Final = "stops"
 STEP: Final = 4
-SHORT: Final = 2
+SHORT: Final = 1
 STORES: Final = ("postgresql",)
 
-REFUSED_S: Final = 2.0
 GOES_ON_S: Final = 6.0
-BUSY_S: Final = 3.0
-"""What the short form gives a busy machine besides what is promised."""
 PATIENCE_S: Final = 30.0
 
-STATES: Final = ("idle in transaction", "active")
-"""Between two statements, and inside a pipeline: there the server waits as well, for what has
-begun to go on, and no time limit of a statement or of an idle session ends it."""
+BEYOND_S: Final = 0.5
+"""For how much longer than it may take the controls are looked at."""
+
+STATES: Final = ("active", "idle in transaction")
+"""Inside a pipeline, where the server waits as well, for what has begun to go on, and no time limit
+of a statement or of an idle session ends it; and between two statements."""
 
 _HOLDER: Final = """
 SELECT a.state, a.wait_event FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -54,20 +62,73 @@ WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()""
 def prove(url: str, count: int) -> Tally:
     """Stop one of two processes `count` times, each time with the lock in its hand."""
     tally, ledger = Tally(), Ledger()
-    with running_all(settings(url), settings(url)) as (victim, other):
+    more = 0.0 if count >= STEP else BUSY_S
+    with (
+        another(url) as beside,
+        running_all(
+            settings(url),
+            settings(url),
+            *[settings(beside, TEST_LEAVE_HOLDERS="1")] * 2,
+            settings(beside, TEST_LEAVE_HOLDERS="1", TEST_NO_DEADLINE="1"),
+        ) as (victim, other, *breached),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        # The control's lock is another: it takes its time beside the proof, once it is quiet.
+        quiet = threading.Event()
+        control = pool.submit(lambda: asyncio.run(_is_noticed(beside, breached, more, quiet)))
+        quiet.wait()
         for each in range(count):
             state = STATES[each % len(STATES)]
-            more = 0.0 if count >= STEP else BUSY_S
             asyncio.run(_stop_once(victim, other, ledger, url, state, tally, more))
             tally.tried += 1
         everything = {*ledger.sessions, *ledger.ended}
         asyncio.run(check_tokens(other.port, ledger, everything, tally))
+        for name, noticed in control.result().items():
+            tally.control(name, noticed=noticed)
     for fault in ledger.unexpected:
         tally.wrong(fault)
     ledger.report(tally)
     check_store(url, ledger, tally)
     lose_the_last_registration(url, ledger, tally)
     return tally
+
+
+async def _is_noticed(
+    url: str, breached: Sequence[Server], more: float, quiet: threading.Event
+) -> dict[str, bool]:
+    """Whether it was noticed that the lock wasn't freed, and that it was waited for too long."""
+    victim, other, waits = breached
+    ledger, left, late = Ledger(), Tally(), Tally()
+    patience = GOES_ON_S + more + BEYOND_S
+    try:
+        async with Client(other.port) as one, Client(waits.port) as two:
+            user_key = await register(one, ledger) or ""
+            token = await log_in(one, ledger, user_key) or ""
+            await refresh(one, ledger, token)
+            async with working([victim.port], ledger, people=8):
+                try:
+                    held = await asyncio.to_thread(_stop_holding, victim, url, "active")
+                    quiet.set()
+                    if held:
+                        await asyncio.gather(
+                            _beside_the_stopped(
+                                other.port, one, ledger, token, left, more, patience
+                            ),
+                            # More than one wait for each other as well.
+                            _beside_the_stopped(
+                                waits.port, two, ledger, token, late, more, patience, writers=1
+                            ),
+                        )
+                finally:
+                    victim.go_on()
+    finally:
+        quiet.set()
+    return {
+        "a holder that keeps its lock": any(each.startswith("went on") for each in left.first),
+        "a process that waits as long as it takes": any(
+            each.startswith("refused after") for each in late.first
+        ),
+    }
 
 
 async def _stop_once(
@@ -123,7 +184,14 @@ def _settled(connection: psycopg.Connection) -> tuple[object, ...] | None:
 
 
 async def _beside_the_stopped(
-    port: int, reader: Client, ledger: Ledger, token: str, tally: Tally, more: float
+    port: int,
+    reader: Client,
+    ledger: Ledger,
+    token: str,
+    tally: Tally,
+    more: float,
+    patience: float = PATIENCE_S,
+    writers: int = 4,
 ) -> None:
     """Writes are refused in time until the lock is free; reads go on all the while."""
     stopped = time.monotonic()
@@ -132,7 +200,7 @@ async def _beside_the_stopped(
 
     async def write() -> None:
         async with Client(port, a_source()) as client:
-            while not written.is_set() and time.monotonic() < stopped + PATIENCE_S:
+            while not written.is_set() and time.monotonic() < stopped + patience:
                 name = new_name()
                 ledger.names.add(name)
                 answer = await client.post("/register", user_id=name, user_secret=SECRET)
@@ -150,7 +218,7 @@ async def _beside_the_stopped(
             await asyncio.sleep(0.05)
 
     reading = asyncio.create_task(read())
-    await asyncio.gather(*(write() for _ in range(4)))
+    await asyncio.gather(*(write() for _ in range(writers)))
     took = time.monotonic() - stopped
     if not written.is_set():
         tally.wrong("nobody could write for as long as anybody waited")

@@ -6,11 +6,13 @@ Opens the store as the product does, reads the whole log, and folds it anew. Kno
 from __future__ import annotations
 
 import re
+import secrets
 import tempfile
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -70,6 +72,19 @@ def an_empty(url: str, label: str) -> str:
         intruder.run("DROP SCHEMA public CASCADE")
         intruder.run("CREATE SCHEMA public")
     return url
+
+
+@contextmanager
+def another(url: str) -> Iterator[str]:
+    """An empty database of PostgreSQL beside this one, gone afterwards."""
+    name = f"beside_{secrets.token_hex(8)}"
+    with intrude(url) as intruder:
+        intruder.run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    try:
+        yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+    finally:
+        with intrude(url) as intruder:
+            intruder.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

@@ -13,6 +13,10 @@ KEPT: Final = 20
 """Violations kept in words; all are counted."""
 
 
+class Untried(Exception):
+    """It can't be tried here, and why: neither kept nor a violation, and shows nothing."""
+
+
 class Tally(msgspec.Struct):
     """Counts of one property on one store; tallies of several runs add up."""
 
@@ -28,6 +32,8 @@ class Tally(msgspec.Struct):
     lines: list[str] = []
     """What is told as it is."""
     seconds: float = 0.0
+    longest: float = 0.0
+    """Seconds of the longest round."""
 
     def wrong(self, what: str) -> None:
         """Something that must never be."""
@@ -65,6 +71,7 @@ class Tally(msgspec.Struct):
             self.count(name, number)
         self.lines = self.lines + other.lines
         self.seconds += other.seconds
+        self.longest = max(self.longest, other.longest)
 
     @property
     def holds(self) -> bool:

@@ -1,12 +1,12 @@
 """What earlier releases stored is served by this one; what a later one stores is never passed over.
 
 Each store that a release has left is copied, opened and served: whoever is in it gets in with the
-secret and the permissions of then, refreshes and rotates, the whole log is read, all that follows
-from it is proved. Then an event of a type that only a newer release knows is written beside the
-running process. Commands on that stream are refused with 503, the following view parks before the
-event, readers of the log come so far and no further, and whatever else is asked goes on. A process
-of the newer release takes over, and is at the head. The control: the same event, of a type that
-this release knows. Security rule 28.
+secret and the permissions of then, refreshes and rotates; whoever was erased doesn't, and has no
+name; the whole log is read, all that follows from it is proved. Then an event of a type that only a
+newer release knows is written beside the running process. Commands on that stream are refused with
+503, the following view parks before the event, readers of the log come so far and no further, and
+whatever else is asked goes on. A process of the newer release takes over, and is at the head. The
+control: a process whose following views pass over what it doesn't know. Security rule 28.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from app.verifying.store import verify_store
 from domain.catalogue import EVENTS
 from projections.registry import PROJECTIONS
 from projections.runner import Follower
+from tests.breaches.storing import UserRenamed
 from tests.http.steps import SECRET, authenticate, me, refresh, register
 from tests.prove.stored import an_empty
 from tests.prove.tally import Tally
 from tests.running import running, settings
-from tests.server import UserRenamed
 from tests.stores.kept import KEPT
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from app.store import Store
     from tests.stores.kept import Kept
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "every kept store is served and proved; an event of a newer release parks"
 SIZE: Final = 20
+OF: Final = "upgrades"
 STEP: Final = 4
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")
@@ -78,20 +79,19 @@ def _upgrade(kept: Kept, url: str, tally: Tally) -> None:
         _read(reader, expected, tally)
         with _opened(kept, url) as store:
             _check(store, expected, tally)
-            known, person = Tally(), expected.people["darya"]
-            _parks(reader, person, lambda: reader.disable(person), known)
-            tally.control("an event that this release knows", noticed=known.violations > 0)
-            _check(store, expected, tally)
             person = expected.people["hal"]
-            at = _parks(reader, person, lambda: _write(store, person.user_key), tally)
+            at = _parks(reader, person, store, tally)
     with _serving({**given, "GATEBOOK_TEST_NEWER": "1"}) as api, _knowing_more():
         tokens = authenticate(
             api, expected.people["ada"].user_key, expected.people["ada"].user_secret
         )
         with _opened(kept, url) as store:
             reader = Reader(api, tokens["access_token"])
-            _goes_on(reader, store, expected.people["hal"], at, tally)
+            _goes_on(reader, store, person, at, tally)
             _check(store, expected, tally)
+    with _serving({**given, "GATEBOOK_TEST_PASS_OVER": "1"}) as api, _opened(kept, url) as store:
+        passed = _passed_over(Reader(api, tokens["access_token"]), _write(store, person.user_key))
+        tally.control("views that pass over what they don't know", noticed=passed == [*FOLLOWING])
 
 
 class Reader:
@@ -104,12 +104,6 @@ class Reader:
     def get(self, path: str, **headers: str) -> httpx.Response:
         """Ask with the access token."""
         return self.api.get(path, headers={**self._headers, **headers})
-
-    def disable(self, person: Person) -> int:
-        """Disable somebody; the event's position."""
-        at = f"/users/{person.user_key}/disable"
-        position: int = self.api.post(at, headers=self._headers).json()["position"]
-        return position
 
     def view(self, name: str) -> dict[str, Any]:
         """A projection's status."""
@@ -138,7 +132,23 @@ def _let_in(api: httpx.Client, expected: Expected, tally: Tally) -> None:
             again = api.post("/refresh", json={"refresh_token": tokens["refresh_token"], **more})
             tally.expect(again.status_code == 200, f"{label} can't refresh: {again.text}")
         tally.count("people of then who got in")
+    _keep_out(api, expected, tally)
     register(api, "somebody-new")
+
+
+def _keep_out(api: httpx.Client, expected: Expected, tally: Tally) -> None:
+    """Who was erased, whoever has the name by now."""
+    taken = {each.user_id for each in expected.people.values()}
+    for label, person in expected.erased.items():
+        answer = api.post("/authenticate", json=_proof(person))
+        tally.expect(answer.status_code == 401, f"{label} was erased: {answer.text}")
+        named = {"user_id": person.user_id, "user_secret": person.user_secret}
+        found = api.post("/userkey", json=named)
+        tally.expect(found.status_code == 401, f"{label} was erased: {found.text}")
+        if person.user_id not in taken:
+            free = api.post("/register", json={**named, "user_secret": SECRET})
+            tally.expect(free.status_code == 201, f"{label}'s name isn't free: {free.text}")
+        tally.count("erased people of then who didn't")
 
 
 def _read(reader: Reader, expected: Expected, tally: Tally) -> None:
@@ -153,6 +163,14 @@ def _read(reader: Reader, expected: Expected, tally: Tally) -> None:
     for label, person in expected.people.items():
         status = people[person.user_key]["status"]
         tally.expect(status == person.status, f"{label} is {status}")
+    for label, person in expected.erased.items():
+        told = people[person.user_key]
+        gone = (told["status"], told["user_id"])
+        tally.expect(gone == ("erased", None), f"{label} is {gone}")
+    if expected.formerly:
+        before = reader.get(f"/events?after={expected.formerly}:1")
+        changed = before.json().get("code") == "log_changed"
+        tally.expect(changed, f"a place of the log before: {before.text[:100]}")
     for name in FOLLOWING:
         until(partial(reader.view, name), lambda view: view["lag"] == 0)
     tally.count("events read", len(items))
@@ -166,30 +184,39 @@ def _check(store: Store, expected: Expected, tally: Tally) -> None:
     tally.expect(found.log_id == expected.log_id, "it is another log")
 
 
-def _parks(reader: Reader, person: Person, write: Callable[[], int], tally: Tally) -> int:
-    """Have an event of this person written, and look at what this release does; its position."""
+def _parks(reader: Reader, person: Person, store: Store, tally: Tally) -> int:
+    """Write a newer event of this person, and look at what this release does; its position."""
     answer = reader.api.post("/authenticate", json=_proof(person))
     tally.expect(answer.status_code == 200, f"before the event: {answer.text}")
     for name in FOLLOWING:
         until(partial(reader.view, name), lambda view: view["lag"] == 0)
-    at = write()
+    at = _write(store, person.user_key)
     for _ in range(2):
         answer = reader.api.post("/authenticate", json=_proof(person))
         tally.expect(answer.status_code == 503, f"a command on its stream: {answer.status_code}")
+    for name in _passed_over(reader, at):
+        tally.wrong(f"{name} passed over the newer event at {at}: {reader.view(name)}")
+    place = f"{reader.api.get('/version').json()['log_id']}:{at - 1}"
+    page = reader.get(f"/events?after={place}")
+    tally.expect(page.status_code == 503, f"a page after it: {page.status_code}")
+    return at
+
+
+def _passed_over(reader: Reader, at: int) -> list[str]:
+    """The following views that don't stop before an event, though more happens after it."""
     other = register(reader.api, f"beside-{at}", SECRET)
     refreshed = refresh(reader.api, authenticate(reader.api, other)["refresh_token"])
-    tally.expect(refreshed.status_code == 200, f"whoever else asks: {refreshed.text}")
+    assert refreshed.status_code == 200, refreshed.text
+    passed = []
     for name in FOLLOWING:
         view = until(
             partial(reader.view, name),
             lambda view: view["state"] == "stalled" or view["position"] > at,
         )
         stopped = (view["state"], view["position"], (view["error"] or {}).get("position"))
-        tally.expect(stopped == ("stalled", at - 1, at), f"{name} passed over it: {stopped}")
-    place = f"{reader.api.get('/version').json()['log_id']}:{at - 1}"
-    page = reader.get(f"/events?after={place}")
-    tally.expect(page.status_code == 503, f"a page after it: {page.status_code}")
-    return at
+        if stopped != ("stalled", at - 1, at):
+            passed.append(name)
+    return passed
 
 
 def _write(store: Store, user_key: str) -> int:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "a changed byte in the log, a view, a name or a key: audit verify names the row"
 SIZE: Final = 1_000
+OF: Final = "changed bytes"
 STEP: Final = 50
 SHORT: Final = 30
 STORES: Final = ("sqlite", "postgresql")

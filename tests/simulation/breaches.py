@@ -6,7 +6,6 @@ kind of violation it leads to, and no run.
 
 from __future__ import annotations
 
-import copy
 import re
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -23,9 +22,11 @@ from app.tokens import access_token
 from app.vault import FORGET_PERSON_KEYS, FREE_NAME
 from domain import authority, events, session_rules
 from domain.errors import InvalidToken
+from domain.policy import CLOCK_TOLERANCE, Policy
 from projections import daily_activity
 from projections.token_lookup import TokenLookup
 from tests import server
+from tests.breaches import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -34,14 +35,14 @@ if TYPE_CHECKING:
     from app.administration import UserItem
     from app.bootstrap import Service
     from domain import commands
-    from domain.policy import Policy
     from domain.stream import Recorded
     from domain.user import Session, User
     from projections.storage import Rows, Statement
     from projections.token_lookup import TokenRow
-    from projections.user_directory import CredentialRow, UserRow
+    from projections.user_directory import UserRow
 
 _present: Final = session_rules.present_retired
+_ends_at: Final = Policy.ends_at
 _apply: Final = TokenLookup.apply
 _end_all: Final = session_rules.end_all
 _forget: Final = traces.forget
@@ -53,25 +54,22 @@ _LAST_ALONE: Final = re.sub(r"= daily_activity_v1\.\w+ \+", "=", daily_activity.
 class Breach(NamedTuple):
     """What is broken, and the kinds of violation that show it.
 
-    `patched` changes the code of all processes; `environ` is as the tests' own server takes it, and
-    `done` is done to each service.
+    `patched` changes the code of all processes; `environ` is as the tests' own server takes it.
     """
 
     name: str
     kinds: frozenset[str]
     patched: Callable[[], AbstractContextManager[Any]] = nullcontext
     environ: Mapping[str, str] = {}
-    done: Callable[[Service], None] = lambda _: None
 
     @contextmanager
     def made(self) -> Iterator[Callable[[Service], None]]:
         """In force until the end of `with`; what is given is done to each service that starts."""
-        environ = {f"{server.PREFIX}{name}": value for name, value in self.environ.items()}
+        environ = {f"{PREFIX}{name}": value for name, value in self.environ.items()}
         with self.patched():
 
             def started(service: Service) -> None:
                 server.meddle(service, environ)
-                self.done(service)
 
             yield started
 
@@ -91,6 +89,17 @@ def _no_grace(
     user: User, command: commands.PresentRetired, policy: Policy, now: int
 ) -> tuple[events.Event, ...]:
     return _present(user, command, msgspec.structs.replace(policy, retry_window=0), now)
+
+
+def _half_the_grace(
+    user: User, command: commands.PresentRetired, policy: Policy, now: int
+) -> tuple[events.Event, ...]:
+    half = msgspec.structs.replace(policy, retry_window=policy.retry_window // 2)
+    return _present(user, command, half, now)
+
+
+def _ends_late(self: Policy, expires_at: int, last_used_at: int) -> int:
+    return _ends_at(self, expires_at, last_used_at) + CLOCK_TOLERANCE
 
 
 def _harmless_reuse(
@@ -135,26 +144,6 @@ def _ending_nothing(why: str) -> Callable[[], AbstractContextManager[Any]]:
     return lambda: patch.object(session_rules, "end_all", end_all)
 
 
-def _remember_credentials(service: Service) -> None:
-    lookup = copy.copy(service.lookup)
-    credential, by_name = service.lookup.credential, service.lookup.credential_by_name
-    known: dict[object, CredentialRow | None] = {}
-
-    async def remembered(user_key: str, mac: bytes) -> CredentialRow | None:
-        if user_key not in known:
-            known[user_key] = await credential(user_key, mac)
-        return known[user_key]
-
-    async def remembered_by_name(mac: bytes) -> CredentialRow | None:
-        if mac not in known:
-            known[mac] = await by_name(mac)
-        return known[mac]
-
-    lookup.credential = remembered  # type: ignore[method-assign,assignment]
-    lookup.credential_by_name = remembered_by_name  # type: ignore[method-assign,assignment]
-    service.proving._lookup = lookup
-
-
 def _forgetting_all_but(sql: str) -> Callable[[], AbstractContextManager[Any]]:
     def forget(*given: Any) -> tuple[Statement, ...]:
         return tuple(each for each in _forget(*given) if each[0] != sql)
@@ -185,6 +174,11 @@ BREACHES: Final = (
         "no grace for a lost answer",
         frozenset({"logged out"}),
         lambda: patch.object(session_rules, "present_retired", _no_grace),
+    ),
+    Breach(
+        "half the grace for a lost answer",
+        frozenset({"logged out"}),
+        lambda: patch.object(session_rules, "present_retired", _half_the_grace),
     ),
     Breach(
         "reuse that ends nothing",
@@ -233,6 +227,12 @@ BREACHES: Final = (
         lambda: patch.object(live, "is_live", _at_any_time),
     ),
     Breach(
+        # Of the look-up alone nobody has anything: no access token outlives its session.
+        "limits a minute late",
+        frozenset({"after its time"}),
+        lambda: patch.object(Policy, "ends_at", _ends_late),
+    ),
+    Breach(
         "access tokens that never expire",
         frozenset({"after its time"}),
         lambda: patch.object(access_token, "check", _check_undated),
@@ -265,7 +265,7 @@ BREACHES: Final = (
     Breach(
         "a secret that is remembered",
         frozenset({"another secret", "let in", "logged out"}),
-        done=_remember_credentials,
+        environ={"CREDENTIAL_CACHE": "1"},
     ),
     Breach(
         "a name that stays taken",

@@ -40,7 +40,9 @@ This page and its picture are made by `python -m tests.simulation.compared`.
 A refresh token that [rotates](life-of-a-session.md#rotating) can be shown by two: its owner, who
 lost an answer, or a thief. Whoever refuses too early logs out honest people, and whoever is
 patient gives a thief time. So {clients:,} ordinary clients lived for a month under each of these
-rules, and {thefts:,} others had their token stolen.
+rules, and {thefts:,} others had their token stolen. Each life is of one session, told by its
+requests and their times (`tests/simulation/lives.py`); processes, stores and faults are what
+[`./run prove simulated`](../reference/proofs.md) is about.
 
 {_SHOWN}
 

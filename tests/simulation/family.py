@@ -53,6 +53,10 @@ class Family(msgspec.Struct, eq=False):
     beyond: bool = False
     """Nothing was heard for all of the retry window: what follows is nobody's fault."""
     over: bool = False
+    away_until: float = 0.0
+    """Until then no program is at it."""
+    missed: int = 0
+    """The newest generation whose rotation was asked for and not heard of."""
 
     def heard(self, token: str, generation: int, now: float) -> None:
         """Take a successor."""

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _SECOND: Final = 1_000_000
 _CAP: Final = 100
 """Live sessions of a user."""
-_SKEW_S: Final = 60.0
+_EARLY_S: Final = 60.0
+"""So long before one of its limits a session may be refused: clocks are allowed to be off."""
 _ENDING: Final = frozenset({"user.secret_changed", "user.disabled", "user.erased"})
 _RECORDED: Final = 0.9
 """Of the idle limit: the last recorded use may be a tenth of it older than the last one."""
@@ -96,7 +97,7 @@ class Judge:
         if request.bearer and now >= claims_of(request.bearer)["exp"] * _SECOND:
             self._counts["access tokens shown late"] += 1
             return "the access token had expired"
-        if now >= self._policy.ends_at(session.expires_at, session.last_used_at):
+        if now >= session.ends_at(self._policy.session_idle):
             self._counts["sessions shown late"] += 1
             return "the session was past its limit"
         return ""
@@ -191,7 +192,8 @@ class Judge:
             ):
                 raise Violation("not recorded before", what)
             unmoved = not self._clocks.moved(arrival.when)
-            if arrival.fatal and unmoved and answer.reason != "expired":
+            told = answer.reason == "expired" or self._shut_out_since(session)
+            if arrival.fatal and unmoved and not told:
                 raise Violation("reuse goes on", what)
         if self._permitted.refused(request, arrival.seen, answer, what):
             return
@@ -210,6 +212,8 @@ class Judge:
         if session.ended in {"secret_changed", "disabled", "erased"}:
             # Somebody has asked for it: the witness has seen to that.
             return True
+        if answer.reason in {"user_disabled", "revoked"} and self._shut_out_since(session):
+            return True
         if session.ended == "limit":
             return len(self._witness.users[session.user_key].sessions) >= _CAP - 1
         if session.ended == "reuse":
@@ -222,12 +226,21 @@ class Judge:
             return old or self._limit(family.last_good_at, session)
         return answer.reason == "expired" and self._limit(family.last_good_at, session)
 
+    def _shut_out_since(self, session: Known) -> bool:
+        """Whether the user was disabled or erased when the session was past its limit already.
+
+        Nothing is recorded of such a session then, and its owner is told of what befell the user.
+        """
+        ends_at = session.ends_at(self._policy.session_idle)
+        status = self._witness.users[session.user_key].status
+        return status in {"disabled", "erased"} and ends_at <= self._witness.time
+
     def _limit(self, since: float, session: Known) -> bool:
         """Whether one of a session's two limits may be reached, which was last used `since`."""
         age_s = self._clocks.now() - session.began_when
-        old = age_s + self._clocks.forward(session.began_when) >= self._max_s - _SKEW_S
+        old = age_s + self._clocks.forward(session.began_when) >= self._max_s - _EARLY_S
         return old or self._idle(since)
 
     def _idle(self, since: float) -> bool:
         idle_s = self._clocks.now() - since + self._clocks.forward(since)
-        return idle_s >= _RECORDED * self._idle_s - _SKEW_S
+        return idle_s >= _RECORDED * self._idle_s - _EARLY_S

@@ -15,6 +15,7 @@ import msgspec
 
 from tests.simulation.clocks import SKEW_S, OwnClock
 from tests.simulation.family import DECIDED_S, LATE_S, Family, Request, rest
+from tests.simulation.habits import DAY_S, Habits
 from tests.simulation.own_secrets import Secrets
 from tests.simulation.process import Cut
 from tests.simulation.shown import claims_of
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SOON_S: Final = 600.0
-DAY_S: Final = 86_400.0
-"""Nobody waits longer than that for something to be past its time."""
 END_ALL_S: Final = LATE_S + DECIDED_S
 SETTLED_S: Final = 2 * END_ALL_S
 """After a registration nothing is under way any more that came of it."""
@@ -50,6 +49,7 @@ class Person:
         self.settled_at = 0.0
         self._returns = False
         self._rng = world.plan.chance(self.kind, number)
+        self.habits = Habits(self)
 
     async def live(self) -> None:
         await self._register()
@@ -96,7 +96,8 @@ class Person:
                 Tab(family, rng, f"10.{self.number}.{number}.1")
                 for _ in range(rng.choice((1, 1, 2, 3)))
             ]
-            await asyncio.gather(*(each.live() for each in tabs))
+            staying = self.habits.stay(tabs[0], family)
+            await asyncio.gather(*(each.live() for each in tabs), staying)
 
     def clock(self, number: int) -> OwnClock:
         """Of one of the own devices."""
@@ -204,13 +205,15 @@ class Tab:
         family, rng = self._family, self._rng
         while not family.over:
             await asyncio.sleep(self._rest())
+            if family.away_until > self._world.now():
+                await asyncio.sleep(family.away_until - self._world.now())
             if family.over:
                 return
             what = rng.random()
             if what < 0.75:
                 await self.refresh()
             elif what < 0.97:
-                await self._use()
+                await self.use()
             elif what < 0.99:
                 await self._end("POST", "/revoke")
             else:
@@ -236,14 +239,18 @@ class Tab:
             return left - rng.uniform(0, SOON_S)
         return max(0.0, left + rng.uniform(-SKEW_S, 3 * SKEW_S))
 
-    async def refresh(self) -> None:
-        """A new access token, however long that takes, unless the session is over."""
+    async def refresh(self, *, anyway: bool = False) -> None:
+        """A new access token, however long that takes, unless the session is over.
+
+        `anyway` is for the one program that is at it while the others are away.
+        """
         family, rng, world = self._family, self._rng, self._world
         rotate = rng.random() < 0.5
         while not family.over:
             rotates = rotate or family.asked_to_rotate == family.generation
             changes = rotates or world.always_rotates
             usable_from = family.rotatable_from if changes else family.usable_from
+            usable_from = usable_from if anyway else max(usable_from, family.away_until)
             if usable_from > world.now():
                 await asyncio.sleep(usable_from - world.now())
                 continue
@@ -267,6 +274,7 @@ class Tab:
         try:
             answer = await world.send(request, self._rng)
         except Cut:
+            family.owner.habits.go_away(family)
             return False
         if answer.status == 200:
             self._took(answer, now)
@@ -284,7 +292,7 @@ class Tab:
             token = given["refresh_token"]
             family.heard(token, self._world.generation_of(token), now)
 
-    async def _use(self) -> None:
+    async def use(self) -> None:
         """The access token, which is renewed when it seems to be over, and once it is refused."""
         family = self._family
         if claims_of(family.access_token)["exp"] <= family.clock():

@@ -30,6 +30,9 @@ FAULTS: Final[tuple[Fault, ...]] = get_args(Fault)
 Change = Literal["secrets", "disabling", "permissions", "erasing"]
 """What is done with users beside logging in."""
 CHANGES: Final[tuple[Change, ...]] = get_args(Change)
+Habit = Literal["asks late", "stays to the end"]
+"""What brings people close to a limit."""
+HABITS: Final[tuple[Habit, ...]] = get_args(Habit)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -44,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True):
     settings: tuple[tuple[str, str], ...] = ()
     administrators: tuple[int, ...] = ()
     changes: tuple[Change, ...] = ()
+    habits: tuple[Habit, ...] = ()
 
     def chance(self, *of: object) -> random.Random:
         """A stream of chance of somebody's own."""
@@ -53,8 +57,8 @@ class Plan(msgspec.Struct, frozen=True):
 _WINDOWS: Final = ("60", "60", "10", "3600")
 _ROTATION: Final = ("on-request", "on-request", "always")
 _AUDIT: Final = ("sparse", "sparse", "every")
-_IDLE: Final = ("30d", "30d", "3h")
-_MAX: Final = ("365d", "4h")
+_LIMITS: Final = (("30d", "365d"), ("30d", "365d"), ("3h", "365d"), ("3h", "4h"), ("1h", "1h"))
+"""Idle and absolute: the idle limit is never the longer one."""
 
 
 def plan_of(seed: int, steps: int) -> Plan:
@@ -63,7 +67,7 @@ def plan_of(seed: int, steps: int) -> Plan:
     people, thieves = rng.choice((2, 4, 6)), rng.choice((0, 1, 1, 2))
     processes = rng.choice((1, 2, 3))
     window, rotation, audit = rng.choice(_WINDOWS), rng.choice(_ROTATION), rng.choice(_AUDIT)
-    idle, longest = rng.choice(_IDLE), rng.choice(_MAX)
+    idle, longest = rng.choice(_LIMITS)
     return Plan(
         seed,
         steps,
@@ -75,9 +79,9 @@ def plan_of(seed: int, steps: int) -> Plan:
             ("REFRESH_ROTATION", rotation),
             ("REFRESH_AUDIT", audit),
             ("SESSION_IDLE", idle),
-            # The idle limit is never the longer one.
-            ("SESSION_MAX", longest if idle == "3h" else "365d"),
+            ("SESSION_MAX", longest),
         ),
         administrators=tuple(range(rng.choice((1, 2, 2)))),
         changes=CHANGES,
+        habits=HABITS,
     )

@@ -60,12 +60,7 @@ def _less(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, people=plan.people[half:])
     for each in plan.people if len(plan.people) > 2 else ():
         yield replace(plan, people=tuple(other for other in plan.people if other != each))
-    for number in plan.administrators:
-        rest = tuple(other for other in plan.administrators if other != number)
-        yield replace(plan, administrators=rest)
-    for change in plan.changes:
-        yield replace(plan, changes=tuple(other for other in plan.changes if other != change))
-    for fault in plan.faults:
-        yield replace(plan, faults=tuple(other for other in plan.faults if other != fault))
-    for setting in plan.settings:
-        yield replace(plan, settings=tuple(other for other in plan.settings if other != setting))
+    for of in ("administrators", "changes", "habits", "faults", "settings"):
+        every = getattr(plan, of)
+        for each in every:
+            yield replace(plan, **{of: tuple(other for other in every if other != each)})

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.bootstrap import Service
-    from tests.simulation.plan import Change, Fault, Plan
+    from tests.simulation.plan import Change, Fault, Habit, Plan
     from tests.simulation.unsure_file import Fate
     from tests.simulation.virtual_time import VirtualLoop
 
@@ -49,6 +49,8 @@ JUMP_S: Final = 3_600.0
 JUMP_EVERY_S: Final = 20_000.0
 CRASH_EVERY_S: Final = 40_000.0
 KEYS_EVERY_S: Final = 30_000.0
+SHORT_WINDOW_S: Final = 60.0
+"""In a retry window below that nobody can ask more than once or twice."""
 FOLLOWED_S: Final = 60.0
 """After a commit some process follows within this time."""
 
@@ -159,7 +161,10 @@ class World:
         kind, what = ("", "") if error is None else told(error)
         for family in (each for person in self.people for each in person.families):
             self.counts["sessions, stolen" if family.stolen else "sessions, not stolen"] += 1
-            self.counts["sessions beyond the rules"] += family.beyond and not family.stolen
+            if not family.stolen:
+                window = "a short window" if self.window < SHORT_WINDOW_S else "a window"
+                self.counts[f"sessions of {window}"] += 1
+                self.counts[f"sessions of {window}, beyond the rules"] += family.beyond
         trace = self._trace.hexdigest()
         return Outcome(self.steps, trace, dict(sorted(self.counts.items())), kind, what)
 
@@ -215,6 +220,9 @@ class World:
 
     def changes(self, what: Change) -> bool:
         return what in self.plan.changes
+
+    def has(self, habit: Habit) -> bool:
+        return habit in self.plan.habits
 
     def _committed(self) -> None:
         self._news = True

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app import vault as vault_module
 from app.eventstore.log import read_stream
 from app.vault import (
     PERSON,
     PERSON_KEYS,
+    MasterKey,
     Place,
     Vault,
     Wrapped,
@@ -209,6 +212,22 @@ def test_a_sealed_value_that_was_changed_anywhere_is_damage() -> None:
             open_sealed(key, changed, "uk_a", "user_id")
         with pytest.raises(Damage):
             open_sealed(key, blob[:place], "uk_a", "user_id")
+
+
+def test_what_is_sealed_opens_by_aes_with_keys_of_256_bits_alone(writer: Writer) -> None:
+    """By the bare cipher, with the whole key and no shorter one."""
+    writer.commit([register("ada")])
+    key = writer._keys[user_key("ada")]
+    assert len(key) == 32
+    place = Place("uk_a", 1, "user.registered", 1, "user_id")
+    rest = seal(key, place, "ada").partition(b"\n")[2]
+    bound = vault_module._additional(place)
+    assert AESGCM(key).decrypt(rest[:12], rest[12:], bound) == b"ada"
+    for size in (16, 24):
+        with pytest.raises(InvalidTag):
+            AESGCM(key[:size]).decrypt(rest[:12], rest[12:], bound)
+        with pytest.raises(ValueError, match="32 bytes"):
+            MasterKey(key[:size])
 
 
 def test_the_same_value_is_never_sealed_to_the_same_bytes() -> None:

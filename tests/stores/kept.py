@@ -40,6 +40,12 @@ class Kept(NamedTuple):
         return base64.b64decode((self.directory / "master_key.txt").read_bytes())
 
     @property
+    def former_master_key(self) -> bytes | None:
+        """The one before that, of a store whose master key was changed."""
+        file = self.directory / "former_master_key.txt"
+        return base64.b64decode(file.read_bytes()) if file.exists() else None
+
+    @property
     def expected(self) -> Expected:
         """What was true of it then."""
         content = (self.directory / "expected.json").read_bytes()

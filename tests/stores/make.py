@@ -2,7 +2,9 @@
 
     python -m tests.stores.make tests/stores/vX_Y
 
-Everything that commands can bring about is in it; what was true of it is written beside it.
+Everything that commands can bring about is in it, and what can befall it as a whole: people erased,
+before it was restored from a backup, with that and since, and a master key that was changed. What
+was true of it is written beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import hashlib
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,10 +23,9 @@ from typing import TYPE_CHECKING, Final
 import argon2
 import msgspec
 
+from app import erasing
 from app.caller import system
 from app.eventstore.log import read_head, read_range
-from app.settings import load
-from app.signing_keys import KeyRotation
 from app.store import open_store, storage_of
 from app.vault import KEY_BYTES, Vault
 from app.writer import Wish, Writer
@@ -32,9 +34,7 @@ from domain.aggregate import USER
 from domain.policy import Policy
 from domain.sealed import Clear
 from domain.stream import CLI, Meta, Recorded, actor_of, is_user_stream
-from projections.storage import Statement
 from tests.postgres import PostgresServer
-from tests.running import settings
 from tests.store.chain import verify_chain
 from tests.store.wishing import (
     commit,
@@ -49,6 +49,7 @@ from tests.store.wishing import (
     use,
     user_key,
 )
+from tests.stores.befalling import change_keys, restore_at, rewrap_at
 
 if TYPE_CHECKING:
     from app.store import Store
@@ -69,6 +70,10 @@ PEOPLE: Final = {
     "machine": "batch.jobs",
 }
 """Who is in a kept store: by label, what each typed."""
+ERASED: Final = {"lou": "Lou", "mo": "mo@example.org", "nia": "Nía", "oz": "oz", "pat": "pat"}
+"""Who was: `lou` and `mo` before it was restored, `nia` with that, `oz` and `pat` since."""
+RETURNED: Final = {"second lou": "Lou"}
+"""Who has a name of theirs now."""
 
 _UNWANTED: Final = ("\\", "SET ", "SELECT pg_catalog.set_config", "--")
 
@@ -94,6 +99,9 @@ class Expected(msgspec.Struct, frozen=True):
     topics: dict[str, int]
     snapshots: int
     people: dict[str, Person]
+    erased: dict[str, Person] = {}
+    formerly: str = ""
+    """The log's id before it was restored."""
 
 
 def secret_of(label: str) -> str:
@@ -108,7 +116,10 @@ def fill(store: Store) -> None:
     admin = actor_of(user_key("ada"))
     commit(
         writer,
-        (register(each, name, hasher.hash(secret_of(each))) for each, name in PEOPLE.items()),
+        (
+            register(each, name, hasher.hash(secret_of(each)))
+            for each, name in (PEOPLE | ERASED).items()
+        ),
     )
     commit(writer, [_as(CLI, permit("ada", "admin"))])
     commit(
@@ -143,7 +154,49 @@ def fill(store: Store) -> None:
     for number in range(40):
         commit(writer, [log_in("machine", f"busy {number}")])
     _fill_sessions(writer, hasher, admin)
-    asyncio.run(_rotate_key(store, writer))
+    _erase_some(writer, admin, ("lou", "mo"))
+    commit(writer, [log_in("nia", "nia 1")])
+    asyncio.run(change_keys(store, writer))
+
+
+def go_on(store: Store) -> None:
+    """What happens once it was restored."""
+    hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    writer = Writer(store.log, store.vault, store.ring, Policy(session_cap=3))
+    commit(
+        writer,
+        [
+            *(
+                register(each, name, hasher.hash(secret_of(each)))
+                for each, name in RETURNED.items()
+            ),
+            *(log_in(each, f"{each} anew") for each in ("ada", "ben", "second lou")),
+            use("ada", "ada anew"),
+        ],
+    )
+    for number in range(40):
+        commit(writer, [log_in("machine", f"busy anew {number}")])
+    _erase_some(writer, actor_of(user_key("ada")), ("oz", "pat"))
+    asyncio.run(change_keys(store, writer))
+    erasing.finish(store.storage)
+
+
+def _erase_some(writer: Writer, admin: str, pair: tuple[str, str]) -> None:
+    """One who has sessions and has changed what another may; one who never logged in."""
+    busy, idle = pair
+    commit(
+        writer,
+        [
+            _as(admin, permit(busy, "users:write")),
+            log_in(busy, f"{busy} 1"),
+            log_in(busy, f"{busy} 2"),
+        ],
+    )
+    commit(writer, [use(busy, f"{busy} 1"), rotate(busy, f"{busy} 2"), fail(busy)])
+    commit(writer, [_as(actor_of(user_key(busy)), permit("emi", "users:write")), permit("emi")])
+    own = Wish(commands.EraseOneself(user_key(busy), 1), Meta(actor_of(user_key(busy)), "6" * 32))
+    commit(writer, [own])
+    commit(writer, [_as(admin, Wish(commands.EraseUser(user_key(idle)), Meta(CLI, "7" * 32)))])
 
 
 def _fill_sessions(writer: Writer, hasher: argon2.PasswordHasher, admin: str) -> None:
@@ -182,24 +235,7 @@ def _change(who: str, secret_hash: Clear, keep: str) -> Wish:
     return Wish(command, Meta(CLI, "5" * 32))
 
 
-async def _rotate_key(store: Store, writer: Writer) -> None:
-    """A key that takes over at once, whose predecessor is withdrawn, and one that is to follow."""
-
-    async def dispatch(
-        command: commands.Command, meta: Meta, rows: tuple[Statement, ...] = ()
-    ) -> tuple[Recorded, ...]:
-        (answer,) = writer.commit([Wish(command, meta, rows)])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    given = settings("sqlite:///unused")
-    rotation = KeyRotation(dispatch, store.vault, load(given).settings)
-    await rotation.rotate(system(), at_once=True)
-    await rotation.rotate(system())
-
-
-def describe(store: Store) -> Expected:
+def describe(store: Store, formerly: str) -> Expected:
     """What is true of a store, as the release that wrote it says."""
     with store.storage.snapshot() as rows:
         position = verify_chain(rows, store.ring.log)
@@ -207,37 +243,52 @@ def describe(store: Store) -> Expected:
         history = [each.recorded() for each in read_range(rows, 0, position)]
         snapshots = rows.fetch("SELECT count(*) FROM snapshots")[0][0]
     assert isinstance(snapshots, int)
-    users = {label: _folded(history, user_key(label)) for label in PEOPLE}
     return Expected(
         store.log_id,
         position,
         head.chain.hex(),
         dict(sorted(Counter(each.event.name for each in history).items())),
         snapshots,
-        {
-            label: Person(
-                user_key(label),
-                name,
-                secret_of(label),
-                users[label].status,
-                users[label].permissions,
-                tuple(users[label].sessions),
-                users[label].version,
-            )
-            for label, name in PEOPLE.items()
-        },
+        _described(history, PEOPLE | RETURNED),
+        _described(history, ERASED),
+        formerly,
     )
 
 
+def _described(history: list[Recorded], people: dict[str, str]) -> dict[str, Person]:
+    found = {}
+    for label, name in people.items():
+        user = _folded(history, user_key(label))
+        found[label] = Person(
+            user_key(label),
+            name,
+            secret_of(label),
+            user.status,
+            user.permissions,
+            tuple(user.sessions),
+            user.version,
+        )
+    return found
+
+
 def write(directory: Path, url: str) -> None:
-    """Fill a new store at a URL, and keep its master key and what is true of it."""
+    """Fill a new store at a URL, and keep its master keys and what is true of it."""
     directory.mkdir(parents=True, exist_ok=True)
-    master = secrets.token_bytes(KEY_BYTES)
+    first, master = (secrets.token_bytes(KEY_BYTES) for _ in range(2))
+    (directory / "former_master_key.txt").write_bytes(base64.b64encode(first) + b"\n")
     (directory / "master_key.txt").write_bytes(base64.b64encode(master) + b"\n")
+    with tempfile.TemporaryDirectory() as folder:
+        before = open_store(storage_of(f"sqlite:///{folder}/before.db"), Vault(first), "ES256")
+        fill(before)
+        restore_at(url, before, [user_key("nia")])
+        before.storage.close()
+    store = open_store(storage_of(url), Vault(first), "ES256")
+    go_on(store)
+    store.storage.close()
+    rewrap_at(url, first, master)
     store = open_store(storage_of(url), Vault(master), "ES256")
-    fill(store)
-    expected = msgspec.json.format(msgspec.json.encode(describe(store)), indent=2)
-    (directory / "expected.json").write_bytes(expected + b"\n")
+    expected = msgspec.json.encode(describe(store, before.log_id))
+    (directory / "expected.json").write_bytes(msgspec.json.format(expected, indent=2) + b"\n")
     store.storage.close()
 
 

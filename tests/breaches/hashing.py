@@ -1,0 +1,46 @@
+"""Refusals that cost another hash than they should, or none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from app import argon2id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.bootstrap import Service
+    from app.passwords import _Watch
+    from tests.breaches import Breach
+
+
+def _spend_own_hash_alone(service: Service, value: str) -> None:
+    """A refusal costs a hash of the user's own parameters alone, or the service's."""
+    pool = service.pool
+
+    def compare(secret_hash: str | None, secret: str, watch: _Watch, *, admitted: bool) -> bool:
+        del admitted
+        nobodys = argon2id.of_nothing(*pool._parameters)
+        stored = nobodys if secret_hash is None else argon2id.parse(secret_hash)
+        with watch.one():
+            return pool._argon2id.verify(stored, secret) and secret_hash is not None
+
+    del value
+    pool._compare = compare  # type: ignore[method-assign]
+
+
+def _spend_nothing_on_nobody(service: Service, value: str) -> None:
+    """A refusal costs no hash where there is no user."""
+    verify = service.pool.verify
+
+    async def sparing(secret_hash: str | None, secret: str, *, admitted: bool = True) -> bool:
+        return secret_hash is not None and await verify(secret_hash, secret, admitted=admitted)
+
+    del value
+    service.pool.verify = sparing  # type: ignore[method-assign]
+
+
+BREACHES: Final[Mapping[str, Breach]] = {
+    "OWN_HASH": _spend_own_hash_alone,
+    "UNHASHED": _spend_nothing_on_nobody,
+}
