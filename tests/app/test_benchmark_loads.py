@@ -105,6 +105,13 @@ def test_a_bearer_is_measured_from_end_to_end() -> None:
 
 
 @pytest.mark.long
+def test_a_bearer_whose_tokens_are_forgotten_is_measured_from_end_to_end() -> None:
+    found = list(bench_bearer.of_forgotten(client.GENERATOR, TINY, connections=4))
+    assert [each.target for each in found] == [None, None]
+    assert f"{5 * bench_bearer.MANY} access tokens" in found[0].conditions
+
+
+@pytest.mark.long
 def test_mixed_load_is_measured_from_end_to_end(database_url: str) -> None:
     """Logins cost enough that four times as many as can be hashed are too many."""
     cheap = {"GATEBOOK_HASH_THREADS": "1", "GATEBOOK_HASH_TIME": "4"}

@@ -122,6 +122,7 @@ def test_the_words_beside_a_bar_have_room_for_both() -> None:
     names = [
         *(f"{way.name} on PostgreSQL 18.10" for way in bench_refresh.WAYS),
         *(f"{way.name} on PostgreSQL 18.10" for way in bench_bearer.WAYS),
+        *(f"{way.name} on SQLite" for way in bench_bearer.MANY_WAYS),
         *(f"{way.path} on SQLite" for way in bench_authenticate.WAYS),
         *(f"Two processes: {way.name}" for way in bench_workers.WAYS),
     ]

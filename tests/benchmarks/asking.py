@@ -80,21 +80,21 @@ def register(port: int, count: int) -> list[User]:
 
 def authenticate(port: int, users: list[User]) -> list[str]:
     """Start a session of each; the refresh tokens."""
-    return _begun(port, users, "refresh_token")
+    return _told(port, "/authenticate", [user.body for user in users], "refresh_token")
 
 
-def access_tokens(port: int, users: list[User]) -> list[str]:
-    """Start a session of each; the access tokens."""
-    return _begun(port, users, "access_token")
+def refresh(port: int, bodies: list[bytes]) -> list[str]:
+    """Refresh each; the access tokens."""
+    return _told(port, "/refresh", bodies, "access_token")
 
 
-def _begun(port: int, users: list[User], member: str) -> list[str]:
-    def one(user: User) -> str:
-        token: str = json.loads(ask(port, "/authenticate", user.body))[member]
+def _told(port: int, path: str, bodies: list[bytes], member: str) -> list[str]:
+    def one(body: bytes) -> str:
+        token: str = json.loads(ask(port, path, body))[member]
         return token
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        return list(threads.map(one, users))
+        return list(threads.map(one, bodies))
 
 
 def wait_until_hashed(port: int, user: User) -> None:

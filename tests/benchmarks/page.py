@@ -129,7 +129,8 @@ PARTS: Final[Mapping[str, Part]] = {
     "bearer": Part(
         "Showing an access token",
         "`GET /me`, and introspection by a bearer, for which two tokens are verified. Tokens are "
-        "shown again and again, as clients show them.",
+        "shown again and again, as clients show them. At last so many that each is forgotten when "
+        "its turn comes again, and every signature is verified anew.",
         "GET /me and introspection as a share of an empty handler's rate",
     ),
     "authenticate": Part(
