@@ -20,11 +20,11 @@ from tests.benchmarks import (
     machine,
 )
 from tests.benchmarks.bench_idle import Idle
-from tests.benchmarks.bench_mixed import Mixed, Times
 from tests.benchmarks.bench_pages import PageCost
 from tests.benchmarks.comparison import Comparison, Size, Turn, compare
 from tests.benchmarks.figures import summary
 from tests.benchmarks.growth import Asked, Growth
+from tests.benchmarks.mixed import Mixed, Times
 from tests.benchmarks.paced import Taken
 from tests.benchmarks.page import PARTS, page
 from tests.benchmarks.report import Report, kept, read, write
@@ -142,8 +142,8 @@ def test_what_has_a_limit_is_drawn_as_a_share_of_it() -> None:
     report.idle.append(Idle("SQLite", summary([0.25, 2.0])))
     both = summary([2.0]), summary([2.2])
     asked = [
-        Asked("GET /me", 800, both, (2.0, 2.6), (1.1, 1.4), summary([1.1]), (100.0, 110.0)),
-        Asked("GET /sessions", 800, both, (2.0, 2.4), (1.0, 1.3), summary([1.15]), (100.0, 110.0)),
+        Asked("GET /me", 800, both, (2.0, 2.6), summary([1.1]), (100.0, 110.0), (1.1, 1.4)),
+        Asked("GET /sessions", 800, both, (2.0, 2.4), summary([1.15]), (100.0, 110.0), (1.0, 1.3)),
     ]
     size = growth.Size(turns=1, asked=1, starts=1, loaded=1, seconds=1.0)
     report.growth.append(

@@ -183,9 +183,9 @@ def an_asked(late: float, requests: int = 800) -> Asked:
         requests,
         (few, many),
         (1.5, 1.5 * late),
-        (0.9 * late, 1.15 * late),
         ratios(many.values, few.values),
         (200.0, 300.0),
+        (0.9 * late, 1.15 * late),
     )
 
 

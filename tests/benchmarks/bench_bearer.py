@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlencode
 
 from tests.benchmarks import asking
-from tests.benchmarks.answers import LOOKED_AT, look_at_bearers
+from tests.benchmarks.answers import LOOKED_AT, demand_end, look_at_bearers
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.loading import loaded
@@ -27,6 +27,7 @@ from tests.postgres import PostgresServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.benchmarks.asking import User
     from tests.benchmarks.load import Generator
     from tests.benchmarks.processes import Served
 
@@ -50,20 +51,18 @@ WAYS: Final = (
 )
 MANY: Final = 128
 """Tokens of each user: with as many users as connections twice what a process remembers
-(`app.tokens.verified`)."""
-MANY_WAYS: Final = tuple(
-    way._replace(name=f"{way.name}, tokens forgotten,", target=None) for way in WAYS
-)
+(`app.tokens.verified`). The targets are the same: they don't ask that anything is remembered."""
+MANY_WAYS: Final = tuple(way._replace(name=f"{way.name}, tokens forgotten,") for way in WAYS)
 
 
 class Sides(NamedTuple):
-    """Both servers, the service's database, and as many users' user_keys and access tokens."""
+    """Both servers, the service's database, and users with tokens of a session of each."""
 
     bare: Served
     service: Served
     store: str
     database: int | None
-    people: tuple[str, ...]
+    users: tuple[User, ...]
     refresh_tokens: tuple[str, ...]
     tokens: tuple[str, ...]
 
@@ -86,7 +85,7 @@ class Sides(NamedTuple):
             self._replace(tokens=(token,)).target(way, self.service, 1)
             for token in self.tokens[:LOOKED_AT]
         ]
-        look_at_bearers(targets, self.people[:LOOKED_AT])
+        look_at_bearers(targets, [each.user_key for each in self.users[:LOOKED_AT]])
 
 
 def run(generator: Generator, *, quick: bool) -> Iterator[Comparison]:
@@ -152,6 +151,7 @@ def _measure(
         lambda seconds: turn(sides.bare, seconds, None),
         lambda seconds: turn(sides.service, seconds, sides.database),
     )
+    demand_end(sides.service.port, sides.users[0])
     return compare(
         f"{way.name} on {sides.store}",
         conditions=f"{connections} connections, one service process, answers of {answered} bytes, "
@@ -174,8 +174,7 @@ def _sides(store: str, url: str, database: int | None, connections: int) -> Iter
     ):
         users = asking.register(service.port, connections + 1)
         refresh_tokens = tuple(asking.authenticate(service.port, users))
-        people = tuple(each.user_key for each in users)
-        sides = Sides(bare, service, store, database, people, refresh_tokens, ())
+        sides = Sides(bare, service, store, database, tuple(users), refresh_tokens, ())
         yield sides.with_tokens(1)
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import msgspec
 
-from app.store import SQLITE, storage_of
+from app.store import SQLITE
 from domain.policy import DAY, Policy
 from domain.refresh_token import format_refresh_token
 from tests.benchmarks.asking import ask, compact
@@ -38,14 +38,13 @@ from tests.benchmarks.population import (
     ADMINISTRATOR,
     SECRET,
     Person,
-    kept,
     lent,
     opened,
 )
 from tests.benchmarks.processes import CHEAP, SERVICE, serving, settings
 from tests.benchmarks.processor import cpu_seconds
+from tests.benchmarks.stores import ROOMY, move
 from tests.postgres import PostgresServer
-from tests.store.archiving import export, moved
 
 if TYPE_CHECKING:
     from tests.benchmarks.load import Generator
@@ -59,7 +58,6 @@ LARGE_QUICK: Final = (2_000,)
 PAUSE_S: Final = 0.01
 """After an answer: less than a hash of a secret takes, and more than tidying up after a commit."""
 CONNECTIONS: Final = 64
-_ROOMY: Final = {"max_wal_size": "4GB", "shared_buffers": "256MB"}
 _SCATTER: Final = 0.618
 _PIECE: Final = 1 << 22
 _OLD: Final = """
@@ -147,9 +145,11 @@ def on_sqlite(generator: Generator, size: Size, small: int, large: int) -> Growt
 
 def on_postgresql(generator: Generator, size: Size, small: int, large: int) -> Growth:
     """On databases of one server, to which the logs of kept stores are moved."""
-    with PostgresServer(settings=_ROOMY) as server:
+    with PostgresServer(settings=ROOMY) as server:
         [(version,)] = server.psql("SHOW server_version")
-        sides = tuple(Side(_moved(each, server.create_database()), each) for each in (small, large))
+        sides = tuple(Side(server.create_database(), each) for each in (small, large))
+        for side in sides:
+            move(side.users, side.url)
         return measure(generator, size, sides, f"PostgreSQL {version}")
 
 
@@ -304,16 +304,6 @@ def serving_all(
             )
             for number, side in enumerate(sides)
         ]
-
-
-def _moved(users: int, url: str) -> str:
-    """A database with the log and the keys of a kept store: lives have days there, too."""
-    with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory:
-        store = opened(f"{SQLITE}{kept(users)}")
-        files = export(store, Path(directory))
-        store.storage.close()
-        moved(storage_of(url), files).storage.close()
-    return url
 
 
 def _loaded(size: Size, side: Side) -> int:

@@ -41,16 +41,16 @@ class Asked(msgspec.Struct, frozen=True):
     Medians are told turn by turn. The time that 99 of 100 take at most is that of all turns
     together: of one turn's requests it would be the second-worst or so, which says little. Its
     ratio rests on a few requests, so that it is told with what it comes to in 95 of 100 sets that
-    are drawn from the same pairs, with repeats (the bootstrap).
+    are drawn from the same pairs, with repeats (the bootstrap); None in files from before that.
     """
 
     name: str
     requests: int
     median_ms: tuple[Summary, Summary]
     late_ms: tuple[float, float]
-    late_within: tuple[float, float]
     median_ratio: Summary
     cpu_us: tuple[float, float]
+    late_within: tuple[float, float] | None = None
 
     @property
     def late_ratio(self) -> float:
@@ -77,7 +77,7 @@ class Asked(msgspec.Struct, frozen=True):
             *(*self.late_ms, self.late_ratio),
         )
         text = "".join(f"{each:9.2f}" for each in numbers)
-        within = "{:.2f}-{:.2f}".format(*self.late_within)
+        within = "" if self.late_within is None else "{:.2f}-{:.2f}".format(*self.late_within)
         text += f"{within:>11}{self.cpu_us[1]:9.0f}{self.cpu_us[1] / self.cpu_us[0]:9.2f}"
         return f"  {self.name:30}{text}{self._mark()}"
 
@@ -148,9 +148,9 @@ def summed_up(
         len(pairs),
         (summary(medians[0]), summary(medians[1])),
         late,
-        drawn_anew(pairs),
         ratios(medians[1], medians[0]),
         (max(cpu_us[0], 0.1), cpu_us[1]),
+        drawn_anew(pairs),
     )
 
 

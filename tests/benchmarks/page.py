@@ -51,11 +51,15 @@ what else a machine does than rates do.
 - **What doesn't count.** A run in which an answer was an error (400 and above), a connection \
 broke, or the log got another number of events than it had to, is thrown away and said to have \
 failed. So is one after whose turns two people, asking the same once more, aren't told each of \
-themselves, with a token of their own.
+themselves, with a token of their own and another one each time; one in which a wrong secret, or a \
+token of a session that was ended, was let in; and one in which logins cost less than their hashes \
+or, where they are to queue, didn't.
 - **Others.** Where other programs took more than a twentieth of a core meanwhile, it says so \
 below the figures; for a run whose day isn't told, where the machine was busy before.
 - **Planned moments.** Where times are told and not rates, each request has its moment, and its \
-time is counted from there: a server that stops answering isn't spared what waits meanwhile.
+time is counted from there: a server that stops answering isn't spared what waits meanwhile. Where \
+so many ms are the target and no share of the answers is named, 99 of 100 (p99) were chosen; the \
+worst is told beside it.
 """
 _STANDS_BETWEEN: Final = """
 ## What stands between us and the bare framework
