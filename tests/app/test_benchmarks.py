@@ -191,10 +191,19 @@ def test_the_machine_is_described() -> None:
         here.versions
     )
     assert here.python.startswith("CPython 3.")
+    assert re.match(r"\d+\.\d+", here.versions["OpenSSL"])
+    assert here.files
     idle = msgspec.structs.replace(here, cores=2, load_average=(0.5, 9.0, 9.0))
     busy = msgspec.structs.replace(here, cores=2, load_average=(0.6, 0.0, 0.0))
     assert not any("WARNING" in line for line in idle.lines())
     assert any("WARNING" in line for line in busy.lines())
+
+
+def test_a_folder_is_on_the_file_system_that_is_mounted_last_and_nearest() -> None:
+    mounts = "none / overlay rw 0 0\n/dev/a /tmp ext4 rw 0 0\nnone /tmp tmpfs rw 0 0\n"
+    told = [machine.file_system(Path(each), mounts) for each in ("/tmp/x", "/tmpx", "/")]  # noqa: S108 - named only
+    assert told == ["tmpfs", "overlay", "overlay"]
+    assert machine.file_system(Path("/"), "") == ""
 
 
 def test_what_others_use_is_all_that_is_neither_ours_nor_the_kernels() -> None:

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from tests.benchmarks.bench_idle import PERCENT
 from tests.benchmarks.bench_pages import MOST_MS
 from tests.benchmarks.bench_verifying import TARGET as VERIFYING_TARGET
-from tests.benchmarks.figures import summary, verdict
+from tests.benchmarks.figures import summary, told, verdict
 from tests.benchmarks.growth import RESIDENT_MB, START_WITHIN, WITHIN
 
 if TYPE_CHECKING:
@@ -192,14 +192,17 @@ def _cpu(side: Side) -> str:
 
 def _mixed(found: Mixed) -> Iterator[Bar]:
     alone, beside = found.alone.p99.median, found.beside.p99.median
-    times = f"logins refused; {found.refusal.p99.n} turns"
+    turns = found.refusal.p99.n
+    times = f"logins refused; {turns} turn{'s' if turns > 1 else ''}"
     notes = (
         f"p99 alone {alone:.1f} ms, beside logins {beside:.1f} ms; {found.ratio.n} turns each",
         f"worst answer {found.health.most:.1f} ms; {found.health.p99.n} turns",
         f"worst answer {found.refusal.most:.1f} ms; {found.refused} of {found.overload} {times}",
     )
     for row, note in zip(found.rows, notes, strict=True):
-        said = f"{row.figure.median:.1f}, at most {row.most:g}"
+        figure = row.figure
+        said = f"{told(figure.median, row.most, 1)} ({figure.least:.1f} to {figure.most:.1f})"
+        said += f", at most {row.most:g}"
         yield _share(row.name, row.figure, row.most, said, note)
 
 
@@ -222,7 +225,7 @@ def _grown(found: Growth) -> Iterator[Bar]:
 
 
 def _limited(name: str, figure: Summary, most: float, unit: str) -> Bar:
-    said = f"{figure.median:.2f} {unit}, at most {most:g}"
+    said = f"{told(figure.median, most, 2)} {unit}, at most {most:g}"
     return _share(
         name, figure, most, said, f"{figure.least:.2f} to {figure.most:.2f}; {figure.n} turns"
     )

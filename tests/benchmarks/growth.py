@@ -13,7 +13,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tests.benchmarks.figures import SAID, Summary, Verdict, ratios, summary, together, verdict
+from tests.benchmarks.figures import (
+    SAID,
+    Summary,
+    Verdict,
+    ratios,
+    summary,
+    together,
+    told,
+    verdict,
+)
 
 WITHIN: Final = 1.2
 """Of the small store's time, for the median and for 99 of 100 answers of every endpoint."""
@@ -119,9 +128,10 @@ class Growth(msgspec.Struct, frozen=True):
             f" at most {START_WITHIN}: {SAID[verdict(self.start_ratio, START_WITHIN)]})"
         )
         before, after = self.resident_mb
+        loaded = told(self.loaded_mb, RESIDENT_MB, 0)
         most = SAID[verdict(summary([self.loaded_mb]), RESIDENT_MB)]
         resident = (
-            f"resident: {before:.0f} MB and {after:.0f} MB after that; {self.loaded_mb:.0f} MB"
+            f"resident: {before:.0f} MB and {after:.0f} MB after that; {loaded} MB"
             f" after {self.loaded:,} requests of as many people, hashed by default"
             f" (at most {RESIDENT_MB:.0f}: {most})"
         )
