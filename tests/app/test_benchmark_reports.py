@@ -212,6 +212,35 @@ def test_two_processes_are_told_as_multiples_of_one(tmp_path: Path) -> None:
     assert "| 0.95 (0.90 to 1.20) times the rate | at least 0.9 times: reached" in shown
 
 
+def test_what_is_answered_under_load_is_told_without_a_target(tmp_path: Path) -> None:
+    report = a_report()
+    both = summary([2.0]), summary([2.2])
+    asked = [Asked("GET /me", 800, both, (2.0, 2.6), summary([1.1]), (100.0, 110.0))]
+    size = growth.Size(turns=1, asked=1, starts=1, loaded=1, seconds=1.0)
+    rates = growth.Rates(
+        cold=True,
+        people=500,
+        connections=64,
+        few=summary([6000.0]),
+        many=summary([5400.0]),
+        ratio=summary([0.9]),
+    )
+    report.growth.append(
+        Growth(
+            *("SQLite", (9, 99_999), size, asked, both, summary([1.5]), (70.0, 80.0), 1, 150.004),
+            rates=[rates],
+        )
+    )
+    write(report, tmp_path / "growth.json")
+    shown = page(tmp_path)
+    assert (
+        "| /refresh at 64 connections, from the disk, 99,999 people on SQLite "
+        "| 0.90 (0.90 to 0.90) times the rate "
+        "| 6,000 and 5,400 a second, by 500 people; 1 turn |"
+    ) in shown
+    assert "| Memory, 99,999 people on SQLite | 150.004 MB, at most 150: missed |" in shown
+
+
 def test_what_has_no_picture_is_on_the_page_with_where_it_was_measured(tmp_path: Path) -> None:
     report = a_report()
     report.made, report.commit = "2026-11-27", "8bd88cc"

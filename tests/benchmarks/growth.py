@@ -35,13 +35,17 @@ RESIDENT_MB: Final = 150.0
 
 
 class Size(NamedTuple):
-    """How much is asked: turns, requests of each kind in a turn, starts, and loaded people."""
+    """How much is asked: turns, requests of each kind in a turn, starts, and loaded people.
+
+    `rated` are the seconds of a turn under load, of which there are as many as starts.
+    """
 
     turns: int
     asked: int
     starts: int
     loaded: int
     seconds: float
+    rated: float = 0.0
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -94,10 +98,41 @@ class Asked(msgspec.Struct, frozen=True):
         return f"   {SAID['missed']}" if self.verdict == "missed" else ""
 
 
+class Rates(msgspec.Struct, frozen=True):
+    """Refreshes a second under load, on the small and on the large store, and their ratio.
+
+    By as many people on both. `cold`: of a service just started, with nothing of its file in the
+    system's memory.
+    """
+
+    cold: bool
+    people: int
+    connections: int
+    few: Summary
+    many: Summary
+    ratio: Summary
+
+    @property
+    def name(self) -> str:
+        """What was asked."""
+        where = "from the disk" if self.cold else "from memory"
+        return f"/refresh at {self.connections} connections, {where}"
+
+    @property
+    def note(self) -> str:
+        """What it came to on each."""
+        turns = f"{self.ratio.n} turn{'s' if self.ratio.n > 1 else ''}"
+        return (
+            f"{self.few.median:,.0f} and {self.many.median:,.0f} a second, by {self.people:,} "
+            f"people; {turns}"
+        )
+
+
 class Growth(msgspec.Struct, frozen=True):
     """A small and a large store; starts in s, memory in MB: after all that was asked, and load.
 
-    `loaded` is how many requests that load was.
+    `loaded` is how many requests that load was. `rates` are empty in files from before they were
+    measured.
     """
 
     store: str
@@ -109,6 +144,7 @@ class Growth(msgspec.Struct, frozen=True):
     resident_mb: tuple[float, float]
     loaded: int
     loaded_mb: float
+    rates: list[Rates] = msgspec.field(default_factory=list)
 
     def lines(self) -> list[str]:
         """A table for people."""
@@ -141,6 +177,11 @@ class Growth(msgspec.Struct, frozen=True):
             f"  {'':30}{'median, ms':>27}{'99 of 100, ms':>38}{'CPU, µs':>18}",
             f"  {'':30}{times}{'by chance':>11}{cpu}",
             *(each.line() for each in self.asked),
+            *(
+                f"  {each.name}: {each.ratio.median:.2f} times the rate ({each.ratio.least:.2f} to"
+                f" {each.ratio.most:.2f}); {each.note}"
+                for each in self.rates
+            ),
             f"  {started}",
             f"  {resident}",
         ]

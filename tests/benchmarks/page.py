@@ -151,8 +151,9 @@ PARTS: Final[Mapping[str, Part]] = {
     "growth": Part(
         "A store that has grown",
         "What requests take on a large store, as multiples of what they take on one of 1,000 "
-        "people: of all kinds that which is slowed down most; and what the process holds in "
-        "memory. [Scale](scale.md) has all of them for the largest, and says what follows.",
+        "people: of all kinds that which is slowed down most; what the process holds in memory; "
+        "and how many refreshes a second there are under load. [Scale](scale.md) has all of them "
+        "for the largest, and says what follows.",
         "Times and memory on a large store as a share of what they may be",
     ),
     "verifying": Part(

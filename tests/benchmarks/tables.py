@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.bench_storing import Storing
     from tests.benchmarks.comparison import Comparison
     from tests.benchmarks.figures import Summary, Verdict
+    from tests.benchmarks.growth import Growth
     from tests.benchmarks.report import Report
 
 _SAID: Final[Mapping[Verdict | None, str]] = {
@@ -47,6 +48,7 @@ def table(name: str, report: Report) -> Iterator[str]:
         yield from _head("", "median", "")
         for bar in shown.bars:
             yield _row(bar.name, f"{bar.said}: {_word(bar)}" if bar.verdict else bar.said, bar.note)
+        yield from _rated(report.growth)
         yield "".join(f"\n{each.store}: {each.conditions}.\n" for each in report.mixed)
     if report.tokens:
         yield from _tokens(report.tokens)
@@ -108,6 +110,14 @@ def _processes(report: Report) -> Iterator[str]:
             f"{ratio} times the {'processor time' if by_cpu else 'rate'}",
             f"{most}: {word}",
         )
+
+
+def _rated(growth: list[Growth]) -> Iterator[str]:
+    """Under load, without a target."""
+    for found in growth:
+        for each in found.rates:
+            name = f"{each.name}, {found.users[1]:,} people on {found.store}"
+            yield _row(name, f"{spread(each.ratio, 2)} times the rate", each.note)
 
 
 def _tokens(costs: Mapping[str, Mapping[str, Summary]]) -> Iterator[str]:
