@@ -44,7 +44,7 @@ from tests.benchmarks.load import LoadError, Tally, Target
 from tests.benchmarks.processes import ROOT, serving
 from tests.benchmarks.processor import Others, Stat, cpu_seconds, elsewhere, parse, ticks
 from tests.benchmarks.report import Report, write
-from tests.benchmarks.stores import new_sqlite
+from tests.benchmarks.stores import new_postgresql, new_sqlite
 
 TINY = Size(turns=2, seconds=0.2, warm_up=0.1)
 WRK_SAID = """\
@@ -441,6 +441,35 @@ def test_refreshing_many_sessions_is_measured_on_a_kept_store(
         pytest.raises(LoadError, match="fewer than 100 sessions live"),
     ):
         bench_refresh.old_sessions(url, 100)
+
+
+@pytest.mark.long
+def test_refreshing_many_sessions_is_measured_on_postgresql(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(population, "KEPT", tmp_path)
+    way = bench_refresh.MANY_WAY._replace(sessions=24)
+    found = bench_refresh.on_moved(client.GENERATOR, TINY, way, connections=4)
+    assert found.target == 0.50
+    assert found.name.startswith("/refresh of 20,000 sessions on PostgreSQL 1")
+    assert found.measured.database_us is not None
+
+
+@pytest.mark.long
+def test_a_hash_with_a_request_around_it_is_measured_on_postgresql() -> None:
+    cheap = {"GATEBOOK_HASH_MEMORY_KIB": "8", "GATEBOOK_HASH_TIME": "1"}
+    with new_postgresql() as store:
+        found = bench_authenticate.measure(
+            client.GENERATOR,
+            TINY,
+            bench_authenticate.REGISTRATION,
+            store,
+            connections=4,
+            users=4,
+            more=cheap,
+        )
+    assert found.name.startswith("/register on PostgreSQL 1")
+    assert found.measured.database_us is not None
 
 
 @pytest.mark.parametrize(
