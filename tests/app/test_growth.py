@@ -224,6 +224,15 @@ def test_what_grows_too_much_is_told() -> None:
     )
 
 
+def test_a_request_that_is_not_written_though_it_should_be_is_an_error() -> None:
+    register, userkey = STEPS[:2]
+    register.check(10, 10)
+    userkey.check(0, 10)
+    for step, events in ((register, 9), (userkey, 1)):
+        with pytest.raises(LoadError, match=f"{events} events were written for 10 of {step.name}"):
+            step.check(events, 10)
+
+
 def test_an_answer_about_somebody_else_is_an_error() -> None:
     """As if the service had kept what it said to the one before."""
     ada, bob = (Case(Person(each, f"name{each}", f"uk_{each}"), "", "") for each in (1, 2))

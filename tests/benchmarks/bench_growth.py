@@ -29,8 +29,8 @@ import msgspec
 from app.store import SQLITE
 from domain.policy import DAY, Policy
 from domain.refresh_token import format_refresh_token
-from tests.benchmarks.answers import demand_refusal
-from tests.benchmarks.asking import ask, compact
+from tests.benchmarks.answers import LOOKED_AT, demand_refusal, look_at_tokens
+from tests.benchmarks.asking import ask, compact, events_written
 from tests.benchmarks.bench_authenticate import CONNECTIONS as LOGIN_CONNECTIONS
 from tests.benchmarks.bench_authenticate import WHEN_BUSY
 from tests.benchmarks.bench_refresh import old_sessions, use_each
@@ -201,10 +201,13 @@ def ask_both(size: Size, sides: Sequence[Side], servers: Sequence[Served]) -> li
             for side in sides:
                 hold(side)
             for step in STEPS:
+                written = [events_written(each.port) for each in servers]
                 before = [cpu_seconds(each.pid) for each in servers]
                 for place, spent in enumerate(_turn(step, wires, cases)):
                     times[step.name][place].append(spent)
                     cpu[step.name][place] += cpu_seconds(servers[place].pid) - before[place]
+                for server, events in zip(servers, written, strict=True):
+                    step.check(events_written(server.port) - events, size.asked)
             for server, asked in zip(servers, cases, strict=True):
                 demand_ended(server, asked[-1])
     requests = size.turns * size.asked
@@ -248,11 +251,11 @@ def rates_of(
     Without servers each turn has one of its own, with nothing of its file in memory.
     """
     people = min(size.loaded, min(each.users for each in sides) // 2)
-    bodies = [old_sessions(each.url, people).bodies for each in sides]
+    sessions = [old_sessions(each.url, people) for each in sides]
     found: list[list[float]] = [[] for _ in sides]
     for place, server in enumerate(servers):
         hold(sides[place])
-        use_each(server.port, bodies[place])
+        use_each(server.port, sessions[place].bodies)
     for _ in range(size.starts):
         for place, side in enumerate(sides):
             with ExitStack() as stack:
@@ -261,9 +264,12 @@ def rates_of(
                 else:
                     forget(Path(side.url.removeprefix(SQLITE)))
                     [server] = stack.enter_context(serving_all([side]))
-                target = Target(server.port, "/refresh", bodies[place], CONNECTIONS)
-                tally = generator.generate(target, size.rated)
+                whose, bodies = sessions[place]
+                tally = generator.generate(
+                    Target(server.port, "/refresh", bodies, CONNECTIONS), size.rated
+                )
                 found[place].append(tally.requests / tally.seconds)
+                look_at_tokens(server.port, "/refresh", bodies[:LOOKED_AT], whose[:LOOKED_AT])
     few, many = found
     return Rates(
         cold=not servers,

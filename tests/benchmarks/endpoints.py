@@ -59,11 +59,17 @@ class Case:
 
 
 class Step(NamedTuple):
-    """A request, and what is kept of its answer."""
+    """A request, what is kept of its answer, and whether it is written down."""
 
     name: str
     request: Callable[[Case], bytes]
     take: Callable[[Case, bytes], None]
+    writes: bool = False
+
+    def check(self, events: int, requests: int) -> None:
+        """Raise `LoadError` unless each request was written, or none was."""
+        if self.writes != (events >= requests) or (events and not self.writes):
+            raise LoadError(f"{events} events were written for {requests} of {self.name}")
 
 
 class Wire:
@@ -247,15 +253,15 @@ def _done(case: Case, answer: bytes) -> None:
 
 
 STEPS: Final = (
-    Step("/register", _register, _registered),
+    Step("/register", _register, _registered, writes=True),
     Step("/userkey", _userkey, _key),
-    Step("/authenticate", _authenticate, _taken_new),
-    Step("/refresh, a token's first", _refresh_new, _access),
+    Step("/authenticate", _authenticate, _taken_new, writes=True),
+    Step("/refresh, a token's first", _refresh_new, _access, writes=True),
     Step("/refresh, steady", _refresh_new, _access),
-    Step("/refresh, rotating", _rotate, _taken_new),
-    Step("/oauth/token, for a token", _grant_of_token, _taken_new),
-    Step("/oauth/token, for a secret", _grant_of_secret, _access),
-    Step("/refresh, a day's first", _refresh_old, _taken_old),
+    Step("/refresh, rotating", _rotate, _taken_new, writes=True),
+    Step("/oauth/token, for a token", _grant_of_token, _taken_new, writes=True),
+    Step("/oauth/token, for a secret", _grant_of_secret, _access, writes=True),
+    Step("/refresh, a day's first", _refresh_old, _taken_old, writes=True),
     Step("/me", lambda case: get("/me", case.old_access), _me),
     Step("/oauth/introspect", _introspect, _introspected),
     Step("/sessions", lambda case: get("/sessions", case.old_access), _sessions),
@@ -264,7 +270,7 @@ STEPS: Final = (
     Step("/events of a user", _of_user, _own),
     Step("/users, first page", lambda case: get("/users", case.administrator), _listed),
     Step("/.well-known/jwks.json", lambda _: get("/.well-known/jwks.json"), _keys),
-    Step("/revoke", _revoke, _done),
-    Step("/oauth/revoke", _revoke_old, _done),
+    Step("/revoke", _revoke, _done, writes=True),
+    Step("/oauth/revoke", _revoke_old, _done, writes=True),
     Step("/revocations", lambda _: get("/revocations"), _listed),
 )
