@@ -68,6 +68,8 @@ def mixed() -> Mixed:
         overload=100,
         refused=40,
         refusal=times(51.0),
+        hashed=summary([70.0, 80.0]),
+        beside_refused=2,
     )
 
 
@@ -79,6 +81,16 @@ def drawn(name: str, report: Report) -> tuple[str, ET.Element]:
     text = chart.draw(name, report)
     assert text is not None
     return text, ET.fromstring(text)  # noqa: S314 - our own
+
+
+def test_too_many_logins_are_told_with_how_far_the_turns_spread() -> None:
+    lines = mixed().lines()
+    assert lines[2] == (
+        "  2 turns; 55.0 logins/s (75.0 by bare argon2), 2 refused; "
+        "40 of 100 refused where there were too many"
+    )
+    (row,) = (each for each in lines if each.startswith("  /refresh beside logins   "))
+    assert row.split()[3:] == ["10.5", "10.5", "5.0", "to", "16.0", "16.0"]
 
 
 def test_a_target_may_be_for_processor_time() -> None:

@@ -192,10 +192,12 @@ def _cpu(side: Side) -> str:
 
 def _mixed(found: Mixed) -> Iterator[Bar]:
     alone, beside = found.alone.p99.median, found.beside.p99.median
+    queued = found.beside_refused
+    logins = "logins" if queued is None else f"logins ({queued} refused)"
     turns = found.refusal.p99.n
     times = f"logins refused; {turns} turn{'s' if turns > 1 else ''}"
     notes = (
-        f"p99 alone {alone:.1f} ms, beside logins {beside:.1f} ms; {found.ratio.n} turns each",
+        f"p99 alone {alone:.1f} ms, beside {logins} {beside:.1f} ms; {found.ratio.n} turns each",
         f"worst answer {found.health.most:.1f} ms; {found.health.p99.n} turns",
         f"worst answer {found.refusal.most:.1f} ms; {found.refused} of {found.overload} {times}",
     )
