@@ -105,13 +105,26 @@ def test_a_bearer_is_measured_from_end_to_end() -> None:
 
 
 @pytest.mark.long
+def test_a_bearer_whose_tokens_are_forgotten_is_measured_from_end_to_end() -> None:
+    found = list(bench_bearer.of_forgotten(client.GENERATOR, TINY, connections=4))
+    assert [each.target for each in found] == [0.50, 0.36]
+    assert f"{5 * bench_bearer.MANY} access tokens" in found[0].conditions
+
+
+@pytest.mark.long
 def test_mixed_load_is_measured_from_end_to_end(database_url: str) -> None:
     """Logins cost enough that four times as many as can be hashed are too many."""
-    cheap = {"GATEBOOK_HASH_THREADS": "1", "GATEBOOK_HASH_TIME": "4"}
-    length = Length(turns=2, seconds=0.3, overload_s=2.5)
+    cheap = {
+        "GATEBOOK_HASH_THREADS": "1",
+        "GATEBOOK_HASH_TIME": "1",
+        "GATEBOOK_HASH_MEMORY_KIB": "9728",
+    }
+    length = Length(turns=2, seconds=1.0, overload_s=2.5)
     found = bench_mixed.measure("here", database_url, length, cheap, users=4)
     assert 0 < found.refused < found.overload
-    assert found.ratio.n == found.alone.p99.n == found.health.p50.n == 2
+    assert found.ratio.n == found.alone.p99.n == found.health.p50.n == found.refusal.p99.n == 2
+    assert found.hashed is not None
+    assert found.logins.median >= bench_mixed.LEAST_HASHED * found.hashed.median
     assert found.alone.p50.median <= found.alone.p99.median <= found.alone.most
     assert len(found.lines()) == 11
 

@@ -5,19 +5,30 @@ How long anything takes is looked at by people, and nothing here depends on it.
 
 from __future__ import annotations
 
+import base64
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
+import msgspec
 import pytest
 
 from app.verifying.store import verify_store
 from projections.live import read_pointers
 from tests.benchmarks import bench_growth, bench_storing, client, population
+from tests.benchmarks.asking import compact
 from tests.benchmarks.bench_authenticate import WHEN_BUSY
 from tests.benchmarks.bench_growth import Side
 from tests.benchmarks.endpoints import STEPS, Case, Step
 from tests.benchmarks.figures import ratios, summary
-from tests.benchmarks.growth import Asked, Growth, Size, percentile_99, summed_up
+from tests.benchmarks.growth import (
+    Asked,
+    Growth,
+    Rates,
+    Size,
+    drawn_anew,
+    percentile_99,
+    summed_up,
+)
 from tests.benchmarks.load import Generator, LoadError, Tally, Target
 from tests.benchmarks.population import Person, opened, populate, visit_on
 from tests.benchmarks.processes import Served
@@ -27,7 +38,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.endpoints import Wire
 
-TINY = Size(turns=1, asked=4, starts=1, loaded=8, seconds=0.2)
+TINY = Size(turns=1, asked=4, starts=1, loaded=8, seconds=0.2, rated=0.2)
 
 
 def counted(url: str, sql: str) -> int:
@@ -169,6 +180,10 @@ def test_logins_are_loaded_as_few_at_a_time_as_are_measured(sqlite_url: str) -> 
     assert failed.value.__notes__ == [WHEN_BUSY]
 
 
+def b64url(members: dict[str, str]) -> str:
+    return base64.urlsafe_b64encode(compact(**members)).rstrip(b"=").decode()
+
+
 def an_asked(late: float, requests: int = 800) -> Asked:
     few, many = summary([1.0, 2.0]), summary([1.1, 2.2])
     return Asked(
@@ -178,7 +193,14 @@ def an_asked(late: float, requests: int = 800) -> Asked:
         (1.5, 1.5 * late),
         ratios(many.values, few.values),
         (200.0, 300.0),
+        (0.9 * late, 1.15 * late),
     )
+
+
+def a_rate() -> Rates:
+    few, many = [1000.0, 1000.0, 1000.0], [900.0, 800.0, 1000.0]
+    both = summary(few), summary(many)
+    return Rates(False, 500, 64, *both, ratios(many, few))
 
 
 def test_what_grows_too_much_is_told() -> None:
@@ -188,12 +210,62 @@ def test_what_grows_too_much_is_told() -> None:
     assert "NOT" not in an_asked(1.3, requests=80).line()
     assert "NOT" not in flat.line()
     assert late.line().split()[1:] == [
-        *("1.50", "1.65", "1.10", "1.50", "1.95", "1.30", "300", "1.50"),
+        *("1.50", "1.65", "1.10", "1.50", "1.95", "1.30", "1.17-1.49", "300", "1.50"),
         *("NOT", "reached"),
     ]
     starts = (summary([1.0]), summary([1.6]))
     grown = Growth("SQLite", (10, 99), TINY, [flat], starts, summary([1.6]), (90.0, 95.0), 8, 151.0)
     assert [line.count("NOT reached") for line in grown.lines()[-2:]] == [1, 1]
+    slow = msgspec.structs.replace(grown, loaded_mb=150.01, rates=[a_rate()])
+    assert "150.01 MB after 8 requests" in slow.lines()[-1]
+    assert slow.lines()[-3] == (
+        "  /refresh at 64 connections, from memory: 0.90 times the rate (0.80 to 1.00);"
+        " 1,000 and 900 a second, by 500 people; 3 turns"
+    )
+
+
+def test_a_request_that_is_not_written_though_it_should_be_is_an_error() -> None:
+    register, userkey = STEPS[:2]
+    register.check(10, 10)
+    userkey.check(0, 10)
+    for step, events in ((register, 9), (userkey, 1)):
+        with pytest.raises(LoadError, match=f"{events} events were written for 10 of {step.name}"):
+            step.check(events, 10)
+
+
+def test_an_answer_about_somebody_else_is_an_error() -> None:
+    """As if the service had kept what it said to the one before."""
+    ada, bob = (Case(Person(each, f"name{each}", f"uk_{each}"), "", "") for each in (1, 2))
+
+    def access(user_key: str, number: int) -> bytes:
+        said = {"sub": user_key, "jti": f"{number}", "sid": "s"}
+        return compact(access_token=f"h.{b64url(said)}.s", refresh_token=f"r{number}")
+
+    takes = {step.name: step.take for step in STEPS}
+    for number, name in enumerate(
+        each for each in takes if each.startswith(("/authenticate", "/refresh", "/oauth/token"))
+    ):
+        takes[name](ada, access("uk_1", number))
+        with pytest.raises(LoadError, match=r"a token's id is .* once more, for name1"):
+            takes[name](ada, access("uk_1", number))
+        with pytest.raises(LoadError, match="whom a token is for is 'uk_1' and not 'uk_2'"):
+            takes[name](bob, access("uk_1", number))
+    of_ada: dict[str, object] = {"user_key": "uk_1", "user_id": "name1", "session_id": "s"}
+    answers: dict[str, dict[str, object]] = {
+        "/userkey": of_ada,
+        "/me": of_ada,
+        "/oauth/introspect": {"active": True, "username": "name1", "sub": "uk_1"},
+        "/me/events": {"items": [{"user_key": "uk_1"}]},
+        "/events of a user": {"items": [{"user_key": "uk_1"}]},
+    }
+    takes["/refresh, a day's first"](bob, access("uk_2", 100))
+    for name, answer in answers.items():
+        with pytest.raises(LoadError, match="for name2"):
+            takes[name](bob, compact(**answer))
+    takes["/register"](ada, compact(user_key="uk_9"))
+    for told in ("uk_9", "uk_1"):
+        with pytest.raises(LoadError, match="once more"):
+            takes["/register"](ada, compact(user_key=told))
 
 
 def test_all_but_one_of_a_hundred_are_at_most_so_late() -> None:
@@ -211,6 +283,15 @@ def test_what_99_of_100_take_is_that_of_all_turns_together() -> None:
     assert found.late_ms == (1.0, 7.0)
     assert found.late_ratio == 7.0
     assert found.median_ratio.values == (2.0, 2.0)
+
+
+def test_how_far_99_of_100_spread_is_told_by_drawing_the_requests_anew() -> None:
+    """Two late requests of 150 are left out of some sets, and are three of others."""
+    usual, late = [(1.0, 1.0)] * 148, [(1.0, 4.0)] * 2
+    assert drawn_anew(usual) == (1.0, 1.0)
+    assert drawn_anew(usual + late) == (1.0, 4.0)
+    assert drawn_anew([(few, 3 * few) for few in (1.0, 2.0, 7.0)] * 50) == (3.0, 3.0)
+    assert drawn_anew([(1.0, 4.0)] * 150) == (4.0, 4.0)
 
 
 def test_both_stores_are_asked_first_in_turn() -> None:
@@ -277,4 +358,6 @@ def test_growth_is_measured_from_end_to_end(
     assert found.users == (48, 96)
     assert found.start_ratio.n == TINY.starts
     assert found.loaded_mb > 10
+    assert [each.cold for each in found.rates] == ([False, True] if kind == "sqlite" else [False])
+    assert all(each.ratio.least > 0 and each.people == 8 for each in found.rates)
     assert len(found.asked) == len(STEPS)

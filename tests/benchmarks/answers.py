@@ -1,7 +1,8 @@
-"""Looking at answers: a service that gave everybody the same one would be fast, and worth nothing.
+"""Looking at answers: a service that didn't do its work would be fast, and worth nothing.
 
-A load generator only counts them. So after each turn the same is asked twice more, for two people,
-and what they are told has to be of each of them. Knows the service's HTTP alone.
+A load generator only counts them. So after each turn the same is asked again, for two people, and
+what they are told has to be of each of them, and new each time where it is a token; and at the end
+of a run what no longer holds has to be refused. Knows the service's HTTP alone.
 """
 
 from __future__ import annotations
@@ -9,25 +10,36 @@ from __future__ import annotations
 import base64
 import json
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
-from tests.benchmarks.asking import ask, ask_with
-from tests.benchmarks.load import LoadError
+from tests.benchmarks import asking
+from tests.benchmarks.asking import ask, ask_with, compact, status_of
+from tests.benchmarks.load import LoadError, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tests.benchmarks.load import Target
+    from tests.benchmarks.asking import User
 
 LOOKED_AT: Final = 2
+_REFUSED: Final = 401
 
 
-def look_at_tokens(port: int, path: str, bodies: Sequence[bytes], people: Sequence[str]) -> None:
-    """Ask with each of at least two bodies; raises `LoadError` unless each gets its own token.
+def look_at_tokens(
+    port: int,
+    path: str,
+    bodies: Sequence[bytes],
+    people: Sequence[str],
+    again: Sequence[bytes] | None = None,
+) -> None:
+    """Ask with each of at least two bodies, and once more; each gets its own token, new each time.
 
-    `people` are the user_keys that the bodies belong to.
+    `people` are the user_keys that the bodies belong to. `again` are other bodies of theirs for the
+    second time, where the first ones are used up. Raises `LoadError`.
     """
-    given = [json.loads(ask(port, path, body))["access_token"] for body in bodies]
-    demand_own(path, list(map(claims, given)), people)
+    asked = (*bodies, *(bodies if again is None else again))
+    given = [json.loads(ask(port, path, body))["access_token"] for body in asked]
+    demand_own(path, list(map(claims, given)), [*people, *people])
 
 
 def look_at_bearers(targets: Sequence[Target], people: Sequence[str]) -> None:
@@ -47,6 +59,35 @@ def demand_own(path: str, told: Sequence[Mapping[str, object]], people: Sequence
     own = {each.get("jti", each.get("session_id")) for each in told}
     if len(own) != len(told) or None in own:
         raise LoadError(f"{path} answered several with the same: {sorted(map(str, own))}")
+
+
+def demand_end(port: int, user: User) -> None:
+    """End a session that has been used, and raise `LoadError` unless it is refused from then on.
+
+    By `/refresh`, and by what its access token opens: an answer that was remembered and not looked
+    up would go on.
+    """
+    [token] = asking.authenticate(port, [user])
+    body = compact(refresh_token=token)
+    [access] = asking.refresh(port, [body])
+    form = urlencode({"token": access}).encode()
+    targets = (
+        Target(port, "/refresh", (body,), 1),
+        Target(port, "/me", (), 1, bearers=(access,)),
+        Target(port, "/oauth/introspect", (form,), 1, bearers=(access,), form=True),
+    )
+    for each in targets:
+        ask_with(each)
+    ask(port, "/revoke", body)
+    for each in targets:
+        demand_refusal(each, "a token of a session that was ended")
+
+
+def demand_refusal(target: Target, what: str) -> None:
+    """Raise `LoadError` unless the first request of a load is answered 401."""
+    status = status_of(target)
+    if status != _REFUSED:
+        raise LoadError(f"{target.path} answered {status}, and not {_REFUSED}, to {what}")
 
 
 def claims(token: str) -> dict[str, object]:

@@ -2,8 +2,10 @@
 
 One service process, on SQLite and on PostgreSQL, against `tests.benchmarks.empty`, whose answers
 have as many bytes. Requests go round the access tokens of as many users as there are connections;
-an introspection has the token of who asks beside the one that it asks about, so that two are
-verified. Secrets are hashed as cheaply as can be, since hashing is no part of it.
+then, on SQLite, round so many of each that one is forgotten when its turn comes again, and its
+signature is verified anew. An introspection has the token of who asks beside the one that it asks
+about, so that two are verified. Secrets are hashed as cheaply as can be, since hashing is no part
+of it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlencode
 
 from tests.benchmarks import asking
-from tests.benchmarks.answers import LOOKED_AT, look_at_bearers
+from tests.benchmarks.answers import LOOKED_AT, demand_end, look_at_bearers
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.loading import loaded
@@ -25,6 +27,7 @@ from tests.postgres import PostgresServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.benchmarks.asking import User
     from tests.benchmarks.load import Generator
     from tests.benchmarks.processes import Served
 
@@ -39,24 +42,34 @@ class Way(NamedTuple):
     name: str
     path: str
     asks_about_others: bool
-    target: float
+    target: float | None
 
 
 WAYS: Final = (
     Way("GET /me", "/me", asks_about_others=False, target=0.50),
     Way("/oauth/introspect", "/oauth/introspect", asks_about_others=True, target=0.36),
 )
+MANY: Final = 128
+"""Tokens of each user: with as many users as connections twice what a process remembers
+(`app.tokens.verified`). The targets are the same: they don't ask that anything is remembered."""
+MANY_WAYS: Final = tuple(way._replace(name=f"{way.name}, tokens forgotten,") for way in WAYS)
 
 
 class Sides(NamedTuple):
-    """Both servers, the service's database, and as many users' user_keys and access tokens."""
+    """Both servers, the service's database, and users with tokens of a session of each."""
 
     bare: Served
     service: Served
     store: str
     database: int | None
-    people: tuple[str, ...]
+    users: tuple[User, ...]
+    refresh_tokens: tuple[str, ...]
     tokens: tuple[str, ...]
+
+    def with_tokens(self, each: int) -> Sides:
+        """The same with so many access tokens of each user, round by round."""
+        bodies = [asking.compact(refresh_token=token) for token in self.refresh_tokens * each]
+        return self._replace(tokens=tuple(asking.refresh(self.service.port, bodies)))
 
     def target(self, way: Way, server: Served, connections: int) -> Target:
         """What a server is asked."""
@@ -72,7 +85,7 @@ class Sides(NamedTuple):
             self._replace(tokens=(token,)).target(way, self.service, 1)
             for token in self.tokens[:LOOKED_AT]
         ]
-        look_at_bearers(targets, self.people[:LOOKED_AT])
+        look_at_bearers(targets, [each.user_key for each in self.users[:LOOKED_AT]])
 
 
 def run(generator: Generator, *, quick: bool) -> Iterator[Comparison]:
@@ -81,6 +94,7 @@ def run(generator: Generator, *, quick: bool) -> Iterator[Comparison]:
     yield from on_sqlite(generator, size)
     if not quick:
         yield from on_postgresql(generator, size)
+        yield from of_forgotten(generator, size)
 
 
 def on_sqlite(
@@ -93,6 +107,19 @@ def on_sqlite(
     ):
         for way in WAYS:
             yield _measure(generator, size, way, connections, sides)
+
+
+def of_forgotten(
+    generator: Generator, size: Size, connections: int = CONNECTIONS
+) -> Iterator[Comparison]:
+    """Measure with many tokens of each user, on a new SQLite database."""
+    with (
+        tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory,
+        _sides("SQLite", f"sqlite:///{directory}/gatebook.db", None, connections) as sides,
+    ):
+        many = sides.with_tokens(MANY)
+        for way in MANY_WAYS:
+            yield _measure(generator, size, way, connections, many)
 
 
 def on_postgresql(
@@ -124,6 +151,7 @@ def _measure(
         lambda seconds: turn(sides.bare, seconds, None),
         lambda seconds: turn(sides.service, seconds, sides.database),
     )
+    demand_end(sides.service.port, sides.users[0])
     return compare(
         f"{way.name} on {sides.store}",
         conditions=f"{connections} connections, one service process, answers of {answered} bytes, "
@@ -145,9 +173,9 @@ def _sides(store: str, url: str, database: int | None, connections: int) -> Iter
         serving((*EMPTY, "1"), given, Path(directory, "empty.log")) as bare,
     ):
         users = asking.register(service.port, connections + 1)
-        tokens = asking.access_tokens(service.port, users)
-        people = tuple(each.user_key for each in users)
-        yield Sides(bare, service, store, database, people, tuple(tokens))
+        refresh_tokens = tuple(asking.authenticate(service.port, users))
+        sides = Sides(bare, service, store, database, tuple(users), refresh_tokens, ())
+        yield sides.with_tokens(1)
 
 
 def _same_size(sides: Sides, way: Way) -> int:

@@ -6,8 +6,10 @@ over one connection each. So whatever else the machine does meets both. After ea
 a pause, as a secret's hash would make one: secrets are hashed as cheaply as can be. So what a
 service does when it has answered is done before the other one is asked. A SQLite file is held in
 the system's memory, as that of a service which runs. Then both are started, on SQLite with nothing
-of their files in memory, and the larger one is loaded with many people, hashing as it comes. On
-SQLite, and on PostgreSQL with fewer people, since there the logs have to be moved each time.
+of their files in memory, and asked to refresh by as many people as they can, with their files in
+memory and with nothing of them; and the larger one is loaded with many people, hashing as it comes.
+An answer about somebody else, or an ended session that is let in, is an error. On SQLite, and on
+PostgreSQL with fewer people, since there the logs have to be moved each time.
 """
 
 from __future__ import annotations
@@ -24,28 +26,29 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import msgspec
 
-from app.store import SQLITE, storage_of
+from app.store import SQLITE
 from domain.policy import DAY, Policy
 from domain.refresh_token import format_refresh_token
-from tests.benchmarks.asking import ask, compact
+from tests.benchmarks.answers import LOOKED_AT, demand_refusal, look_at_tokens
+from tests.benchmarks.asking import ask, compact, events_written
 from tests.benchmarks.bench_authenticate import CONNECTIONS as LOGIN_CONNECTIONS
 from tests.benchmarks.bench_authenticate import WHEN_BUSY
+from tests.benchmarks.bench_refresh import old_sessions, use_each
 from tests.benchmarks.endpoints import STEPS, Case, Step, Wire
 from tests.benchmarks.figures import ratios, summary
-from tests.benchmarks.growth import Asked, Growth, Size, summed_up
+from tests.benchmarks.growth import Asked, Growth, Rates, Size, summed_up
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.population import (
     ADMINISTRATOR,
     SECRET,
     Person,
-    kept,
     lent,
     opened,
 )
 from tests.benchmarks.processes import CHEAP, SERVICE, serving, settings
 from tests.benchmarks.processor import cpu_seconds
+from tests.benchmarks.stores import ROOMY, move
 from tests.postgres import PostgresServer
-from tests.store.archiving import export, moved
 
 if TYPE_CHECKING:
     from tests.benchmarks.load import Generator
@@ -59,7 +62,6 @@ LARGE_QUICK: Final = (2_000,)
 PAUSE_S: Final = 0.01
 """After an answer: less than a hash of a secret takes, and more than tidying up after a commit."""
 CONNECTIONS: Final = 64
-_ROOMY: Final = {"max_wal_size": "4GB", "shared_buffers": "256MB"}
 _SCATTER: Final = 0.618
 _PIECE: Final = 1 << 22
 _OLD: Final = """
@@ -68,8 +70,8 @@ WHERE user_key = ? AND ended_at IS NULL AND last_used_at > ? AND last_used_at < 
 _RESIDENT: Final = re.compile(r"^VmRSS:\s+([0-9]+) kB$", re.MULTILINE)
 
 
-SIZE: Final = Size(turns=5, asked=160, starts=5, loaded=30_000, seconds=10.0)
-QUICK: Final = Size(turns=2, asked=10, starts=1, loaded=500, seconds=1.0)
+SIZE: Final = Size(turns=5, asked=160, starts=5, loaded=30_000, seconds=10.0, rated=3.0)
+QUICK: Final = Size(turns=2, asked=10, starts=1, loaded=500, seconds=1.0, rated=1.0)
 
 
 class Side(NamedTuple):
@@ -147,9 +149,11 @@ def on_sqlite(generator: Generator, size: Size, small: int, large: int) -> Growt
 
 def on_postgresql(generator: Generator, size: Size, small: int, large: int) -> Growth:
     """On databases of one server, to which the logs of kept stores are moved."""
-    with PostgresServer(settings=_ROOMY) as server:
+    with PostgresServer(settings=ROOMY) as server:
         [(version,)] = server.psql("SHOW server_version")
-        sides = tuple(Side(_moved(each, server.create_database()), each) for each in (small, large))
+        sides = tuple(Side(server.create_database(), each) for each in (small, large))
+        for side in sides:
+            move(side.users, side.url)
         return measure(generator, size, sides, f"PostgreSQL {version}")
 
 
@@ -160,6 +164,9 @@ def measure(generator: Generator, size: Size, sides: Sequence[Side], store: str)
     with serving_all(sides) as servers:
         asked = ask_both(size, sides, servers)
         resident = [resident_mb(each.pid) for each in servers]
+        rates = [rates_of(generator, size, sides, servers)]
+    if many.url.startswith(SQLITE):
+        rates.append(rates_of(generator, size, sides))
     starts = start_both(size.starts, sides)
     with serving_all([many], {}) as [server]:
         requests = load(generator, size, many, server)
@@ -174,6 +181,7 @@ def measure(generator: Generator, size: Size, sides: Sequence[Side], store: str)
         (resident[0], resident[1]),
         requests,
         loaded_mb,
+        rates,
     )
 
 
@@ -193,10 +201,15 @@ def ask_both(size: Size, sides: Sequence[Side], servers: Sequence[Served]) -> li
             for side in sides:
                 hold(side)
             for step in STEPS:
+                written = [events_written(each.port) for each in servers]
                 before = [cpu_seconds(each.pid) for each in servers]
                 for place, spent in enumerate(_turn(step, wires, cases)):
                     times[step.name][place].append(spent)
                     cpu[step.name][place] += cpu_seconds(servers[place].pid) - before[place]
+                for server, events in zip(servers, written, strict=True):
+                    step.check(events_written(server.port) - events, size.asked)
+            for server, asked in zip(servers, cases, strict=True):
+                demand_ended(server, asked[-1])
     requests = size.turns * size.asked
     return [
         summed_up(name, few, many, (cpu[name][0] / requests * 1e6, cpu[name][1] / requests * 1e6))
@@ -219,6 +232,53 @@ def _turn(
             time.sleep(PAUSE_S)
             step.take(case, answer)
     return found
+
+
+def demand_ended(server: Served, case: Case) -> None:
+    """Raise `LoadError` unless both sessions of somebody of whom all was asked are refused."""
+    for token in (case.new_refresh, case.old_refresh):
+        body = compact(refresh_token=token)
+        demand_refusal(Target(server.port, "/refresh", (body,), 1), "a token of an ended session")
+    me = Target(server.port, "/me", (), 1, bearers=(case.old_access,))
+    demand_refusal(me, "a token of an ended session")
+
+
+def rates_of(
+    generator: Generator, size: Size, sides: Sequence[Side], servers: Sequence[Served] = ()
+) -> Rates:
+    """Have as many people on both refresh as fast as they are answered, in turn.
+
+    Without servers each turn has one of its own, with nothing of its file in memory.
+    """
+    people = min(size.loaded, min(each.users for each in sides) // 2)
+    sessions = [old_sessions(each.url, people) for each in sides]
+    found: list[list[float]] = [[] for _ in sides]
+    for place, server in enumerate(servers):
+        hold(sides[place])
+        use_each(server.port, sessions[place].bodies)
+    for _ in range(size.starts):
+        for place, side in enumerate(sides):
+            with ExitStack() as stack:
+                if servers:
+                    server = servers[place]
+                else:
+                    forget(Path(side.url.removeprefix(SQLITE)))
+                    [server] = stack.enter_context(serving_all([side]))
+                whose, bodies = sessions[place]
+                tally = generator.generate(
+                    Target(server.port, "/refresh", bodies, CONNECTIONS), size.rated
+                )
+                found[place].append(tally.requests / tally.seconds)
+                look_at_tokens(server.port, "/refresh", bodies[:LOOKED_AT], whose[:LOOKED_AT])
+    few, many = found
+    return Rates(
+        cold=not servers,
+        people=people,
+        connections=CONNECTIONS,
+        few=summary(few),
+        many=summary(many),
+        ratio=ratios(many, few),
+    )
 
 
 def start_both(starts: int, sides: Sequence[Side]) -> tuple[list[float], list[float]]:
@@ -304,16 +364,6 @@ def serving_all(
             )
             for number, side in enumerate(sides)
         ]
-
-
-def _moved(users: int, url: str) -> str:
-    """A database with the log and the keys of a kept store: lives have days there, too."""
-    with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory:
-        store = opened(f"{SQLITE}{kept(users)}")
-        files = export(store, Path(directory))
-        store.storage.close()
-        moved(storage_of(url), files).storage.close()
-    return url
 
 
 def _loaded(size: Size, side: Side) -> int:

@@ -1,8 +1,8 @@
 """What `/refresh` costs beside an empty handler: the floor is what the framework costs by itself.
 
 Four ways of it: steady, which writes nothing; with each use recorded, which writes an event;
-rotating, which writes one too; and steady on SQLite with so many sessions that what the process
-remembers of one is forgotten when its turn comes again. One service process, on SQLite and on
+rotating, which writes one too; and steady with so many sessions that what the process remembers of
+one is forgotten when its turn comes again. One service process, on SQLite and on
 PostgreSQL, against `tests.benchmarks.empty` with bodies of the same sizes. Requests go round the
 tokens of as many sessions as there are connections, one a user, but the fourth way's round those of
 a store that is kept. A run in which another number of events was written doesn't count. Secrets are
@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from domain.policy import DAY, SECOND, Policy
 from domain.refresh_token import format_refresh_token
 from tests.benchmarks import asking
-from tests.benchmarks.answers import LOOKED_AT, look_at_tokens
+from tests.benchmarks.answers import LOOKED_AT, demand_end, look_at_tokens
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.loading import loaded
 from tests.benchmarks.population import lent, opened
 from tests.benchmarks.processes import CHEAP, EMPTY, SERVICE, serving, settings
-from tests.postgres import PostgresServer
+from tests.benchmarks.stores import Store, new_postgresql, new_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ class Way(NamedTuple):
     given: Mapping[str, str]
     rotates: bool
     writes: bool
-    targets: tuple[float, float] | None
+    targets: tuple[float, float]
     sessions: int = 0
 
 
@@ -69,28 +69,20 @@ WAYS: Final = (
     Way("/refresh, rotating,", {}, rotates=True, writes=True, targets=(0.40, 0.35)),
 )
 MANY: Final = 20_000
-"""Sessions: twice and more of what a process remembers (`app.opening`, `domain.refresh_token`)."""
+"""Sessions: twice and more of what a process remembers (`app.opening`, `domain.refresh_token`).
+The targets are the same: they don't ask that anything is remembered."""
 MANY_WAY: Final = Way(
     f"/refresh of {MANY:,} sessions",
     {},
     rotates=False,
     writes=False,
-    targets=None,
+    targets=WAYS[0].targets,
     sessions=MANY,
 )
 _LIVE: Final = """
 SELECT user_key, session_id, generation FROM token_lookup_v1
 WHERE ended_at IS NULL AND last_used_at > ? ORDER BY session_id LIMIT ?"""
 """In an order that has nothing to do with who they are, nor with when they came."""
-
-
-class Store(NamedTuple):
-    """Where the service's is; `pid` is the process that all of a database's are children of."""
-
-    name: str
-    url: str
-    pid: int | None
-    kind: int
 
 
 class Sessions(NamedTuple):
@@ -117,10 +109,12 @@ class Sides(NamedTuple):
         return tuple(asking.compact(refresh_token=each, **more) for each in tokens)
 
     def look(self, bodies: tuple[bytes, ...]) -> None:
-        """Look at two answers; a token that was rotated is no longer what to ask with."""
-        asked = self.bodies(LOOKED_AT) if self.way.rotates else bodies[:LOOKED_AT]
+        """Look at answers to two people; a token that was rotated is no longer what to ask with."""
+        asked, again = (
+            self.bodies(LOOKED_AT) if self.way.rotates else bodies[:LOOKED_AT] for _ in range(2)
+        )
         people = [each.user_key for each in self.users] if self.old is None else self.old.people
-        look_at_tokens(self.service.port, "/refresh", asked, people[:LOOKED_AT])
+        look_at_tokens(self.service.port, "/refresh", asked, people[:LOOKED_AT], again)
 
 
 def run(generator: Generator, *, quick: bool) -> Iterator[Comparison]:
@@ -132,14 +126,22 @@ def run(generator: Generator, *, quick: bool) -> Iterator[Comparison]:
             yield on_postgresql(generator, size, way)
     if not quick:
         yield on_kept(generator, size, MANY_WAY)
+        yield on_moved(generator, size, MANY_WAY)
 
 
 def on_sqlite(
     generator: Generator, size: Size, way: Way, connections: int = CONNECTIONS
 ) -> Comparison:
     """Measure on a new SQLite database."""
-    with tempfile.TemporaryDirectory(prefix="gatebook-bench-") as directory:
-        store = Store("SQLite", f"sqlite:///{directory}/gatebook.db", None, 0)
+    with new_sqlite() as store:
+        return _measure(generator, size, way, connections, store)
+
+
+def on_postgresql(
+    generator: Generator, size: Size, way: Way, connections: int = CONNECTIONS
+) -> Comparison:
+    """Measure on a PostgreSQL server of its own, on this machine."""
+    with new_postgresql() as store:
         return _measure(generator, size, way, connections, store)
 
 
@@ -149,7 +151,16 @@ def on_kept(
     """Measure on a copy of a kept SQLite store with as many people as sessions are asked about."""
     with lent(way.sessions) as url:
         sessions = old_sessions(url, way.sessions)
-        return _measure(generator, size, way, connections, Store("SQLite", url, None, 0), sessions)
+        return _measure(generator, size, way, connections, Store("SQLite", url), sessions)
+
+
+def on_moved(
+    generator: Generator, size: Size, way: Way, connections: int = CONNECTIONS
+) -> Comparison:
+    """Measure on a PostgreSQL database to which the log of that store was moved."""
+    with new_postgresql(way.sessions) as store:
+        sessions = old_sessions(store.url, way.sessions)
+        return _measure(generator, size, way, connections, store, sessions)
 
 
 def old_sessions(url: str, count: int) -> Sessions:
@@ -177,16 +188,6 @@ def use_each(port: int, bodies: Sequence[bytes]) -> None:
     """
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         list(threads.map(lambda body: asking.ask(port, "/refresh", body), bodies))
-
-
-def on_postgresql(
-    generator: Generator, size: Size, way: Way, connections: int = CONNECTIONS
-) -> Comparison:
-    """Measure on a PostgreSQL server of its own, on this machine."""
-    with PostgresServer() as server:
-        [(version,)] = server.psql("SHOW server_version")
-        store = Store(f"PostgreSQL {version}", server.create_database(), server.pid, 1)
-        return _measure(generator, size, way, connections, store)
 
 
 def _measure(
@@ -220,6 +221,7 @@ def _measure(
             return turn
 
         turns = alternate(size, bare, measured)
+        demand_end(sides.service.port, sides.users[0])
     # Warming up writes nothing either, where each token was used before.
     check(way, written[1:] if way.writes else written)
     return compare(
@@ -230,7 +232,7 @@ def _measure(
         size=size,
         names=("empty handler", "service"),
         turns=turns,
-        target=None if way.targets is None else way.targets[store.kind],
+        target=way.targets[0 if store.pid is None else 1],
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.benchmarks import asking
-from tests.benchmarks.answers import LOOKED_AT, look_at_tokens
+from tests.benchmarks.answers import LOOKED_AT, demand_end, look_at_tokens
 from tests.benchmarks.comparison import Comparison, Size, Turn, alternate, compare
 from tests.benchmarks.load import LoadError, Target
 from tests.benchmarks.loading import loaded
@@ -110,9 +110,12 @@ def _measure(
         target = Target(port, "/refresh", bodies, connections, renewed)
         found, requests = loaded(generator, target, seconds, side.service.pid, server.pid)
         check(way, asking.events_written(port) - before, requests)
-        again = bodies[:LOOKED_AT] if steady else side.bodies(way, LOOKED_AT)[:LOOKED_AT]
+        asked, again = (
+            bodies[:LOOKED_AT] if steady else side.bodies(way, LOOKED_AT)[:LOOKED_AT]
+            for _ in range(2)
+        )
         people = [each.user_key for each in side.chosen(way, LOOKED_AT)[:LOOKED_AT]]
-        look_at_tokens(port, "/refresh", again, people)
+        look_at_tokens(port, "/refresh", asked, people, again)
         return found
 
     before = seconds_by_child(sides[1].service.pid)
@@ -120,6 +123,8 @@ def _measure(
         size, lambda seconds: turn(sides[0], seconds), lambda seconds: turn(sides[1], seconds)
     )
     check_shares(before, seconds_by_child(sides[1].service.pid))
+    for each in sides:
+        demand_end(each.service.port, each.users[0])
     return compare(
         f"Two processes: {way.name}",
         conditions=f"PostgreSQL {version}, {connections} connections, requests of "

@@ -14,14 +14,14 @@ from xml.sax.saxutils import escape
 from tests.benchmarks.bench_idle import PERCENT
 from tests.benchmarks.bench_pages import MOST_MS
 from tests.benchmarks.bench_verifying import TARGET as VERIFYING_TARGET
-from tests.benchmarks.figures import summary, verdict
+from tests.benchmarks.figures import summary, told, verdict
 from tests.benchmarks.growth import RESIDENT_MB, START_WITHIN, WITHIN
 
 if TYPE_CHECKING:
-    from tests.benchmarks.bench_mixed import Mixed
     from tests.benchmarks.comparison import Comparison, Side
     from tests.benchmarks.figures import Summary, Verdict
     from tests.benchmarks.growth import Growth
+    from tests.benchmarks.mixed import Mixed
     from tests.benchmarks.report import Report
 
 DEAREST: Final = 8
@@ -192,13 +192,19 @@ def _cpu(side: Side) -> str:
 
 def _mixed(found: Mixed) -> Iterator[Bar]:
     alone, beside = found.alone.p99.median, found.beside.p99.median
+    queued = found.beside_refused
+    logins = "logins" if queued is None else f"logins ({queued} refused)"
+    turns = found.refusal.p99.n
+    times = f"logins refused; {turns} turn{'s' if turns > 1 else ''}"
     notes = (
-        f"p99 alone {alone:.1f} ms, beside logins {beside:.1f} ms; {found.ratio.n} turns each",
+        f"p99 alone {alone:.1f} ms, beside {logins} {beside:.1f} ms; {found.ratio.n} turns each",
         f"worst answer {found.health.most:.1f} ms; {found.health.p99.n} turns",
-        f"{found.refused} of {found.overload} logins refused; worst {found.refusal.most:.1f} ms",
+        f"worst answer {found.refusal.most:.1f} ms; {found.refused} of {found.overload} {times}",
     )
     for row, note in zip(found.rows, notes, strict=True):
-        said = f"{row.figure.median:.1f}, at most {row.most:g}"
+        figure = row.figure
+        said = f"{told(figure.median, row.most, 1)} ({figure.least:.1f} to {figure.most:.1f})"
+        said += f", at most {row.most:g}"
         yield _share(row.name, row.figure, row.most, said, note)
 
 
@@ -209,14 +215,19 @@ def _grown(found: Growth) -> Iterator[Bar]:
     yield _limited(f"{slowest.name}, p50, {where}", slowest.median_ratio, WITHIN, "times")
     latest = max(found.asked, key=lambda asked: asked.late_ratio)
     late = _limited(f"{latest.name}, p99, {where}", summary([latest.late_ratio]), WITHIN, "times")
-    yield late._replace(note=f"of all {latest.requests} requests", verdict=latest.late_verdict)
+    note = f"of all {latest.requests} requests"
+    if latest.late_within is not None:
+        least, most = latest.late_within
+        note += f"; by chance {least:.2f} to {most:.2f}"
+        late = late._replace(least=least / WITHIN, most=most / WITHIN)
+    yield late._replace(verdict=latest.late_verdict, note=note)
     yield _limited(f"Cold start, {where}", found.start_ratio, START_WITHIN, "times")
     memory = _limited(f"Memory, {where}", summary([found.loaded_mb]), RESIDENT_MB, "MB")
     yield memory._replace(note=f"after {found.loaded:,} requests of as many people")
 
 
 def _limited(name: str, figure: Summary, most: float, unit: str) -> Bar:
-    said = f"{figure.median:.2f} {unit}, at most {most:g}"
+    said = f"{told(figure.median, most, 2)} {unit}, at most {most:g}"
     return _share(
         name, figure, most, said, f"{figure.least:.2f} to {figure.most:.2f}; {figure.n} turns"
     )

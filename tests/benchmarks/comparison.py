@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from tests.benchmarks.figures import SAID, Summary, Verdict, ratios, summary, verdict
+from tests.benchmarks.figures import SAID, Summary, Verdict, added, ratios, summary, verdict
 
 _NAMES: Final = 44
 _COLUMN: Final = 11
@@ -43,14 +43,19 @@ class Side(msgspec.Struct, frozen=True):
     cpu_us: Summary
     database_us: Summary | None
 
+    @property
+    def whole_us(self) -> Summary:
+        """Processor time with the database's counted in."""
+        return self.cpu_us if self.database_us is None else added(self.cpu_us, self.database_us)
+
 
 class Comparison(msgspec.Struct, frozen=True):
     """Both sides; ratios are the measured one's to the bare one's, 1 is as good as bare.
 
     `cpu_ratio` is the bare side's processor time over the measured one's, the database's left out,
     so that it is read like the ratio of rates: what the service would reach were it alone on the
-    machine. `target` is what the median of one of them is to reach, `by` says of which; None
-    where there is none.
+    machine. `target` is what a median is to reach, None where there is none: that of the rates or,
+    where `by` says so, of processor time with the database's counted in.
     """
 
     name: str
@@ -67,7 +72,9 @@ class Comparison(msgspec.Struct, frozen=True):
     @property
     def ratio(self) -> Summary:
         """What the target is for."""
-        return self.rate_ratio if self.by == "rate" else self.cpu_ratio
+        if self.by == "rate":
+            return self.rate_ratio
+        return ratios(self.bare.whole_us.values, self.measured.whole_us.values)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -85,7 +92,8 @@ class Comparison(msgspec.Struct, frozen=True):
             *self._side(self.bare),
             *self._side(self.measured),
             _row(f"ratio of {self.unit}s/s", self.rate_ratio, 3) + self._verdict("rate"),
-            _row("ratio by CPU", self.cpu_ratio, 3) + self._verdict("CPU"),
+            _row("ratio by CPU", self.cpu_ratio if self.by == "rate" else self.ratio, 3)
+            + self._verdict("CPU"),
         ]
 
     def _verdict(self, by: By) -> str:

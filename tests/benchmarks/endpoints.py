@@ -1,6 +1,7 @@
 """What is asked of a service about one person, step by step, over one connection that stays open.
 
-Knows the service's HTTP alone.
+Of each answer that tells whom it is about it is looked whether that is who was meant: a service
+that gave everybody the same one would be flat, and worth nothing. Knows the service's HTTP alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, Self
 from urllib.parse import urlencode
 
+from tests.benchmarks.answers import claims
 from tests.benchmarks.asking import compact
 from tests.benchmarks.client import answer_size
 from tests.benchmarks.load import LoadError
@@ -25,7 +27,7 @@ _TIMEOUT_S: Final = 60.0
 class Case:
     """A person with an old session, and what the steps have brought so far."""
 
-    __slots__ = ("administrator", "new_refresh", "old_access", "old_refresh", "who")
+    __slots__ = ("administrator", "new_refresh", "old_access", "old_refresh", "seen", "who")
 
     def __init__(self, who: Person, old_refresh: str, administrator: str) -> None:
         self.who = who
@@ -33,14 +35,41 @@ class Case:
         self.administrator = administrator
         self.old_access = ""
         self.new_refresh = ""
+        self.seen: set[object] = set()
+        """What was told once, and has to be another each time: tokens and their ids, a new key."""
+
+    def demand(self, what: str, told: object, wanted: object) -> None:
+        """Raise `LoadError` unless an answer tells what it has to."""
+        if told != wanted:
+            raise LoadError(f"{what} is {told!r} and not {wanted!r}, for {self.who.name}")
+
+    def demand_new(self, what: str, told: object) -> None:
+        """Raise `LoadError` for what was told before, or is missing."""
+        if not told or told in self.seen:
+            raise LoadError(f"{what} is {told!r} once more, for {self.who.name}")
+        self.seen.add(told)
+
+    def take_token(self, answer: bytes) -> dict[str, str]:
+        """Look at the access token that is answered, which has to be of this person, and new."""
+        found: dict[str, str] = json.loads(answer)
+        told = claims(found["access_token"])
+        self.demand("whom a token is for", told["sub"], self.who.user_key)
+        self.demand_new("a token's id", told["jti"])
+        return found
 
 
 class Step(NamedTuple):
-    """A request, and what is kept of its answer."""
+    """A request, what is kept of its answer, and whether it is written down."""
 
     name: str
     request: Callable[[Case], bytes]
     take: Callable[[Case, bytes], None]
+    writes: bool = False
+
+    def check(self, events: int, requests: int) -> None:
+        """Raise `LoadError` unless each request was written, or none was."""
+        if self.writes != (events >= requests) or (events and not self.writes):
+            raise LoadError(f"{events} events were written for {requests} of {self.name}")
 
 
 class Wire:
@@ -70,8 +99,8 @@ class Wire:
         return received.partition(b"\r\n\r\n")[2]
 
 
-def get(path: str, token: str) -> bytes:
-    """A request of somebody who has an access token."""
+def get(path: str, token: str | None = None) -> bytes:
+    """A request of somebody who has an access token, or of anybody."""
     return _head("GET", path, token)
 
 
@@ -110,13 +139,42 @@ def _refresh_old(case: Case) -> bytes:
     return post("/refresh", compact(refresh_token=case.old_refresh))
 
 
+def _rotate(case: Case) -> bytes:
+    return post("/refresh", compact(refresh_token=case.new_refresh, rotate=True))
+
+
+def _form(path: str, token: str | None = None, /, **members: str) -> bytes:
+    return post(path, urlencode(members).encode(), _FORM, token)
+
+
 def _introspect(case: Case) -> bytes:
-    form = urlencode({"token": case.old_access}).encode()
-    return post("/oauth/introspect", form, _FORM, case.old_access)
+    return _form("/oauth/introspect", case.old_access, token=case.old_access)
+
+
+def _grant_of_token(case: Case) -> bytes:
+    return _form(
+        "/oauth/token",
+        grant_type="refresh_token",
+        client_id=case.who.user_key,
+        refresh_token=case.new_refresh,
+    )
+
+
+def _grant_of_secret(case: Case) -> bytes:
+    return _form(
+        "/oauth/token",
+        grant_type="client_credentials",
+        client_id=case.who.user_key,
+        client_secret=SECRET,
+    )
 
 
 def _revoke(case: Case) -> bytes:
     return post("/revoke", compact(refresh_token=case.new_refresh))
+
+
+def _revoke_old(case: Case) -> bytes:
+    return _form("/oauth/revoke", token=case.old_refresh, client_id=case.who.user_key)
 
 
 def _of_user(case: Case) -> bytes:
@@ -127,37 +185,92 @@ def _newest(case: Case) -> bytes:
     return get("/events?order=desc", case.administrator)
 
 
+def _registered(case: Case, answer: bytes) -> None:
+    told = json.loads(answer)["user_key"]
+    case.seen.add(case.who.user_key)
+    case.demand_new("a new user's key", told)
+
+
+def _key(case: Case, answer: bytes) -> None:
+    case.demand("a key", json.loads(answer)["user_key"], case.who.user_key)
+
+
+def _access(case: Case, answer: bytes) -> None:
+    case.take_token(answer)
+
+
 def _taken_new(case: Case, answer: bytes) -> None:
-    case.new_refresh = json.loads(answer)["refresh_token"]
+    case.new_refresh = case.take_token(answer)["refresh_token"]
+    case.demand_new("a refresh token", case.new_refresh)
 
 
 def _taken_old(case: Case, answer: bytes) -> None:
-    case.old_access = json.loads(answer)["access_token"]
+    case.old_access = case.take_token(answer)["access_token"]
 
 
-def _seen(_: Case, answer: bytes) -> None:
-    if not answer:
-        raise LoadError("an answer has no body")
+def _me(case: Case, answer: bytes) -> None:
+    told = json.loads(answer)
+    named = told["user_key"], told["user_id"], told["session_id"]
+    wanted = case.who.user_key, case.who.name, claims(case.old_access)["sid"]
+    case.demand("who asks", named, wanted)
+
+
+def _introspected(case: Case, answer: bytes) -> None:
+    told, wanted = json.loads(answer), claims(case.old_access)
+    case.demand("whose token it is", (told["active"], told["username"]), (True, case.who.name))
+    for name in ("sub", "sid", "jti"):
+        case.demand(f"a token's {name}", told[name], wanted[name])
+
+
+def _sessions(case: Case, answer: bytes) -> None:
+    (current,) = (each["session_id"] for each in json.loads(answer)["items"] if each["current"])
+    case.demand("the session", current, claims(case.old_access)["sid"])
+
+
+def _own(case: Case, answer: bytes) -> None:
+    for each in _items(answer):
+        case.demand("whom an event is of", each["user_key"], case.who.user_key)
+
+
+def _items(answer: bytes) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(answer)["items"]
+    if not found:
+        raise LoadError("a list is empty")
+    return found
 
 
 def _listed(_: Case, answer: bytes) -> None:
-    if not json.loads(answer)["items"]:
-        raise LoadError("a list is empty")
+    _items(answer)
+
+
+def _keys(_: Case, answer: bytes) -> None:
+    if not json.loads(answer)["keys"]:
+        raise LoadError("there are no keys")
+
+
+def _done(case: Case, answer: bytes) -> None:
+    case.demand("what is answered to an end", answer in {b"", b"{}"}, wanted=True)
 
 
 STEPS: Final = (
-    Step("/register", _register, _seen),
-    Step("/userkey", _userkey, _seen),
-    Step("/authenticate", _authenticate, _taken_new),
-    Step("/refresh, a token's first", _refresh_new, _seen),
-    Step("/refresh, steady", _refresh_new, _seen),
-    Step("/refresh, a day's first", _refresh_old, _taken_old),
-    Step("/me", lambda case: get("/me", case.old_access), _seen),
-    Step("/oauth/introspect", _introspect, _seen),
-    Step("/sessions", lambda case: get("/sessions", case.old_access), _listed),
-    Step("/me/events", lambda case: get("/me/events", case.old_access), _listed),
+    Step("/register", _register, _registered, writes=True),
+    Step("/userkey", _userkey, _key),
+    Step("/authenticate", _authenticate, _taken_new, writes=True),
+    Step("/refresh, a token's first", _refresh_new, _access, writes=True),
+    Step("/refresh, steady", _refresh_new, _access),
+    Step("/refresh, rotating", _rotate, _taken_new, writes=True),
+    Step("/oauth/token, for a token", _grant_of_token, _taken_new, writes=True),
+    Step("/oauth/token, for a secret", _grant_of_secret, _access, writes=True),
+    Step("/refresh, a day's first", _refresh_old, _taken_old, writes=True),
+    Step("/me", lambda case: get("/me", case.old_access), _me),
+    Step("/oauth/introspect", _introspect, _introspected),
+    Step("/sessions", lambda case: get("/sessions", case.old_access), _sessions),
+    Step("/me/events", lambda case: get("/me/events", case.old_access), _own),
     Step("/events, newest page", _newest, _listed),
-    Step("/events of a user", _of_user, _listed),
+    Step("/events of a user", _of_user, _own),
     Step("/users, first page", lambda case: get("/users", case.administrator), _listed),
-    Step("/revoke", _revoke, _seen),
+    Step("/.well-known/jwks.json", lambda _: get("/.well-known/jwks.json"), _keys),
+    Step("/revoke", _revoke, _done, writes=True),
+    Step("/oauth/revoke", _revoke_old, _done, writes=True),
+    Step("/revocations", lambda _: get("/revocations"), _listed),
 )

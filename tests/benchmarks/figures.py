@@ -48,6 +48,23 @@ def ratios(of: Sequence[float], to: Sequence[float]) -> Summary:
     return summary([one / other for one, other in zip(of, to, strict=True)])
 
 
+def added(*figures: Summary) -> Summary:
+    """Sum up what each turn's figures are together."""
+    return summary([sum(each) for each in zip(*(one.values for one in figures), strict=True)])
+
+
+def inverse(figure: Summary) -> Summary:
+    """Sum up how many times each turn's figure goes into one."""
+    return summary([1 / each for each in figure.values])
+
+
+def told(value: float, limit: float, digits: int) -> str:
+    """A figure with so many digits after the point, and more until it is on its side of a limit."""
+    while (round(value, digits) <= limit) != (value <= limit):
+        digits += 1
+    return f"{value:,.{digits}f}"
+
+
 def verdict(figure: Summary, target: float, *, at_least: bool = False) -> Verdict:
     """Whether the median is at most the target, or at least; of few turns only if they agree."""
 

@@ -10,11 +10,13 @@ import platform
 import re
 import sqlite3
 import subprocess
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from cryptography.hazmat.backends.openssl import backend
 
 _PACKAGES: Final = (
     "litestar",
@@ -41,6 +43,8 @@ class Machine(msgspec.Struct, frozen=True):
     python: str
     versions: dict[str, str]
     load_average: tuple[float, float, float]
+    files: str = ""
+    """The file system of new stores; empty where it isn't known, and in files from before that."""
 
     @property
     def busy(self) -> bool:
@@ -52,6 +56,7 @@ class Machine(msgspec.Struct, frozen=True):
         load = " ".join(f"{each:.2f}" for each in self.load_average)
         lines = [
             f"machine   {self.cpu}, {self.cores} cores, {self.system}",
+            f"files     {self.files or 'not known'}",
             f"python    {self.python}",
             "versions  " + ", ".join(f"{name} {each}" for name, each in self.versions.items()),
             f"load      {load} at the start (average over 1, 5 and 15 minutes)",
@@ -64,16 +69,26 @@ class Machine(msgspec.Struct, frozen=True):
 def look_round() -> Machine:
     """Describe this machine as it is now."""
     return Machine(
-        cpu=cpu_model(_cpuinfo()) or platform.processor() or platform.machine(),
+        cpu=cpu_model(_read("/proc/cpuinfo")) or platform.processor() or platform.machine(),
         cores=os.cpu_count() or 1,
         system=platform.platform(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         versions={
             **{name: version(name) for name in _PACKAGES},
             "SQLite": sqlite3.sqlite_version,
+            "OpenSSL": backend.openssl_version_text().split()[1],
         },
         load_average=os.getloadavg(),
+        files=file_system(Path(tempfile.gettempdir()).resolve(), _read("/proc/mounts")),
     )
+
+
+def file_system(folder: Path, mounts: str) -> str:
+    """What kind a folder is on, by /proc/mounts; empty when it isn't told there."""
+    found = [each.split() for each in mounts.splitlines()]
+    over = [(place, kind) for _, place, kind, *_ in found if folder.is_relative_to(place)]
+    # Of two at one place the later one hides the other.
+    return max(reversed(over), key=lambda each: len(each[0]), default=("", ""))[1]
 
 
 def commit(root: Path = _ROOT) -> str:
@@ -103,8 +118,8 @@ def cpu_model(cpuinfo: str) -> str:
     return found[1].strip() if found else ""
 
 
-def _cpuinfo() -> str:
+def _read(path: str) -> str:
     try:
-        return Path("/proc/cpuinfo").read_text()
+        return Path(path).read_text()
     except OSError:
         return ""

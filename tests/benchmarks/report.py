@@ -12,7 +12,6 @@ import msgspec
 
 from tests.benchmarks.bench_idle import Idle
 from tests.benchmarks.bench_log import LogFigures
-from tests.benchmarks.bench_mixed import Mixed
 from tests.benchmarks.bench_pages import PageCost
 from tests.benchmarks.bench_storing import Storing
 from tests.benchmarks.bench_verifying import Verifying
@@ -20,6 +19,7 @@ from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.figures import Summary
 from tests.benchmarks.growth import Growth
 from tests.benchmarks.machine import Machine
+from tests.benchmarks.mixed import Mixed
 
 ROOT: Final = Path(__file__).parents[2]
 KEPT: Final = ROOT / "docs" / "explanation" / "benchmarks"
