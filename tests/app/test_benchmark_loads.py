@@ -15,6 +15,7 @@ from tests.benchmarks import (
     asking,
     bench_bearer,
     bench_mixed,
+    bench_parts,
     bench_refresh,
     bench_workers,
     client,
@@ -211,3 +212,16 @@ def test_a_turn_whose_answers_are_all_the_same_is_thrown_away(
         list(bench_bearer.on_sqlite(client.GENERATOR, TINY, connections=4))
     with pytest.raises(LoadError, match="took one for another"):
         bench_refresh.on_sqlite(client.GENERATOR, TINY, bench_refresh.WAYS[0], connections=4)
+
+
+def test_a_refresh_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds a part takes longer than it; who writes has another thread do it."""
+    monkeypatch.setattr(bench_parts, "ROUNDS_QUICK", 3)
+    steady, recorded, rotating = bench_parts.run(quick=True)
+    costs = {each.name: each.us.median for each in steady.parts}
+    assert costs["its signature"] < costs["the access token"] < costs["the use case"]
+    assert costs["the use case"] < costs["the handler alone"]
+    assert [each.depth for each in steady.parts] == [0, 0, 1, 2, 3, 3, 3, 4]
+    for written in (recorded, rotating):
+        assert written.parts[0].others_us.median > 0
+        assert len(written.lines()) == 4

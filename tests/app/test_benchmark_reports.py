@@ -22,6 +22,7 @@ from tests.benchmarks import (
 from tests.benchmarks.bench_idle import Idle
 from tests.benchmarks.bench_log import LogFigures
 from tests.benchmarks.bench_pages import PageCost
+from tests.benchmarks.bench_parts import Part, Parts
 from tests.benchmarks.bench_storing import Kind, Storing
 from tests.benchmarks.comparison import By, Comparison, Size, Turn, compare
 from tests.benchmarks.figures import summary, told
@@ -266,12 +267,17 @@ def test_what_has_no_picture_is_on_the_page_with_where_it_was_measured(tmp_path:
     report.tokens, report.log = {}, LogFigures(600, *(one for _ in range(7)))
     write(report, tmp_path / "log.json")
     report.log = None
+    deep = [Part("the service", 0, one, one), Part("its signature", 1, one, one)]
+    report.parts = [Parts("/refresh", deep)]
+    write(report, tmp_path / "parts.json")
+    report.parts = []
     kind = Kind("a user", 8, 1555.4, 727.0, 1.0, 8383.0, 108.0, 0.0)
     report.storing.append(Storing("SQLite", 4000, [kind]))
     write(report, tmp_path / "storing.json")
     shown = page(tmp_path)
-    assert shown.count("\nA full run of 2026-11-27 on 8bd88cc; A <Chip> & more, 2 cores; ") == 3
-    assert shown.count("; ext4; CPython 3") == 3
+    assert shown.count("\nA full run of 2026-11-27 on 8bd88cc; A <Chip> & more, 2 cores; ") == 4
+    assert shown.count("; ext4; CPython 3") == 4
+    assert "| – its signature | 2.0 (1.0 to 3.0) | 2.0 (1.0 to 3.0) |" in shown
     assert "| ES256 sign | bare cryptography | 2.0 (1.0 to 3.0) |" in shown
     assert "events a second | 2 (1 to 3) | at least 30,000: missed |" in shown
     assert "| a user | 1,555 | 727 | 1 | 8,383 | 108 | 0 |" in shown

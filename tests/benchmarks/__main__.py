@@ -29,6 +29,7 @@ from tests.benchmarks import (
     bench_log,
     bench_mixed,
     bench_pages,
+    bench_parts,
     bench_refresh,
     bench_storing,
     bench_tokens,
@@ -73,6 +74,10 @@ BENCHMARKS: Final = {
     "workers": Benchmark(
         "what a second process on one PostgreSQL costs and adds",
         lambda load, to: _each(bench_workers.run(load, quick=to.quick), to.comparisons),
+    ),
+    "parts": Benchmark(
+        "where the processor time of a refresh goes",
+        lambda _, to: _each(bench_parts.run(quick=to.quick), to.parts),
     ),
     "tokens": Benchmark(
         "signing and verifying beside the bare signature",

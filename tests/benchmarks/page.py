@@ -81,14 +81,12 @@ query that serves all requests that wait.
 - **The event**, where there is one: a durable commit, which requests share that come at the same \
 time ([a request](a-request.md)). A steady `/refresh` has none; one that rotates has. Since in \
 CPython only one of loop and writer runs, one core is what there is where each request writes, \
-and a batch begins [when the loop rests](../adr/0022-a-batch-begins-when-the-loop-rests.md). On \
-SQLite, at 64 connections, a use that is recorded took 282 µs of CPU ([sampled \
-once](#sampled-once)): 187 of the loop, which took 155 for a steady `/refresh`, 85 of the writer, \
-10 of the view that follows. A rotation took 305: 230 of the loop, 75 of the writer. To reach \
-what was wanted for those two, and was missed, 30 to 50 µs would have had to go, and no single \
-thing in them cost as much.
+and a batch begins [when the loop rests](../adr/0022-a-batch-begins-when-the-loop-rests.md). What \
+an event adds to the loop's time and what the writer and the view that follows take is \
+[told above](#where-the-time-of-a-refresh-goes). To reach what was wanted for the two that write, \
+and was missed, 30 to 50 µs would have had to go, and no part but the signature costs as much.
 - **What every answer has**: an id, headers that keep browsers in line, a line in the log, a \
-count.
+count ([how much](#where-the-time-of-a-refresh-goes)).
 - **The framework's own layers** are left out where they cost as much as the work, as at \
 `/refresh` ([why](../adr/0018-hot-handlers-are-called-at-once.md)), and stay everywhere else.
 
@@ -123,6 +121,16 @@ PARTS: Final[Mapping[str, Part]] = {
         "remembers of one is still there when its turn comes again: what a refresh costs where "
         "that doesn't help.",
         "/refresh as a share of an empty handler's rate",
+    ),
+    "parts": Part(
+        "Where the time of a refresh goes",
+        "Processor time of one, taken apart on SQLite: without a server and its sockets, whose "
+        "part is what the rows above have more; by 64 callers at once. Each row is measured by "
+        "itself, in turn with the others, and those with a dash are part of the nearest row above "
+        "that has one dash less. What is left between a row and its parts is the rest of it: of "
+        "the service what every answer has (an id, headers that keep browsers in line, a line in "
+        "the log, a count), of the handler reading the body and writing the answer, of the use "
+        "case its rules and the name that is unsealed.",
     ),
     "bearer": Part(
         "Showing an access token",

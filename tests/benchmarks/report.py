@@ -13,6 +13,7 @@ import msgspec
 from tests.benchmarks.bench_idle import Idle
 from tests.benchmarks.bench_log import LogFigures
 from tests.benchmarks.bench_pages import PageCost
+from tests.benchmarks.bench_parts import Parts
 from tests.benchmarks.bench_storing import Storing
 from tests.benchmarks.bench_verifying import Verifying
 from tests.benchmarks.comparison import Comparison
@@ -44,6 +45,7 @@ class Report(msgspec.Struct, omit_defaults=True):
     others: float | None = None
     """Of a core, what other programs took meanwhile; of several benchmarks the most."""
     comparisons: list[Comparison] = msgspec.field(default_factory=list)
+    parts: list[Parts] = msgspec.field(default_factory=list)
     tokens: dict[str, dict[str, Summary]] = msgspec.field(default_factory=dict)
     verifying: list[Verifying] = msgspec.field(default_factory=list)
     mixed: list[Mixed] = msgspec.field(default_factory=list)
@@ -68,6 +70,7 @@ class Report(msgspec.Struct, omit_defaults=True):
         if other.others is not None:
             self.others = max(other.others, self.others or 0.0)
         self.comparisons += other.comparisons
+        self.parts += other.parts
         self.tokens |= other.tokens
         self.verifying += other.verifying
         self.mixed += other.mixed

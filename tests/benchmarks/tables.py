@@ -19,6 +19,7 @@ from tests.benchmarks.figures import inverse, verdict
 
 if TYPE_CHECKING:
     from tests.benchmarks.bench_log import LogFigures
+    from tests.benchmarks.bench_parts import Parts
     from tests.benchmarks.bench_storing import Storing
     from tests.benchmarks.comparison import Comparison
     from tests.benchmarks.figures import Summary, Verdict
@@ -50,6 +51,8 @@ def table(name: str, report: Report) -> Iterator[str]:
             yield _row(bar.name, f"{bar.said}: {_word(bar)}" if bar.verdict else bar.said, bar.note)
         yield from _rated(report.growth)
         yield "".join(f"\n{each.store}: {each.conditions}.\n" for each in report.mixed)
+    if report.parts:
+        yield from _parted(report.parts)
     if report.tokens:
         yield from _tokens(report.tokens)
     if report.log is not None:
@@ -118,6 +121,17 @@ def _rated(growth: list[Growth]) -> Iterator[str]:
         for each in found.rates:
             name = f"{each.name}, {found.users[1]:,} people on {found.store}"
             yield _row(name, f"{spread(each.ratio, 2)} times the rate", each.note)
+
+
+def _parted(found: list[Parts]) -> Iterator[str]:
+    """Each part after what it is contained in, with as many dashes as it is deep."""
+    yield from _head("", "of the loop, µs", "of other threads, µs")
+    for request in found:
+        for part in request.parts:
+            whole = f"{request.request}: {part.name}"
+            name = f"{'– ' * part.depth}{part.name}" if part.depth else whole
+            yield _row(name, spread(part.us, 1), spread(part.others_us, 1))
+    yield ""
 
 
 def _tokens(costs: Mapping[str, Mapping[str, Summary]]) -> Iterator[str]:
