@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     Wish = Callable[[Client, Ledger], Awaitable[object]]
 
 PROPERTY: Final = "SIGTERM under load: what is open is finished, gone in 10 s, nothing lost"
-SIZE: Final = 200
+SIZE: Final = 120
 OF: Final = "stops"
 STEP: Final = 20
 SHORT: Final = 1
