@@ -6,13 +6,15 @@
   fail;
 - `GATEBOOK_TEST_DISK` is of the library that a server was loaded with (tests/prove/disk.c);
 - `GATEBOOK_TEST_HASTY` seconds that a client has for a head or a body;
-- `GATEBOOK_TEST_AS_COMMAND` when set, it is `gatebook serve`, with the tests' leash;
+- `GATEBOOK_TEST_AS_COMMAND` what `gatebook` is told: it is that command, with the tests' leash,
+  and with the breaches that are made before there is a service;
 - `GATEBOOK_TEST_LEASH` when set, the server ends with whoever holds the other end of its stdin.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import threading
 from typing import TYPE_CHECKING, Final, cast
@@ -29,7 +31,9 @@ from tests.breaches import (
     hashing,
     keys,
     lookups,
+    restoring,
     sessions,
+    stopping,
     storing,
     waiting,
 )
@@ -42,10 +46,13 @@ if TYPE_CHECKING:
     from app.bootstrap import Service
     from tests.breaches import Breach
 
-NOUNS: Final = (lookups, hashing, sessions, keys, following, storing, answering, waiting)
+NOUNS: Final = (lookups, hashing, sessions, keys, following, storing, answering, waiting, stopping)
 BROKEN: Final[Mapping[str, Breach]] = {
     name: breach for noun in NOUNS for name, breach in noun.BREACHES.items()
 }
+
+
+BEFORE: Final = {**storing.BEFORE, **stopping.BEFORE, **restoring.BEFORE}
 
 
 def meddle(service: Service, environ: Mapping[str, str]) -> None:
@@ -77,11 +84,11 @@ def main() -> int:
         return server.tell(error)
     if f"{PREFIX}LEASH" in os.environ:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
-    for name, change in storing.BEFORE.items():
+    for name, change in BEFORE.items():
         if f"{PREFIX}{name}" in os.environ:
             change()
     if f"{PREFIX}AS_COMMAND" in os.environ:
-        sys.argv = ["gatebook", "serve"]
+        sys.argv = ["gatebook", *shlex.split(os.environ[f"{PREFIX}AS_COMMAND"])]
         return cli.main()
     services: list[Service] = []
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.faults.holding import holds
 from tests.prove import (
     backends,
+    drained,
     herd,
     kill,
     lost_reply,
@@ -25,6 +26,13 @@ def test_of_64_who_register_one_name_at_once_one_has_it(database_url: str) -> No
 def test_a_killed_server_comes_back_with_everything_it_acknowledged(database_url: str) -> None:
     """Security rule 25, in its short form."""
     holds(kill, database_url)
+
+
+def test_told_to_stop_it_finishes_what_is_open_and_ends_streams_and_goes(
+    database_url: str,
+) -> None:
+    """Security rule 25, in its short form."""
+    holds(drained, database_url)
 
 
 def test_connections_that_postgresql_ends_cost_a_503_and_nothing_else(postgres_url: str) -> None:

@@ -16,7 +16,8 @@ from tests.prove.tally import Tally
 from tests.simulation import people
 from tests.simulation.breaches import BREACHES, Breach
 from tests.simulation.clocks import OwnClock
-from tests.simulation.kept import CONTROLS, KEPT
+from tests.simulation.controls import CONTROLS
+from tests.simulation.kept import KEPT
 from tests.simulation.outcome import Outcome
 from tests.simulation.people import Person
 from tests.simulation.plan import Plan, plan_of

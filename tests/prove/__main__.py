@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 NAMES: Final = (
     "register_race",
     "kill",
+    "drained",
     "power_cut",
     "io_errors",
     "full_disk",
@@ -75,6 +76,7 @@ NAMES: Final = (
     "soak",
     "as_of",
     "verified",
+    "restored",
     "upgraded",
     "herd",
     "simulated",

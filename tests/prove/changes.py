@@ -76,7 +76,7 @@ async def changer(port: int, ledger: Ledger, over: asyncio.Event) -> None:
                 token = token or await _log_in(client, ledger, ledger.administrator)
                 who = await register(client, ledger)
                 if token and who:
-                    await random.choice((_secret, _permissions, _disable, _erase, _erase_oneself))(
+                    await random.choice((_secret, _permissions, _disable, erase, _erase_oneself))(
                         client, ledger, who, token
                     )
 
@@ -112,7 +112,8 @@ async def _disable(client: Client, ledger: Ledger, who: str, token: str) -> None
     _note(ledger, f"disabled {who}", answer)
 
 
-async def _erase(client: Client, ledger: Ledger, who: str, token: str) -> None:
+async def erase(client: Client, ledger: Ledger, who: str, token: str) -> None:
+    """An administrator erases somebody, by an access token."""
     ledger.asked[f"erased {who}"] += 1
     _note(ledger, f"erased {who}", await client.call("DELETE", f"/users/{who}", token))
 

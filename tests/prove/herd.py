@@ -56,7 +56,7 @@ def prove(url: str, count: int) -> Tally:
     many = HERD if count >= STEP else FEW
     start: Callable[..., None] = _one_serves if of_sqlite else _all_serve
     for each in range(count):
-        start(an_empty(url, f"{each}"), many, tally, TEST_AS_COMMAND="1")
+        start(an_empty(url, f"{each}"), many, tally, TEST_AS_COMMAND="serve")
         tally.tried += 1
     breached = Tally()
     for each in range(TRIES):

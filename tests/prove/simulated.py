@@ -5,9 +5,10 @@ several services over one SQLite file; lost and doubled requests, commits that a
 answer is, crashes, slow commits, clocks that jump, and people's that are wrong; people who change
 their secret and erase themselves, and administrators who disable, enable, give and take
 permissions and erase; some come back just inside or outside of the retry window, or of a session's
-limit. After each step the log is read and the answer judged; at the end, the views that follow are
-compared with a rebuild. Few sessions may be excused as nobody's fault. A
-run that goes wrong is made smaller and printed, to be kept in `tests/simulation/kept.py`.
+limit, and some log in on more devices than they may have sessions. After each step the log is read
+and the answer judged; at the end, the views that follow are compared with a rebuild. Few sessions
+may be excused as nobody's fault. A run that goes wrong is made smaller and printed, to be kept in
+`tests/simulation/kept.py`.
 The long form draws new seeds each time.
 """
 
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.prove.tally import Tally
 from tests.simulation.breaches import BREACHES
-from tests.simulation.kept import CONTROLS
+from tests.simulation.controls import CONTROLS
 from tests.simulation.plan import plan_of
 from tests.simulation.play import play
 from tests.simulation.shrinking import shrink
@@ -60,6 +61,8 @@ MET: Final = (
     "without a permission",
     "sessions shown late",
     "access tokens shown late",
+    "ended at the cap",
+    "told of an end at the cap",
     "lost commit",
     "lost acknowledgement",
     "store away",

@@ -7,7 +7,7 @@ kind of violation it leads to, and no run.
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from unittest.mock import patch
 
@@ -20,7 +20,7 @@ from app.http import user
 from app.http.auth import caller_of
 from app.tokens import access_token
 from app.vault import FORGET_PERSON_KEYS, FREE_NAME
-from domain import authority, events, session_rules
+from domain import authority, events, permission, session_rules
 from domain.errors import InvalidToken
 from domain.policy import CLOCK_TOLERANCE, Policy
 from projections import daily_activity
@@ -45,8 +45,10 @@ _present: Final = session_rules.present_retired
 _ends_at: Final = Policy.ends_at
 _apply: Final = TokenLookup.apply
 _end_all: Final = session_rules.end_all
+_make_room: Final = session_rules._make_room
 _forget: Final = traces.forget
 _item: Final = Directory._item
+_implies: Final = permission.implies
 _check: Final = access_token.check
 _LAST_ALONE: Final = re.sub(r"= daily_activity_v1\.\w+ \+", "=", daily_activity._COUNT)
 
@@ -149,6 +151,32 @@ def _forgetting_all_but(sql: str) -> Callable[[], AbstractContextManager[Any]]:
         return tuple(each for each in _forget(*given) if each[0] != sql)
 
     return lambda: patch.object(traces, "forget", forget)
+
+
+def _newest_goes(
+    user: User, policy: Policy, now: int, *, service: bool
+) -> tuple[events.Event, ...]:
+    surplus = len(_make_room(user, policy, now, service=service))
+    by_age = sorted(user.sessions, key=lambda each: user.sessions[each].started_at, reverse=True)
+    return tuple(events.RefreshTokenRevoked(each, "limit") for each in by_age[:surplus])
+
+
+def _one_too_many(
+    user: User, policy: Policy, now: int, *, service: bool
+) -> tuple[events.Event, ...]:
+    more = msgspec.structs.replace(policy, session_cap=policy.session_cap + 1)
+    return _make_room(user, more, now, service=service)
+
+
+@contextmanager
+def _implying_for_writers() -> Iterator[None]:
+    def implies(held: Collection[str], wanted: str) -> bool:
+        return _implies(held, wanted) or (wanted == "admin" and "users:write" in held)
+
+    with ExitStack() as stack:
+        for module in (permission, authority, sessions):
+            stack.enter_context(patch.object(module, "implies", implies))
+        yield
 
 
 def _as_the_token_has_it(held: Collection[str], token: Collection[str]) -> tuple[str, ...]:
@@ -291,6 +319,21 @@ BREACHES: Final = (
         "permissions given by who has none",
         frozenset({"permission"}),
         lambda: patch.object(authority, "_given", lambda _: ()),
+    ),
+    Breach(
+        "users:write implies admin",
+        frozenset({"permission"}),
+        _implying_for_writers,
+    ),
+    Breach(
+        "the newest ends at the cap",
+        frozenset({"limit"}),
+        lambda: patch.object(session_rules, "_make_room", _newest_goes),
+    ),
+    Breach(
+        "one session beyond the cap",
+        frozenset({"limit"}),
+        lambda: patch.object(session_rules, "_make_room", _one_too_many),
     ),
     Breach(
         "changes by nobody",

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from domain.permission import ADMIN, implies
 from domain.stream import actor_of
-from domain.user import User
 from tests.simulation.shown import claims_of
+from tests.simulation.users import ADMIN, User, allows
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -202,12 +201,12 @@ class Permitted:
 def _lacking(request: Request, seen: Seen) -> str:
     """A permission that who asks would need and lacks, as users stood then."""
     token = str(claims_of(request.bearer)["scope"]).split()
-    held = [each for each in {*token, *seen.asking.user.permissions} if implies(token, each)]
-    held = [each for each in held if implies(seen.asking.user.permissions, each)]
+    held = [each for each in {*token, *seen.asking.user.permissions} if allows(token, each)]
+    held = [each for each in held if allows(seen.asking.user.permissions, each)]
     needed = [request.needs]
     if request.change and ADMIN in seen.target.user.permissions:
         needed.append(ADMIN)
     needed += [each for each in request.gives if each not in seen.target.user.permissions]
     if seen.asking.user.status != "active":
         return request.needs
-    return next((each for each in needed if not implies(held, each)), "")
+    return next((each for each in needed if not allows(held, each)), "")

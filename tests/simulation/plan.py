@@ -30,13 +30,22 @@ FAULTS: Final[tuple[Fault, ...]] = get_args(Fault)
 Change = Literal["secrets", "disabling", "permissions", "erasing"]
 """What is done with users beside logging in."""
 CHANGES: Final[tuple[Change, ...]] = get_args(Change)
-Habit = Literal["asks late", "stays to the end"]
-"""What brings people close to a limit."""
-HABITS: Final[tuple[Habit, ...]] = get_args(Habit)
+Habit = Literal["asks late", "stays to the end", "logs in often"]
+"""What brings people close to a limit, of time or of sessions."""
+HABITS: Final[tuple[Habit, ...]] = "asks late", "stays to the end"
+"""Of everybody."""
+CROWDED: Final[tuple[Habit, ...]] = (*HABITS, "logs in often")
+"""Of those whose cap is small: nobody gets near to a hundred sessions in so few steps."""
+
+CAP: Final = 100
+"""Live sessions of a user, of the product."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """One run. `settings` are the service's that differ from the default, by their names."""
+    """One run. `settings` are the service's that differ from the default, by their names.
+
+    `cap` is how many live sessions a user may have, which is no setting.
+    """
 
     seed: int
     steps: int
@@ -48,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True):
     administrators: tuple[int, ...] = ()
     changes: tuple[Change, ...] = ()
     habits: tuple[Habit, ...] = ()
+    cap: int = CAP
 
     def chance(self, *of: object) -> random.Random:
         """A stream of chance of somebody's own."""
@@ -59,6 +69,7 @@ _ROTATION: Final = ("on-request", "on-request", "always")
 _AUDIT: Final = ("sparse", "sparse", "every")
 _LIMITS: Final = (("30d", "365d"), ("30d", "365d"), ("3h", "365d"), ("3h", "4h"), ("1h", "1h"))
 """Idle and absolute: the idle limit is never the longer one."""
+_CAPS: Final = (2, 3, CAP, CAP, CAP)
 
 
 def plan_of(seed: int, steps: int) -> Plan:
@@ -68,6 +79,7 @@ def plan_of(seed: int, steps: int) -> Plan:
     processes = rng.choice((1, 2, 3))
     window, rotation, audit = rng.choice(_WINDOWS), rng.choice(_ROTATION), rng.choice(_AUDIT)
     idle, longest = rng.choice(_LIMITS)
+    administrators, cap = rng.choice((1, 2, 2)), rng.choice(_CAPS)
     return Plan(
         seed,
         steps,
@@ -81,7 +93,8 @@ def plan_of(seed: int, steps: int) -> Plan:
             ("SESSION_IDLE", idle),
             ("SESSION_MAX", longest),
         ),
-        administrators=tuple(range(rng.choice((1, 2, 2)))),
+        administrators=tuple(range(administrators)),
         changes=CHANGES,
-        habits=HABITS,
+        habits=HABITS if cap == CAP else CROWDED,
+        cap=cap,
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from app.application import application
-from app.bootstrap import Service, composed, open_vault, policy_of
+from app.bootstrap import Service, composed, open_vault
 from app.settings import load
 from app.store import open_store
 from app.writer import Writer
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from app.http.observe import Observed
     from app.settings import Settings
+    from domain.policy import Policy
     from tests.simulation.clocks import Clocks
     from tests.simulation.unsure_file import Fate
     from tests.simulation.virtual_time import VirtualLoop
@@ -71,6 +72,7 @@ class Process:
         clocks: Clocks,
         path: Path,
         given: Settings,
+        policy: Policy,
         rng: random.Random,
         fate: Callable[[Process], Fate],
         turn: Callable[[Process], tuple[float, float]],
@@ -87,6 +89,7 @@ class Process:
         self._clocks = clocks
         self._path = path
         self._given = given
+        self._policy = policy
         self._fate = fate
         self._turn = turn
         self._committed = committed
@@ -116,7 +119,7 @@ class Process:
             store.log,
             store.vault,
             store.ring,
-            policy_of(self._given),
+            self._policy,
             sleep=self._loop.pass_by,
             monotonic=self._loop.time,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tests.simulation.plan import Plan
+from tests.simulation.plan import CAP, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,6 +54,8 @@ def _less(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, thieves=())
     if plan.faults:
         yield replace(plan, faults=())
+    if plan.cap != CAP:
+        yield replace(plan, cap=CAP)
     if len(plan.people) > 1:
         half = len(plan.people) // 2
         yield replace(plan, people=plan.people[:half])

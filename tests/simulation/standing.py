@@ -1,7 +1,7 @@
 """How users stand, by the log and by what is kept beside it: whether a change is whole.
 
 A change is made by whoever asked for it and was allowed to, and takes with it all that goes with
-it. Knows no client, and no rule of the product's that says who may.
+it. Knows the rules as they are written, and no client.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from app.vault import name_mac
 from domain import events
-from domain.permission import ADMIN, implies
 from domain.stream import CLI, user_key_of
-from domain.user import User
 from domain.user_id import prepare
+from tests.simulation.users import User, allows
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class Standing:
         self.changed_at[stream] = recorded.position
         self._check_asked(recorded, event.name)
         if isinstance(event, events.UserSecretChanged):
-            outlived.update(before.sessions)
+            outlived.update(before.live(recorded.time))
         return True
 
     def _check_asked(self, recorded: Recorded, change: str) -> None:
@@ -90,20 +89,20 @@ class Standing:
         if actor == CLI or (who == stream and (own or change != recorded.event.name)):
             return
         asking = self._users.get(who or "", User())
-        if asking.status != "active" or not implies(asking.permissions, WRITE):
+        if asking.status != "active" or not allows(asking.permissions, WRITE):
             what = f"{recorded.event.name} by who is {asking.status}, may {asking.permissions}"
             raise Violation("permission", what)
         if isinstance(recorded.event, events.UserPermissionsSet):
             had = self._users[stream].permissions
             given = [each for each in recorded.event.permissions if each not in had]
-            if not all(implies(asking.permissions, each) for each in given):
+            if not all(allows(asking.permissions, each) for each in given):
                 raise Violation("permission", f"{given} by who has {asking.permissions}")
 
-    def compare(self, rows: Rows, user_key: str) -> None:
-        """What is kept of a user beside the log; raises `Violation`."""
+    def compare(self, rows: Rows, user_key: str, now: int) -> None:
+        """What is kept of a user beside the log, in µs of which it is now; raises `Violation`."""
         user = self._users[user_key]
-        if user.status != "active" and user.sessions:
-            raise Violation("half", f"{user.status}, with {len(user.sessions)} sessions")
+        if user.status != "active" and (left := user.live(now)):
+            raise Violation("half", f"{user.status}, with {len(left)} sessions")
         # That of who asks may go on.
         if len(self._outlived.pop(user_key, ())) > 1:
             raise Violation("half", "a secret was changed, and several sessions go on")
@@ -115,13 +114,13 @@ class Standing:
         ((names,),) = rows.fetch(_NAMES, (user_key,))
         if names != 1 - gone:
             raise Violation("name", f"{user.status}, with {names} names")
-        ((left,),) = rows.fetch(_LEFT.replace(":key", "?"), (user_key,) * 3)
-        if gone and left:
-            raise Violation("readable", f"of who is erased {left} rows are left")
+        ((rest,),) = rows.fetch(_LEFT.replace(":key", "?"), (user_key,) * 3)
+        if gone and rest:
+            raise Violation("readable", f"of who is erased {rest} rows are left")
         self._check_administered()
 
     def _check_administered(self) -> None:
-        administered = any(map(_administers, self._users.values()))
+        administered = any(user.administers for user in self._users.values())
         if self._administered and not administered:
             raise Violation("nobody administers", "there is no enabled administrator any more")
         self._administered = administered
@@ -134,8 +133,4 @@ class Standing:
     def another_administrator(self, user_key: str) -> bool:
         """Whether somebody else administers, too."""
         others = (user for key, user in self._users.items() if key != user_key)
-        return any(map(_administers, others))
-
-
-def _administers(user: User) -> bool:
-    return user.status == "active" and ADMIN in user.permissions
+        return any(user.administers for user in others)

@@ -1,7 +1,8 @@
 """Who reads the log after each commit: whether it is whole, and the views are what it adds up to.
 
-Folds each stream by the rules' own `evolve` and compares it with the row that a look-up finds.
-Knows no client, and nothing that a process keeps in memory.
+Folds each stream by itself, and compares what that comes to with the row that a look-up finds: not
+by the rules' own `evolve`, by whose mistakes it would be misled as the rules are. Knows no client,
+and nothing that a process keeps in memory.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from app.eventstore.log import COLUMNS, record_from
 from app.eventstore.record import GENESIS
 from domain import events
 from domain.stream import is_user_stream
-from domain.user import User, evolve
 from projections.storage_sqlite import SqliteStorage
 from projections.token_lookup import LOOK_UP, TokenRow
 from tests.simulation.standing import Standing
+from tests.simulation.users import User, after
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Known(msgspec.Struct):
     user_key: str
     number: int
     began_when: float
+    began_at: int
     generation: int = 1
     used_generation: int = 0
     rotated_at: int = 0
@@ -100,7 +102,7 @@ class Witness:
             for session_id in touched:
                 self._compare(rows, session_id)
             for user_key in self._stand_anew:
-                self.standing.compare(rows, user_key)
+                self.standing.compare(rows, user_key, self.time)
             self._stand_anew.clear()
 
     def holder(self, name: str) -> str:
@@ -133,7 +135,7 @@ class Witness:
         user = self.users.get(recorded.stream, User())
         if self.standing.took(recorded, user):
             self._stand_anew[recorded.stream] = None
-        self.users[recorded.stream] = evolve(user, recorded)
+        self.users[recorded.stream] = after(user, recorded)
         session_id = getattr(recorded.event, "session_id", None)
         if session_id is not None:
             self._change(session_id, recorded)
@@ -146,9 +148,12 @@ class Witness:
             case events.UserLoggedIn():
                 if session_id in self.sessions:
                     raise Violation("doubled", "a session was started twice")
+                if len(self._live(recorded)) >= self._policy.session_cap:
+                    raise Violation("limit", "another session than there may be has begun")
                 number = len(self.sessions)
-                session = Known(recorded.stream, number, self._now())
+                session = Known(recorded.stream, number, self._now(), recorded.time)
                 session.expires_at = session.last_used_at = recorded.time
+                session.rotated_at = recorded.time
                 self.sessions[session_id] = session
             case events.RefreshTokenIssued(_, expires_at):
                 self.sessions[session_id].expires_at = expires_at
@@ -166,7 +171,26 @@ class Witness:
                 session = self.sessions[session_id]
                 if session.ended is not None:
                     raise Violation("doubled", f"ended by {why} after {session.ended}")
+                if why == "limit":
+                    self._make_room(session, recorded)
                 session.ended, session.ended_when = why, self._now()
+
+    def _live(self, recorded: Recorded) -> list[Known]:
+        """The other sessions of its user that may be used, by the store's own clock."""
+        idle, others = self._policy.session_idle, self.users[recorded.stream].sessions
+        held = [self.sessions[each] for each in others if each in self.sessions]
+        return [each for each in held if recorded.time < each.ends_at(idle)]
+
+    def _make_room(self, session: Known, recorded: Recorded) -> None:
+        """A session goes for one that begins: the oldest, of as many as there may be."""
+        self._counts["ended at the cap"] += 1
+        live = self._live(recorded)
+        if recorded.time >= session.ends_at(self._policy.session_idle):
+            return
+        if len(live) + 1 < self._policy.session_cap:
+            raise Violation("limit", f"session {session.number} ended, one of {len(live) + 1}")
+        if any(each.began_at < session.began_at for each in live):
+            raise Violation("limit", f"session {session.number} ended, and an older one goes on")
 
     def _use(self, session: Known, recorded: Recorded) -> None:
         """A use by the store's own clock, which leaves no room for skew."""
@@ -181,18 +205,17 @@ class Witness:
         known = self.sessions[session_id]
         if known.reused and known.ended is None:
             raise Violation("reuse goes on", f"session {known.number} was reused and lives")
-        held = self.users[known.user_key].sessions.get(session_id)
         found = TokenRow.of(rows.fetch(LOOK_UP, (session_id,))[0])
-        if (held is None) != (found.ended_at is not None):
+        if (known.ended is None) != (found.ended_at is None):
             raise Violation("view", f"session {known.number} ended at {found.ended_at}")
-        if held is not None:
+        if known.ended is None:
             wanted = (
-                held.started_at,
-                held.expires_at,
-                held.generation,
-                held.rotated_at,
-                held.used_generation,
-                held.last_used_at,
+                known.began_at,
+                known.expires_at,
+                known.generation,
+                known.rotated_at,
+                known.used_generation,
+                known.last_used_at,
             )
             seen = (
                 found.started_at,

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from app.bootstrap import open_vault, policy_of
 from app.caller import command_line, system
 from app.store import open_store
@@ -27,6 +29,7 @@ from tests.simulation.administrators import Administrator
 from tests.simulation.clocks import SKEW_S, Clocks
 from tests.simulation.family import Request
 from tests.simulation.judge import Arrival, Judge
+from tests.simulation.many_devices import Devices
 from tests.simulation.network import Network
 from tests.simulation.outcome import Outcome, told
 from tests.simulation.owners import Owner
@@ -73,7 +76,7 @@ class World:
         self.over = loop.create_future()
         self.now = loop.time
         given = settings_of(plan.settings)
-        policy = policy_of(given)
+        policy = msgspec.structs.replace(policy_of(given), session_cap=plan.cap)
         self.window = policy.retry_window / SECOND
         self.always_rotates = given.refresh_rotation == "always"
         self.people = [Person(self, number) for number in plan.people]
@@ -103,6 +106,7 @@ class World:
                 self.clocks,
                 path,
                 given,
+                policy,
                 plan.chance("process", number),
                 self._fate,
                 self._turn,
@@ -125,6 +129,8 @@ class World:
         if self.plan.changes:
             tasks += [self._loop.create_task(each.live()) for each in self.administrators]
             tasks += [self._loop.create_task(each.live()) for each in self._owners.values()]
+        if self.has("logs in often"):
+            tasks += [self._loop.create_task(Devices(each).live()) for each in self.people]
         tasks += [self._loop.create_task(self._befall(each)) for each in self.processes]
         if self.may("clock jump"):
             tasks.append(self._loop.create_task(self._jump()))
