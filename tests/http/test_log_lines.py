@@ -52,6 +52,32 @@ def test_every_refusal_is_a_line_with_its_status_and_the_caller(tmp_path: Path) 
     ]
 
 
+def test_an_event_and_the_line_of_its_request_are_found_by_one_id(tmp_path: Path) -> None:
+    given = settings(f"sqlite:///{tmp_path}/gatebook.db", LOG_FORMAT="json")
+    with running(given) as server:
+        here = f"http://127.0.0.1:{server.port}"
+        with httpx.Client(base_url=here, timeout=WAIT) as client:
+            people = People(client, given)
+            ada = people.new()
+            named = {"user_key": ada.user_key, "user_secret": SECRET}
+            login = client.post("/authenticate", json=named)
+            change = {"user_secret": SECRET, "new_user_secret": "seven ropes, all quiet"}
+            changed = ada.post("/me/secret", change)
+        history = ada.history()
+        said = lines(server)
+    assert (login.status_code, changed.status_code) == (200, 204)
+    of_requests = {each["request_id"]: each for each in said if each["event"] == "request"}
+    assert len(of_requests) == 4
+    for answer, kind, route in (
+        (login, "user.logged_in", "/authenticate"),
+        (changed, "user.secret_changed", "/me/secret"),
+    ):
+        request_id = answer.headers["x-request-id"]
+        assert kind in {each.type for each in history if each.request_id == request_id}
+        line = of_requests[request_id]
+        assert (line["route"], line["user_key"]) == (route, ada.user_key)
+
+
 def test_a_fault_that_nobody_foresaw_is_a_line_with_its_traceback(tmp_path: Path) -> None:
     """Security rule 19: under the id that the answer has, which tells nothing of it."""
     given = settings(f"sqlite:///{tmp_path}/gatebook.db", LOG_FORMAT="json", TEST_UNFORESEEN="1")
