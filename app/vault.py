@@ -136,7 +136,7 @@ class MasterKey:
 
     def unwrap(self, label: str, blob: bytes) -> bytes:
         """The key again; raises `InvalidTag` when it isn't one of ours for that label."""
-        if not blob.startswith(_FORMAT):
+        if not blob.startswith(_FORMAT) or len(blob) < 1 + _NONCE:
             raise InvalidTag
         return self._aead.decrypt(blob[1 : 1 + _NONCE], blob[1 + _NONCE :], _label(label))
 

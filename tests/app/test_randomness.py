@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from app import master_key
+from app.argon2id import Argon2id
 from app.identifiers import new_log_id, new_request_id, new_session_id, new_user_key
 from app.settings import load
 from app.tokens.access_token import new_jti
-from app.vault import RING_NAMES, Vault, Wrapped
+from app.vault import RING_NAMES, Place, Vault, Wrapped, seal
 from tests.running import settings
 
 if TYPE_CHECKING:
@@ -78,6 +79,16 @@ def test_keys_are_256_random_bits(drawn: Drawn, tmp_path: Path) -> None:
     given = settings(f"sqlite:///{tmp_path}/gatebook.db")
     del given["GATEBOOK_MASTER_KEY"]
     assert master_key.obtain(load(given).settings)[0] == key
+
+
+def test_salts_and_nonces_are_drawn_and_nothing_else(drawn: Drawn) -> None:
+    """128 bits of a salt; 96 of a nonce, which mustn't come twice under one key."""
+    drawn.next = 2**127 + 2**95 + 1
+    nonce = drawn.next.to_bytes(32, "big")[-12:]
+    assert Argon2id().hash("a", 8, 1).salt == drawn.next.to_bytes(16, "big")
+    assert Vault(bytes(range(32))).wrap("a label", bytes(32)).blob[1:13] == nonce
+    sealed = seal(bytes(32), Place("uk_a", 1, "user.registered", 1, "user_id"), "ada")
+    assert sealed.partition(b"\n")[2][:12] == nonce
 
 
 @pytest.mark.parametrize("folder", PRODUCT)

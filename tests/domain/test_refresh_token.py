@@ -114,6 +114,17 @@ def test_a_token_made_up_with_a_right_checksum_is_not_genuine(
     assert not is_genuine(token, KEY)
 
 
+def test_every_character_of_the_mac_counts() -> None:
+    """With a right checksum, which anybody can make."""
+    text = format_refresh_token("A" * 22, 1, KEY)
+    for place in range(32, 75):
+        digit = "1" if text[place] == "0" else "0"
+        body = f"{text[4:place]}{digit}{text[place + 1 : 75]}"
+        token = parse(f"gbr_{body}{base62(zlib.crc32(body.encode()), 6)}")
+        assert token is not None
+        assert not is_genuine(token, KEY)
+
+
 def test_generation_0_is_not_genuine() -> None:
     token = parse(format_refresh_token(SESSION, 0, KEY))
     assert token is not None

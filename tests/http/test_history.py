@@ -161,3 +161,25 @@ def test_it_is_for_the_holder_of_an_access_token(ada) -> None:
     problem(client.get("/me/events"), 401, "invalid_token")
     given = {"Authorization": f"Bearer {ada.refresh}"}
     problem(client.get("/me/events", headers=given), 401, "invalid_token")
+
+
+def test_wrong_secrets_are_counted_in_the_history_by_each_way_in(start) -> None:
+    """However many minutes they fall into; what is left is recorded when the service stops."""
+    ada = start.people().new()
+    client, wrong = ada.people.client, "a loud rope of seven"
+    with ada.recording() as recorded:
+        for path, who in (
+            ("/authenticate", {"user_key": ada.user_key}),
+            ("/userkey", {"user_id": ada.name}),
+        ):
+            answer = client.post(path, json={**who, "user_secret": wrong})
+            problem(answer, 401, "invalid_credentials")
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": ada.user_key,
+            "client_secret": wrong,
+        }
+        assert client.post("/oauth/token", data=form).status_code == 401
+        start.stop()
+    assert {each.type for each in recorded} == {"user.login_failed"}
+    assert sum(int(str(each.data["count"])) for each in recorded) == 3

@@ -8,6 +8,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
+from domain.commands import WithdrawPermissions
 from tests.http.people import People, Person
 from tests.http.steps import ISSUER, SECRET, authenticate, me, parts, problem, register
 
@@ -135,6 +136,24 @@ def test_a_scope_may_narrow(people: People) -> None:
     assert answer.json()["scope"] == "users:read"
     assert people.client.get("/users", headers=narrow).status_code == 200
     assert people.client.get("/keys", headers=narrow).status_code == 403
+
+
+def test_no_more_is_told_of_a_token_than_it_has_and_its_user_still_holds(people: People) -> None:
+    """Where a service asks what a token is worth, which goes by the answer."""
+    admin = people.new("events:read", "users:read")
+    form = {"grant_type": "client_credentials", "scope": "users:read"}
+    narrow = ask(people.client, "token", basic(admin.user_key), **form).json()["access_token"]
+
+    def scope_of(token: str) -> str:
+        found = ask(people.client, "introspect", basic(admin.user_key), token=token).json()
+        assert found["active"] is True
+        return str(found["scope"])
+
+    assert scope_of(admin.access) == "events:read users:read"
+    assert scope_of(narrow) == "users:read"
+    people.wish(WithdrawPermissions(admin.user_key, ("users:read",)))
+    assert scope_of(admin.access) == "events:read"
+    assert scope_of(narrow) == ""
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,10 @@ import time
 
 import pytest
 
+from app.argon2id import Parameters
+from app.bootstrap import Service
+from app.opening import wrapped_key
+from projections.user_directory import CREDENTIAL_BY_KEY, CredentialRow
 from tests.http.steps import (
     SECRET,
     USER_KEY,
@@ -100,6 +104,20 @@ def test_a_longer_secret_is_asked_for_where_it_is_set(start) -> None:
         in problem(answer, 400, "unacceptable_secret", "errors")["errors"][0]["detail"]
     )
     register(api, secret="fifteen chars !")
+
+
+def test_a_secret_is_hashed_with_the_memory_and_the_passes_that_are_set(start) -> None:
+    services: list[Service] = []
+    api = start(on_start=services.append, HASH_MEMORY_KIB="64", HASH_TIME="3")
+    user_key = register(api)
+    (service,) = services
+    assert service.pool.in_use == (Parameters(64, 3),)
+    with service.store.storage.snapshot() as rows:
+        row = CredentialRow.of(rows.fetch(CREDENTIAL_BY_KEY, (b"", user_key))[0])
+    assert row.secret_hash is not None
+    key = wrapped_key(row.credential_master_id, row.credential_wrapped, user_key)
+    opened = service.opener.credential(user_key, row.credential_version or 0, key, row.secret_hash)
+    assert opened.startswith("$argon2id$v=19$m=64,t=3,p=1$")
 
 
 def test_registration_can_be_closed(start, tmp_path) -> None:

@@ -235,6 +235,30 @@ def test_the_same_value_is_never_sealed_to_the_same_bytes() -> None:
     assert len({seal(bytes(32), place, "ada") for _ in range(50)}) == 50
 
 
+def test_the_same_key_is_never_wrapped_to_the_same_bytes(writer: Writer) -> None:
+    vault = Vault(MASTER)
+    assert len({vault.wrap("ring name", bytes(32)).blob for _ in range(50)}) == 50
+    writer.commit([register("ada")])
+    place = (user_key("ada"), PERSON)
+    first = vault.wrap(f"user {place[0]} {place[1]}", writer._keys[place[0]])
+    assert vault.rewrap_user_key(*place, first).blob != first.blob
+
+
+def test_a_wrapped_key_opens_unchanged_and_for_what_it_is_alone() -> None:
+    vault, key = Vault(MASTER), bytes(range(32))
+    wrapped = vault.wrap("ring name", key)
+    assert vault.unwrap("ring name", wrapped) == key
+    for other in ("ring names", "ring nam", "ring refresh", "user uk_a 0"):
+        with pytest.raises(Damage):
+            vault.unwrap(other, wrapped)
+    blob = wrapped.blob
+    for place in range(len(blob)):
+        changed = blob[:place] + bytes([blob[place] ^ 1]) + blob[place + 1 :]
+        for each in (changed, blob[:place]):
+            with pytest.raises(Damage):
+                vault.unwrap("ring name", Wrapped(wrapped.master_id, each))
+
+
 def test_whoever_acted_seals_the_origin(store: Store, writer: Writer) -> None:
     writer.commit([register("ada"), register("admin")])
     granting = permit("ada", "users:read")

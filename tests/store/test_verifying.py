@@ -165,6 +165,15 @@ def test_a_person_s_missing_key_is_found_unless_the_person_was_erased(lived: Sto
     }
 
 
+@pytest.mark.parametrize("length", [0, 1, 8, 20])
+def test_a_key_that_was_cut_off_is_found_and_the_look_goes_on(lived: Store, length: int) -> None:
+    cut = "UPDATE user_keys SET wrapped = substr(wrapped, 1, ?) WHERE user_key = ? AND version = 0"
+    damage(lived, (cut, (length, BEN)))
+    found = look(lived)
+    assert "was changed" in told(found, "user_keys")[f"{BEN} 0"]
+    assert len(told(found, "user_keys")) == 1
+
+
 def test_a_secret_s_missing_key_is_found_unless_the_secret_was_replaced(lived: Store) -> None:
     life = Life(lived, random.Random(2))
     life.begin()
