@@ -224,6 +224,8 @@ def _share_without_a_lock(url: str, cache: Path) -> str:
         each._keeper._shared.locked = nullcontext  # type: ignore[method-assign]
     with ThreadPoolExecutor(len(programs)) as threads:
         list(threads.map(GatebookAuth.access_token, programs))
+    for each in programs:
+        each.close()
     return user_key
 
 

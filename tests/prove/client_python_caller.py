@@ -35,7 +35,8 @@ class SlowAtFirst(httpx.HTTPTransport):
     """The network, over which the first answer comes late."""
 
     def __init__(self) -> None:
-        super().__init__()
+        # As the client's own: no connection is kept from one renewal to the next.
+        super().__init__(limits=httpx.Limits(max_keepalive_connections=0))
         self._wait = FIRST_S
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
