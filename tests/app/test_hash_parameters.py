@@ -42,7 +42,7 @@ WRONG: Final = "a loud rope of seven"
 PEOPLE: Final = {
     name: parameters
     for label, parameters in (("oldest", OLDEST), ("old", OLD), ("new", NEW))
-    for name in (f"{label}", f"{label}-disabled")
+    for name in (f"{label}", f"{label}-disabled", f"{label}-erased")
 }
 
 
@@ -75,7 +75,7 @@ def opened(url: str) -> Store:
 
 
 def inhabited(url: str) -> None:
-    """Users of each parameters, one of them disabled, in a store that knows no parameters yet."""
+    """Users of each parameters, also disabled and erased, in a store that knows none yet."""
     store = opened(url)
     writer = Writer(store.log, store.vault, store.ring, Policy())
     for name, parameters in PEOPLE.items():
@@ -83,6 +83,8 @@ def inhabited(url: str) -> None:
         commit(writer, [register(name, name, hasher.hash(SECRET))])
         if name.endswith("disabled"):
             commit(writer, [Wish(commands.DisableUser(user_key(name)), system())])
+        if name.endswith("erased"):
+            commit(writer, [Wish(commands.EraseUser(user_key(name)), system())])
     store.storage.close()
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Final
 
 from app import argon2id
+from domain.errors import InvalidCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from app.bootstrap import Service
     from app.passwords import _Watch
+    from projections.user_directory import CredentialRow
     from tests.breaches import Breach
 
 
@@ -40,7 +43,24 @@ def _spend_nothing_on_nobody(service: Service, value: str) -> None:
     service.pool.verify = sparing  # type: ignore[method-assign]
 
 
+def _spend_nothing_on_the_erased(service: Service, value: str) -> None:
+    """A refusal costs no hash where a user was erased, by key."""
+    lookup = copy.copy(service.proving._lookup)
+    find = lookup.credential
+
+    async def credential(user_key: str, network_mac: bytes = b"") -> CredentialRow | None:
+        row = await find(user_key, network_mac)
+        if row is not None and row.status == "erased":
+            raise InvalidCredentials
+        return row
+
+    del value
+    lookup.credential = credential  # type: ignore[method-assign,assignment]
+    service.proving._lookup = lookup
+
+
 BREACHES: Final[Mapping[str, Breach]] = {
     "OWN_HASH": _spend_own_hash_alone,
     "UNHASHED": _spend_nothing_on_nobody,
+    "UNHASHED_ERASED": _spend_nothing_on_the_erased,
 }

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from app import writer
-from app.eventstore import log
+from app.eventstore import log, snapshot
 from domain import events
 from domain.catalogue import EVENTS
 from projections.storage_sqlite import SqliteStorage
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from app.bootstrap import Service
     from app.dispatcher import Future, Waiting
     from app.eventstore.record import Record
+    from domain.user import User
     from projections.storage import Rows
     from tests.breaches import Breach
 
@@ -108,6 +109,18 @@ def _keep_connection(service: Service, value: str) -> None:
     storage._drop_writer = dropping  # type: ignore[method-assign]
 
 
+def _pass_over_snapshots(service: Service, value: str) -> None:
+    """A history is read from its first event, however long it is."""
+    del service, value
+    vars(snapshot)["newest"] = find_no_snapshot
+
+
+def find_no_snapshot(rows: Rows, keys: Mapping[str, bytes]) -> dict[str, User]:
+    """In place of the newest ones: none."""
+    del rows, keys
+    return {}
+
+
 def _write_unlocked() -> None:
     """Whoever writes doesn't wait for the append lock of PostgreSQL."""
     from projections import storage_postgres  # noqa: PLC0415 - an extra
@@ -140,6 +153,7 @@ BREACHES: Final[Mapping[str, Breach]] = {
     "EARLY_NAMES": _look_for_names_early,
     "EARLY_ANSWER": _answer_early,
     "KEEP": _keep_connection,
+    "NO_SNAPSHOTS": _pass_over_snapshots,
 }
 BEFORE: Final[Mapping[str, Callable[[], None]]] = {
     "UNLOCKED": _write_unlocked,

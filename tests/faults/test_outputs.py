@@ -39,7 +39,7 @@ def test_the_times_of_every_kind_are_told_at_both_ways_in(sqlite_url: str) -> No
     kinds = {row[0].removesuffix(", ms"): row[1:] for row in cells[2:]}
     assert list(kinds) == [f"{kind}" for kind in alike.KINDS]
     for path in ("/authenticate", "/userkey"):
-        for who in ("unknown", "wrong", "older wrong", "older disabled"):
+        for who in ("unknown", "erased", "wrong", "older wrong", "older disabled"):
             number, *shown, against = kinds[f"{path} {who}"]
             assert number == "3"
             assert 0 < float(shown[0]) <= float(shown[2]) <= float(shown[-1])
@@ -53,7 +53,12 @@ def test_how_times_are_told_apart() -> None:
     assert alike.auc([2.0, 3.0], [1.0]) == 1
     assert alike.auc([1.0], [1.0, 2.0]) == 0.25
     assert {str(kind) for kind in alike.SHOWN} == {
-        f"{path} {who}" for path in ("/authenticate", "/userkey") for who in ("wrong", "unknown")
+        *(
+            f"{path} {who}"
+            for path in ("/authenticate", "/userkey")
+            for who in ("wrong", "unknown")
+        ),
+        "/authenticate erased",
     }
 
 

@@ -34,6 +34,7 @@ ELSEWHERE = [
     {"origin": "http://evil.example"},
     {"origin": "null"},
     {"origin": ""},
+    {"origin": "", "sec-fetch-site": ""},
     {"origin": "http://127.0.0.1:1"},
     {"origin": "http://evil.example:1", "host": "evil.example:1"},
     {"origin": "http://[", "host": "["},

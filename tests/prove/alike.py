@@ -1,4 +1,4 @@
-"""Unknown, disabled and wrong can't be told apart: the same answer, in the same time.
+"""Unknown, erased, disabled and wrong can't be told apart: the same answer, in the same time.
 
 Nor whose hash is of older parameters than the service's, by key or by name. One client asks for
 all of them in random order, from addresses of ever new networks, and compares what it sees:
@@ -15,7 +15,9 @@ import json
 import math
 import random
 import re
+import tempfile
 from bisect import bisect_left, bisect_right
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import argon2
@@ -31,16 +33,17 @@ from tests.prove.client import Answer, Client
 from tests.prove.load import SECRET
 from tests.prove.tally import Tally
 from tests.running import MASTER, running, settings
+from tests.store.intruding import SQLITE
 from tests.store.wishing import commit, register, user_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PROPERTY: Final = "unknown, disabled, wrong, older hash: same answer, same time"
+PROPERTY: Final = "unknown, erased, disabled, wrong, older hash: same answer, same time"
 SIZE: Final = 5_000
 OF: Final = "attempts of each kind"
 STEP: Final = 5_000
-SHORT: Final = 20
+SHORT: Final = 16
 STORES: Final = ("sqlite", "postgresql")
 TELLING: Final = 5_000
 """Attempts of a kind from which on times say something: by chance alone the AUC of so many is
@@ -60,15 +63,20 @@ PERCENTS: Final = (5, 25, 50, 75, 95)
 
 OWN: Final = Parameters(19_456, 2)
 """The product's, at which an unknown user must not be told from another."""
+OWN_SHARE: Final = 0.8
+"""Of the attempts, so that a store takes less than 20 minutes: by chance alone the AUC of 4,000 is
+further than `ALIKE` from a half once in 500 times."""
 LIGHT: Final = Parameters(2_048, 1)
 """At which everybody who is there is compared with each other: what isn't hashing weighs more, so
-that whatever is done for one of them alone is seen. Nobody is told in the table only: of some 5 ms
-it takes 0.03 less to find nobody than to find somebody."""
+that whatever is done for one of them alone is seen. Nobody, and by key who was erased, are told in
+the table only: of some 5 ms it takes 0.03 less to find nobody, or nothing left of one, than to find
+somebody."""
 OLDER: Final = Parameters(1_024, 1)
 """Those of the users who registered before the service was given the ones that it has."""
 LEAST: Final = Parameters(8, 1)
 """For so few attempts that their times say nothing."""
 
+_BECAME: Final = {"disabled": commands.DisableUser, "erased": commands.EraseUser}
 _HASHES: Final = re.compile(rb"^gatebook_hash_seconds_count ([0-9.e+]+)$", re.MULTILINE)
 _VARYING_HEADERS: Final = frozenset({"x-request-id", "date"})
 _VARYING: Final = re.compile(rb'"request_id":"[0-9a-f]{32}"')
@@ -90,19 +98,28 @@ BASE: Final = Kind(_KEY, "wrong")
 KINDS: Final = (
     BASE,
     Kind(_KEY, "unknown"),
+    Kind(_KEY, "erased"),
     Kind(_KEY, "disabled"),
     Kind(_KEY, "wrong", older=True),
     Kind(_KEY, "disabled", older=True),
     Kind(_NAME, "wrong"),
     Kind(_NAME, "unknown"),
+    Kind(_NAME, "erased"),
     Kind(_NAME, "wrong", older=True),
     Kind(_NAME, "disabled", older=True),
 )
-THERE: Final = tuple(kind for kind in KINDS if kind.who != "unknown")
-SHOWN: Final = tuple(kind for kind in KINDS if kind.who in {"wrong", "unknown"} and not kind.older)
+THERE: Final = tuple(kind for kind in KINDS if kind.who not in {"unknown", "erased"})
+NAMELESS: Final = (Kind(_NAME, "unknown"), Kind(_NAME, "erased"))
+"""Names that lead nowhere, which no hash has to hide from each other."""
+SHOWN: Final = (
+    *(kind for kind in KINDS if kind.who in {"wrong", "unknown"} and not kind.older),
+    Kind(_KEY, "erased"),
+)
 """What nobody may be told from at the product's own hash, and nobody, at each path."""
 UNHASHED: Final = (BASE, Kind(_KEY, "unknown"))
 """Which a service tells apart that spends no hash on nobody."""
+ERASED: Final = (Kind(_KEY, "unknown"), Kind(_KEY, "erased"), BASE)
+"""Which one tells apart that spends none on who was erased."""
 COUNTED: Final = 2
 """Refusals of a kind whose hashes are counted."""
 BREACHED: Final = (BASE, Kind(_KEY, "wrong", older=True))
@@ -115,23 +132,39 @@ def prove(url: str, count: int) -> Tally:
     """Try `count` of each kind; when there are enough, tell them apart by time."""
     tally = Tally()
     if count < TELLING:
+        # It has a store and a server of its own, and waits for the most part.
+        erased = ThreadPoolExecutor(1).submit(_is_noticed)
         _tell(_times(url, "all", KINDS, count, LEAST, tally), LEAST, tally)
         breach = Tally()
         _times(url, "unhashed", UNHASHED, COUNTED, LEAST, breach, TEST_UNHASHED="1")
-        noticed = any(each.startswith(DIFFERENT) for each in breach.first)
-        tally.control("no hash for nobody", noticed=noticed)
+        tally.control("no hash for nobody", noticed=_differ(breach))
+        tally.control("no hash for who was erased", noticed=erased.result())
     else:
         light = _times(url, "light", KINDS, count, LIGHT, tally)
         _tell(light, LIGHT, tally)
         _compare({kind: light[kind] for kind in THERE}, "", tally)
+        _compare({kind: light[kind] for kind in NAMELESS}, "", tally, "unknown")
         told = _times(url, "breach", BREACHED, BREACHES, LIGHT, Tally(), TEST_OWN_HASH="1")
         noticed = told_apart(told[BREACHED[1]], told[BASE])
         tally.control("whose hash alone is spent", noticed=noticed)
-        own = _times(url, "own", SHOWN, count, OWN, tally)
+        own = _times(url, "own", SHOWN, round(count * OWN_SHARE), OWN, tally)
         _tell(own, OWN, tally)
         _compare(own, " at the product's hash", tally)
     tally.tried += count
     return tally
+
+
+def _is_noticed() -> bool:
+    """The control: whether it shows that who was erased is refused for less than nobody is."""
+    breach = Tally()
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"{SQLITE}{folder}/gatebook.db"
+        _times(url, "erased", ERASED, COUNTED, LEAST, breach, TEST_UNHASHED_ERASED="1")
+    return _differ(breach)
+
+
+def _differ(tally: Tally) -> bool:
+    return any(each.startswith(DIFFERENT) for each in tally.first)
 
 
 def _times(
@@ -153,15 +186,15 @@ def _given(url: str, now: Parameters, **more: str) -> dict[str, str]:
     return settings(url, TRUSTED_PROXIES="127.0.0.0/8", **hashing, **more)
 
 
-def _compare(times: Times, how: str, tally: Tally) -> None:
-    """Each path's kinds with its wrong secrets of today's parameters."""
+def _compare(times: Times, how: str, tally: Tally, to: str = BASE.who) -> None:
+    """Each path's kinds with one of them, such as its wrong secrets of today's parameters."""
     for kind, of in times.items():
-        base = times[Kind(kind.path, BASE.who)]
+        base = times[Kind(kind.path, to)]
         if of is base:
             continue
         distance = abs(auc(of, base) - 0.5)
-        tally.figure(f"{kind}{how} against wrong, AUC less a half", distance)
-        tally.expect(distance <= ALIKE, f"{kind}{how} can be told from wrong: {distance:.3f}")
+        tally.figure(f"{kind}{how} against {to}, AUC less a half", distance)
+        tally.expect(distance <= ALIKE, f"{kind}{how} can be told from {to}: {distance:.3f}")
         # The same times, so chance has no part in it; in other ones it would have.
         shifted = abs(auc([each + SHIFT_S for each in base], base) - 0.5)
         noticed = shifted > ALIKE + SURE * by_chance(len(base), len(base))
@@ -259,7 +292,7 @@ def _shown(answer: Answer) -> tuple[object, ...]:
 def _bodies(url: str, label: str, kinds: Sequence[Kind], count: int, now: Parameters) -> Bodies:
     """Requests of each kind, each about somebody else, as of who tries many names.
 
-    Who is disabled shows the right secret.
+    Who is disabled or was erased shows the right secret.
     """
     store = open_store(storage_of(url), Vault(MASTER), "ES256")
     writer = Writer(store.log, store.vault, store.ring, Policy())
@@ -271,8 +304,8 @@ def _bodies(url: str, label: str, kinds: Sequence[Kind], count: int, now: Parame
         if kind.who != "unknown":
             secret_hash = hasher.hash(SECRET)
             commit(writer, [register(each, each, secret_hash) for each in names])
-        if kind.who == "disabled":
-            commit(writer, [Wish(commands.DisableUser(user_key(n)), system()) for n in names])
+        if wanted := _BECAME.get(kind.who):
+            commit(writer, [Wish(wanted(user_key(each)), system()) for each in names])
         found[kind] = [_body(kind, each) for each in names]
     store.storage.close()
     return found

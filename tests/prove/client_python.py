@@ -1,12 +1,16 @@
 """Programs share a session by the Python client, and a verifier hears of ends in time.
 
 In the long form 8 processes of 50 tasks call for a minute with tokens of two seconds that rotate
-always, one cache for all: nobody sees a 401, and no reuse is recorded. Meanwhile the service is
-stopped for ten seconds and started again: calls wait for a token, and none fails but those that the
-service was gone in the midst of. Then 100 sessions end, and a verifier refuses 99 of their tokens
-within a second. The control: two programs that share a refresh token and no cache. A call that took
-longer than its token was still good for says nothing about the client; such are counted apart.
-Knows the client as its users do.
+always, one cache for all: nobody sees a 401, no reuse is recorded, and they renew once for all.
+They begin at the same time, and the first answer is late, so that all need what one of them gets:
+no token is shown twice, but for one whose answer was lost when the service went away. A token is
+good until the second in which it is over, so there is one renewal a second, and one more of each
+process, which knows the service's clock to a second at first. Meanwhile the service is stopped for
+ten seconds and started again: calls wait for a token, and none fails but those that the service was
+gone in the midst of. Then 100 sessions end, and a verifier refuses 99 of their tokens within a
+second. The controls: two programs that share a refresh token and no cache, and two that share a
+cache without its lock. A call that took longer than its token was still good for says nothing about
+the client; such are counted apart. Knows the client as its users do.
 """
 
 from __future__ import annotations
@@ -17,9 +21,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,17 +32,19 @@ from domain import events
 from gatebook_client import GatebookAuth, GatebookError, SessionEnded, Verifier
 from tests.http.steps import SECRET, authenticate, register
 from tests.ports import free_port
+from tests.prove.client_python_caller import SlowAtFirst
+from tests.prove.renewals import TWICE, Away, judge_renewals
 from tests.prove.stored import check_log
 from tests.prove.tally import Tally
 from tests.running import Server, running, settings
 from tests.store.intruding import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from domain.stream import Recorded
 
-PROPERTY: Final = "8 x 50 share rotating tokens of 2 s: no reuse, no 401; ends are heard of"
+PROPERTY: Final = "8 x 50 share tokens of 2 s: renewed once for all, no 401; ends are heard of"
 SIZE: Final = 60
 OF: Final = "seconds"
 STEP: Final = 60
@@ -53,6 +58,9 @@ IN_TIME_S: Final = 1.0
 LATE: Final = 1
 """Of those that end in the long form."""
 PATIENCE_S: Final = 60.0
+EVERY_S: Final = 1.0
+"""A token of two seconds is renewed in the second in which it is over, and the next one then is of
+that second or a later one."""
 SEEN: Final = 5
 """Tokens that both have seen, when the other one's was replaced more than once, and is over."""
 _MOMENT_S: Final = 0.002
@@ -63,8 +71,8 @@ Caller = subprocess.Popen[str]
 def prove(url: str, count: int) -> Tally:
     """Call for `count` seconds."""
     tally, short = Tally(), int(count < STEP)
-    # It has a store and a server of its own, and waits for the most part.
-    control = ThreadPoolExecutor(1).submit(_is_noticed)
+    # They have a store and a server of their own, and wait for the most part.
+    controls = ThreadPoolExecutor(1).submit(_are_noticed)
     port = free_port()
     issuer, brief = f"http://127.0.0.1:{port}", _brief(url, port)
     server = Server(brief)
@@ -74,12 +82,12 @@ def prove(url: str, count: int) -> Tally:
             user_key = register(api, "shared", SECRET)
             token = authenticate(api, user_key)["refresh_token"]
         with tempfile.TemporaryDirectory() as folder:
-            callers = [
-                _caller(issuer, folder, TASKS[short], count, token) for _ in range(PROCESSES[short])
-            ]
+            callers = _callers(issuer, folder, token, PROCESSES[short])
+            for each in callers:
+                _tell(each, TASKS[short], count)
             # In the midst of it the service is gone for a while.
             time.sleep(count / 3)
-            gone = time.monotonic()
+            gone, stopping = time.monotonic(), time.time()
             server.stop()
             time.sleep(AWAY_S[short])
             server = Server(brief)
@@ -90,14 +98,16 @@ def prove(url: str, count: int) -> Tally:
                 _read(each, (gone, back), tally)
     finally:
         server.kill()
-    _judge(check_log(url, tally), tally)
+    away = Away(stopping, stopping + back - gone)
+    _judge(check_log(url, tally), tally, PROCESSES[short], away)
     tally.tried = count
     long_lived = {**brief, "GATEBOOK_ACCESS_TOKEN_TTL": "3600"}
     with running(long_lived):
         late = _end(issuer, user_key, ENDS[short], tally)
     if not short:
         tally.expect(late <= LATE, f"{late} of {ENDS[short]} ends were heard of late")
-    tally.control("a session shared without a cache", noticed=control.result())
+    for name, noticed in controls.result().items():
+        tally.control(name, noticed=noticed)
     return tally
 
 
@@ -113,19 +123,30 @@ def _brief(url: str, port: int) -> dict[str, str]:
     )
 
 
-def _caller(url: str, folder: str, tasks: int, seconds: int, token: str) -> Caller:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.prove.client_python_caller", url, folder],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    # A token is no argument.
-    if process.stdin is not None:
-        process.stdin.write(f"{tasks}\n{seconds}\n{token}\n")
-        process.stdin.flush()
-    return process
+def _callers(url: str, folder: str, token: str, number: int) -> list[Caller]:
+    """All of them, ready to begin. A token is no argument."""
+    callers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.prove.client_python_caller", url, folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        for _ in range(number)
+    ]
+    for each in callers:
+        _tell(each, token)
+    for each in callers:
+        assert each.stdout is not None
+        each.stdout.readline()
+    return callers
+
+
+def _tell(caller: Caller, *lines: object) -> None:
+    assert caller.stdin is not None
+    caller.stdin.write("".join(f"{line}\n" for line in lines))
+    caller.stdin.flush()
 
 
 def _read(caller: Caller, away: tuple[float, float], tally: Tally) -> None:
@@ -146,30 +167,39 @@ def _read(caller: Caller, away: tuple[float, float], tally: Tally) -> None:
     tally.expect(found.get("calls", 0) > 0, "a caller has called nobody")
 
 
-def _judge(log: Iterable[Recorded], tally: Tally) -> None:
-    """Rotations there are, and nothing that a reuse leaves."""
-    found = Counter(type(each.event).__name__ for each in log)
-    reused = found[events.RefreshTokenReuseDetected.__name__]
+def _judge(log: Sequence[Recorded], tally: Tally, programs: int, away: Away | None = None) -> None:
+    """Renewals there are, once for all, and nothing that a reuse leaves."""
+    reused = sum(isinstance(each.event, events.RefreshTokenReuseDetected) for each in log)
     tally.expect(reused == 0, f"{reused} reuses are recorded")
-    tally.expect(found[events.RefreshTokenRotated.__name__] > 0, "nothing was rotated")
-    tally.count("rotations", found[events.RefreshTokenRotated.__name__])
+    judge_renewals(log, tally, EVERY_S, 1 + programs, away)
 
 
-def _is_noticed() -> bool:
-    """The control: whether it shows that two programs shared a session without a cache."""
-    found, port = Tally(), free_port()
+def _are_noticed() -> dict[str, bool]:
+    """The controls: whether each shows."""
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        store = f"{SQLITE}{folder}/gatebook.db"
+        store, url = f"{SQLITE}{folder}/gatebook.db", f"http://127.0.0.1:{port}"
         with running(_brief(store, port)):
-            _share_without_a_cache(f"http://127.0.0.1:{port}")
-        _judge(check_log(store, Tally()), found)
-    return any("reuses are recorded" in each for each in found.first)
+            apart = _share_without_a_cache(url)
+            unlocked = _share_without_a_lock(url, Path(folder) / "tokens.json")
+        log = check_log(store, Tally())
+    return {
+        "a session shared without a cache": _shows(log, apart, "reuses are recorded"),
+        "a cache without its lock": _shows(log, unlocked, TWICE),
+    }
 
 
-def _share_without_a_cache(url: str) -> None:
+def _shows(log: Iterable[Recorded], user_key: str, what: str) -> bool:
+    found = Tally()
+    _judge([each for each in log if each.stream == user_key], found, 2)
+    return any(what in each for each in found.first)
+
+
+def _share_without_a_cache(url: str) -> str:
     """What must not be done: two programs have a copy of one token each, and both go on with it."""
     with httpx.Client(base_url=url) as api:
-        token = authenticate(api, register(api, "shared", SECRET))["refresh_token"]
+        user_key = register(api, "apart", SECRET)
+        token = authenticate(api, user_key)["refresh_token"]
     busy, idle = (GatebookAuth(url, refresh_token=token) for _ in range(2))
     seen = {each.access_token() for each in (busy, idle)}
     until = time.monotonic() + PATIENCE_S
@@ -178,6 +208,25 @@ def _share_without_a_cache(url: str) -> None:
         time.sleep(_MOMENT_S)
     with suppress(GatebookError):
         idle.access_token()
+    return user_key
+
+
+def _share_without_a_lock(url: str, cache: Path) -> str:
+    """What must not be done: two programs begin at the same time, and none waits for the other."""
+    with httpx.Client(base_url=url) as api:
+        user_key = register(api, "unlocked", SECRET)
+        token = authenticate(api, user_key)["refresh_token"]
+    programs = [
+        GatebookAuth(url, refresh_token=token, cache=cache, transport=SlowAtFirst())
+        for _ in range(2)
+    ]
+    for each in programs:
+        each._keeper._shared.locked = nullcontext  # type: ignore[method-assign]
+    with ThreadPoolExecutor(len(programs)) as threads:
+        list(threads.map(GatebookAuth.access_token, programs))
+    for each in programs:
+        each.close()
+    return user_key
 
 
 def _end(url: str, user_key: str, count: int, tally: Tally) -> int:

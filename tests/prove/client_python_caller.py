@@ -1,7 +1,8 @@
 """A program of many tasks that call with the Python client, as a process of its own.
 
-`python -m tests.prove.client_python_caller URL FOLDER` reads from stdin how many tasks, for how
-many seconds, and a refresh token, and prints what came of it as JSON.
+`python -m tests.prove.client_python_caller URL FOLDER` reads from stdin a refresh token, says that
+it is ready, reads how many tasks are to call and for how many seconds, and prints what came of it
+as JSON.
 """
 
 from __future__ import annotations
@@ -14,17 +15,36 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Final
 
 import httpx
 
 from gatebook_client import GatebookAuth, GatebookError, Tokens
 
-PAUSE_S = 3.0
+PAUSE_S: Final = 3.0
 """Between two calls of one task, on average: all together they must not be too much for the service
 on the same machine, or tokens of two seconds are over before they are looked at."""
 OK, REFUSED, OVERLOADED = 200, 401, 503
-NICENESS = 5
+NICENESS: Final = 5
 """For the same reason callers stand back behind the service."""
+FIRST_S: Final = 0.2
+"""That the first answer takes longer on its way: whoever begins at the same time needs it too."""
+
+
+class SlowAtFirst(httpx.HTTPTransport):
+    """The network, over which the first answer comes late."""
+
+    def __init__(self) -> None:
+        # As the client's own: no connection is kept from one renewal to the next.
+        super().__init__(limits=httpx.Limits(max_keepalive_connections=0))
+        self._wait = FIRST_S
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """As any, but for the first."""
+        answer = super().handle_request(request)
+        wait, self._wait = self._wait, 0.0
+        time.sleep(wait)
+        return answer
 
 
 class Calls:
@@ -86,13 +106,10 @@ def over_on_the_way(answer: httpx.Response) -> bool:
     return bool(time.time() - sent >= Tokens(token).times.exp - sent > 0)
 
 
-async def run(url: str, auth: GatebookAuth, tasks: int, seconds: float) -> Calls:
+async def run(client: httpx.AsyncClient, tasks: int, seconds: float) -> Calls:
     """All of them, in one event loop."""
     calls = Calls()
-    hooks = {"request": [note_sent]}
-    async with httpx.AsyncClient(
-        base_url=url, auth=auth, timeout=30.0, event_hooks=hooks
-    ) as client:
+    async with client:
         until = time.monotonic() + seconds
         await asyncio.gather(*(call(client, until, calls) for _ in range(tasks)))
     return calls
@@ -102,9 +119,14 @@ def main() -> None:
     """Call, then tell."""
     os.nice(NICENESS)
     url, folder = sys.argv[1:]
-    tasks, seconds, token = (sys.stdin.readline().strip() for _ in range(3))
-    auth = GatebookAuth(url, refresh_token=token, cache=Path(folder) / "tokens.json")
-    calls = asyncio.run(run(url, auth, int(tasks), float(seconds)))
+    token = sys.stdin.readline().strip()
+    cache = Path(folder) / "tokens.json"
+    auth = GatebookAuth(url, refresh_token=token, cache=cache, transport=SlowAtFirst())
+    hooks = {"request": [note_sent]}
+    client = httpx.AsyncClient(base_url=url, auth=auth, timeout=30.0, event_hooks=hooks)
+    print("ready", flush=True)
+    tasks, seconds = (sys.stdin.readline().strip() for _ in range(2))
+    calls = asyncio.run(run(client, int(tasks), float(seconds)))
     auth.close()
     told = {
         "calls": calls.made,

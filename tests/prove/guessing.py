@@ -1,8 +1,9 @@
 """A thousand addresses guess one secret for days, while its owner logs in every half minute.
 
-The whole path of a login, on a clock that is turned by hand: budgets, look-up, hash, command. How
-many guesses reach the hash in any 24 hours, whichever they are, and whether the owner ever waits
-outside. Security rules 9 and 18.
+Every other guess asks for the user_key by name. The whole path of a login, as the service is put
+together, on a clock that is turned by hand: budgets, look-up, hash, command. How many guesses reach
+the hash in any 24 hours, whichever they are, and whether the owner ever waits outside. Security
+rules 9 and 18.
 """
 
 from __future__ import annotations
@@ -29,12 +30,11 @@ from tests.running import settings
 from tests.store.intruding import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Coroutine, Sequence
 
     from app.accounts import Accounts
     from app.bootstrap import Service
     from app.buckets import Keeper
-    from app.passwords import HashPool
 
 PROPERTY: Final = "1,000 addresses guess (hours): 100 looked at in any 24, the owner gets in"
 SIZE: Final = 48
@@ -46,7 +46,8 @@ SOURCES: Final = tuple(f"10.{number // 250}.{number % 250}.1" for number in rang
 OWNERS: Final = "192.0.2.7"
 EVERY_S: Final = 30
 AT_ONCE: Final = 10
-"""Guesses in each half minute; in the first all 1,000."""
+"""Guesses in each half minute; in the first all 1,000, of a control so many."""
+FIRST: Final = 200
 MOST: Final = 100
 """Guesses that may be looked at in any 24 hours."""
 DAY_S: Final = 86_400
@@ -61,23 +62,6 @@ _SECRET: Final = "a quiet rope of seven"
 _WRONG: Final = "a loud rope of seven"
 _REFUSALS: Final = (InvalidCredentials, TooManyAttempts, TryLater)
 """What a guess may hear; the last when a thousand at once are more than this machine takes."""
-
-
-class _CountingPool:
-    """A hash pool that notes when guesses reach it."""
-
-    def __init__(self, pool: HashPool, clock: Callable[[], float]) -> None:
-        self._pool = pool
-        self._clock = clock
-        self.guesses: list[float] = []
-
-    async def verify(self, secret_hash: str | None, secret: str, *, admitted: bool = True) -> bool:
-        if secret == _WRONG:
-            self.guesses.append(self._clock())
-        return await self._pool.verify(secret_hash, secret, admitted=admitted)
-
-    def needs_rehash(self, secret_hash: str) -> bool:
-        return self._pool.needs_rehash(secret_hash)
 
 
 class _OneBucket(AccountBudget):
@@ -105,6 +89,13 @@ class _Wide(AccountBudget):
     def __init__(self, keeper: Keeper) -> None:
         super().__init__(keeper)
         self._strangers = Limit("failures by too many strangers", MOST, MOST / DAY_S)
+
+
+class _OfNames(AccountBudget):
+    """The breach: whoever comes by name draws on other buckets than by key."""
+
+    async def reserve(self, account: str, network: str | None) -> Attempt:
+        return await super().reserve(f"{account} by name", network)
 
 
 class _Seen(NamedTuple):
@@ -143,15 +134,14 @@ async def _prove(url: str, rounds: int, tally: Tally) -> None:
     given = {k: v for k, v in settings(url).items() if not k.startswith("GATEBOOK_TEST_")}
     with closing(Turned(url)) as turned:
         async with running(load(given).settings) as service:
-            await _try(service, turned, rounds, tally)
+            await _try(_Guessed(service, turned), rounds, tally)
 
 
-async def _try(service: Service, turned: Turned, rounds: int, tally: Tally) -> None:
-    seen = await _guess(service, turned, "owner", rounds)
+async def _try(guessed: _Guessed, rounds: int, tally: Tally) -> None:
+    seen = await guessed.at("owner", rounds)
     tally.expect(seen.most <= MOST, f"{seen.most} guesses in 24 hours, at most {MOST} allowed")
-    # What was there, and what has come back since, but for the one that is on its way.
-    due = STRANGERS + (rounds - 1) * EVERY_S * STRANGERS // DAY_S
-    found = len(seen.looked_at)
+    found, due = len(seen.looked_at), _due(rounds)
+    # But for the one that is on its way.
     tally.expect(due - 1 <= found <= due, f"{found} guesses, {due} were due")
     tally.expect(seen.shut_out == 0, f"the owner was refused {seen.shut_out} times")
     for each in seen.unexpected:
@@ -159,64 +149,95 @@ async def _try(service: Service, turned: Turned, rounds: int, tally: Tally) -> N
     tally.count("guesses looked at", found)
     tally.figure("guesses looked at in 24 hours", seen.most)
     tally.count("logins of the owner", rounds)
-    shared = await _guess(service, turned, "shared", CONTROL_ROUNDS, _OneBucket)
+    shared = await guessed.breached("shared", CONTROL_ROUNDS, _OneBucket)
     tally.control("one bucket for all", noticed=shared.shut_out > 0)
-    refilled = await _guess(service, turned, "refilled", CONTROL_ROUNDS, _Refilled)
+    refilled = await guessed.breached("refilled", CONTROL_ROUNDS, _Refilled)
     tally.control("a login that lets strangers go on", noticed=refilled.most > MOST)
-    wide = await _guess(service, turned, "wide", WIDE_ROUNDS, _Wide)
+    wide = await guessed.breached("wide", WIDE_ROUNDS, _Wide)
     tally.control("a budget of 100 at once", noticed=wide.most > MOST)
+    apart = await guessed.breached("apart", CONTROL_ROUNDS, AccountBudget, _OfNames)
+    doubled = len(apart.looked_at) > _due(CONTROL_ROUNDS)
+    tally.control("budgets of their own by name", noticed=doubled)
 
 
-async def _guess(
-    service: Service,
-    turned: Turned,
-    name: str,
-    rounds: int,
-    kind: type[AccountBudget] = AccountBudget,
-) -> _Seen:
-    """Half minutes of guessing at a new user, who logs in at the begin of each."""
-    owner = Caller(new_request_id(), OWNERS)
-    user_key = await service.accounts.register(name, _SECRET, owner)
-    keeper = _keeper(service, turned)
-    accounts, pool = _counting(service, turned, keeper, kind)
-    shut_out, unexpected = 0, list[str]()
-    try:
+def _due(rounds: int) -> int:
+    """How many guesses there was room for: what was there, and what has come back since."""
+    return STRANGERS + (rounds - 1) * EVERY_S * STRANGERS // DAY_S
+
+
+class _Guessed:
+    """A service that runs on the clock that is turned, and notes when a guess is hashed."""
+
+    def __init__(self, service: Service, turned: Turned) -> None:
+        self._service = service
+        self._turned = turned
+        self._hashed: list[float] = []
+        service.accounts._clock = service.proving._clock = lambda: int(turned() * SECOND)
+        keeper = service.proving._accounts._keeper
+        assert isinstance(keeper, MemoryKeeper | PostgresKeeper)
+        keeper._patience = PATIENT_S
+        if isinstance(keeper, MemoryKeeper):
+            keeper._clock = turned
+        verify = service.pool.verify
+
+        async def noting(secret_hash: str | None, secret: str, *, admitted: bool = True) -> bool:
+            if secret == _WRONG:
+                self._hashed.append(turned())
+            return await verify(secret_hash, secret, admitted=admitted)
+
+        service.pool.verify = noting  # type: ignore[method-assign]
+
+    async def at(self, name: str, rounds: int) -> _Seen:
+        """Guesses at a new user of the service as it is."""
+        return await self._guess(self._service.accounts, name, rounds, len(SOURCES))
+
+    async def breached(
+        self,
+        name: str,
+        rounds: int,
+        kind: type[AccountBudget],
+        by_name: type[AccountBudget] | None = None,
+    ) -> _Seen:
+        """The same with new budgets of these kinds, of the store's keeper."""
+        keeper = self._keeper()
+        accounts, proving = copy(self._service.accounts), copy(self._service.proving)
+        proving._sources, proving._accounts = SourceBudget(keeper), kind(keeper)
+        names = copy(proving)
+        names._accounts = by_name(keeper) if by_name else proving._accounts
+        proving.by_name = names.by_name  # type: ignore[method-assign]
+        accounts._proving = proving
+        try:
+            return await self._guess(accounts, name, rounds, FIRST)
+        finally:
+            await keeper.close()
+
+    def _keeper(self) -> Keeper:
+        if self._turned.url.startswith(SQLITE):
+            return MemoryKeeper(self._turned, patience=PATIENT_S)
+        secret = self._service.store.ring.network
+        return PostgresKeeper(self._turned.url, secret, patience=PATIENT_S)
+
+    async def _guess(self, accounts: Accounts, name: str, rounds: int, first: int) -> _Seen:
+        """Half minutes of guessing at a new user, who logs in at the begin of each."""
+        owner = Caller(new_request_id(), OWNERS)
+        user_key = await self._service.accounts.register(name, _SECRET, owner)
+        shut_out, unexpected = 0, list[str]()
+        self._hashed = []
         for number in range(rounds):
             try:
                 await accounts.authenticate(user_key, _SECRET, owner)
             except TooManyAttempts:
                 shut_out += 1
-            size = AT_ONCE if number else len(SOURCES)
+            size = AT_ONCE if number else first
             start = number * AT_ONCE
-            guesses = (
-                accounts.authenticate(
-                    user_key, _WRONG, Caller(new_request_id(), SOURCES[each % len(SOURCES)])
-                )
-                for each in range(start, start + size)
-            )
+            guesses: list[Coroutine[object, object, object]] = []
+            for each in range(start, start + size):
+                caller = Caller(new_request_id(), SOURCES[each % len(SOURCES)])
+                if each % 2:
+                    guesses.append(accounts.find_user_key(name, _WRONG, caller))
+                else:
+                    guesses.append(accounts.authenticate(user_key, _WRONG, caller))
             ends = await asyncio.gather(*guesses, return_exceptions=True)
             unexpected += [f"a guess: {end!r}" for end in ends if not isinstance(end, _REFUSALS)]
-            turned.on(EVERY_S)
-    finally:
-        await keeper.close()
-    return _Seen(pool.guesses, shut_out, unexpected)
-
-
-def _keeper(service: Service, turned: Turned) -> Keeper:
-    """New budgets, of the store's kind, on the clock that is turned."""
-    if turned.url.startswith(SQLITE):
-        return MemoryKeeper(turned, patience=PATIENT_S)
-    return PostgresKeeper(turned.url, service.store.ring.network, patience=PATIENT_S)
-
-
-def _counting(
-    service: Service, turned: Turned, keeper: Keeper, kind: type[AccountBudget]
-) -> tuple[Accounts, _CountingPool]:
-    """The service's use cases with these budgets, on that clock, before a pool that counts."""
-    accounts, proving = copy(service.accounts), copy(service.proving)
-    pool = _CountingPool(service.pool, turned)
-    proving._pool = pool  # type: ignore[assignment]
-    proving._sources, proving._accounts = SourceBudget(keeper), kind(keeper)
-    accounts._proving = proving
-    accounts._clock = proving._clock = lambda: int(turned() * SECOND)
-    return accounts, pool
+            self._turned.on(EVERY_S)
+        return _Seen(self._hashed, shut_out, unexpected)

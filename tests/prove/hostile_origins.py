@@ -3,10 +3,10 @@
 Hosts and origins that are almost the service's, or a page's that was named, in every header that
 some server somewhere believes: no answer of any operation or page holds a name that came so, or is
 another for it; none is opened to such an origin; no form of any page is done that such a site sent
-with a visitor's cookie, and the log stays where it was: each is filled in so that it is done when a
-page of the service sends it. Security rules 6, 8 and 24. The controls: a page that was named, every
-form as a page of the service sends it, and a service that believes the host that it is asked by, is
-open to every origin, and does every form.
+with a visitor's cookie, nor one that says nothing of where it comes from, and the log stays where
+it was: each is filled in so that it is done when a page of the service sends it. Security rules 6,
+8 and 24. The controls: a page that was named, every form as a page of the service sends it, and a
+service that believes the host that it is asked by, is open to every origin, and does every form.
 """
 
 from __future__ import annotations
@@ -155,6 +155,9 @@ class _Visits:
                 await self._site(client, form, {"origin": f"https://{EVIL}"})
                 noticed = self._noticed(f"POST {form.place} ", f": {form.done}")
                 tally.control(f"{path}, from anywhere", noticed=noticed)
+            await self._site(client, web["/web/logout"], {})
+            noticed = self._noticed("POST /web/logout {}")
+            tally.control("a form from nowhere", noticed=noticed)
 
     def _noticed(self, *words: str) -> bool:
         """Whether something was wrong just now, in these words."""
@@ -208,6 +211,7 @@ class _Visits:
             if told.get("sec-fetch-site") == "":
                 told = {"origin": "null", "host": "null"}
             await self._site(client, form, told)
+            await self._site(client, form, {})
         after = self._head()
         self._tally.expect(after == before, f"{after - before} events of strange sites")
 

@@ -254,7 +254,8 @@ describe('processes that share a session whose tokens rotate', () => {
     await service.start();
     const back = Date.now() / 1000;
     for (const { said } of programs) {
-      const told = JSON.parse(await said) as { calls: number; wrong: Record<string, number>; unanswered: [number, number][] };
+      const [, line = ''] = (await said).split('\n');
+      const told = JSON.parse(line) as { calls: number; wrong: Record<string, number>; unanswered: [number, number][] };
       expect(told.wrong).toEqual({});
       expect(told.unanswered.filter(([from, to]) => from > back || to < gone)).toEqual([]);
       expect(told.calls).toBeGreaterThan(0);

@@ -1,0 +1,67 @@
+"""How often programs that share a session have renewed its tokens, by what the log says of it.
+
+They must wait for each other: no refresh token is shown twice, but for one whose answer was lost
+when the service went away; nobody renews again what another has just renewed; and there are no more
+renewals than the tokens' life takes. Knows no client.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from domain import events
+from domain.policy import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from domain.stream import Recorded
+    from tests.prove.tally import Tally
+
+AT_ONCE_S: Final = 0.45
+"""From a session's first renewal: less than a token of two seconds is good for at any client."""
+SETTLED_S: Final = 10.0
+"""After the service's return: until then somebody may wait for his next try."""
+LOST: Final = 1
+"""Answers that one absence takes from those of whom only one asks at a time."""
+TWICE: Final = "shown twice"
+
+
+class Away(NamedTuple):
+    """When the service was, in seconds since the epoch."""
+
+    began: float
+    ended: float
+
+    def may_lose(self, repeated_at: float) -> bool:
+        """Whether it may be for this that a token was shown again."""
+        return self.began <= repeated_at <= self.ended + SETTLED_S
+
+
+def judge_renewals(
+    log: Iterable[Recorded], tally: Tally, every_s: float, spare: int, away: Away | None = None
+) -> None:
+    """One renewal in so many seconds of each session, and so many to spare.
+
+    It takes a service that records every use.
+    """
+    rotated, repeated = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
+    for each in log:
+        if isinstance(each.event, events.RefreshTokenRotated):
+            rotated[each.event.session_id].append(each.time / SECOND)
+        if isinstance(each.event, events.RefreshTokenRepeated):
+            repeated[each.event.session_id].append(each.time / SECOND)
+    for session_id, times in rotated.items():
+        again = repeated[session_id]
+        lost = sum(away.may_lose(each) for each in again) if away else 0
+        most = min(lost, LOST)
+        tally.expect(len(again) <= most, f"{len(again)} tokens were {TWICE}, {most} may be")
+        near = sum(each - times[0] < AT_ONCE_S for each in times)
+        tally.expect(near == 1, f"{near} rotations in the first {AT_ONCE_S} s")
+        found, most = len(times) + len(again), 1 + spare + int((times[-1] - times[0]) / every_s)
+        tally.expect(found <= most, f"{found} renewals, {most} may be")
+        tally.count("rotations", len(times))
+        tally.count(f"tokens {TWICE}", len(again))
+        tally.count("renewals that may be", most)
+    tally.expect(bool(rotated), "nothing was rotated")
