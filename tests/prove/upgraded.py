@@ -44,9 +44,10 @@ if TYPE_CHECKING:
     from tests.stores.make import Expected, Person
 
 PROPERTY: Final = "every kept store is served and proved; an event of a newer release parks"
-SIZE: Final = 20
 OF: Final = "upgrades"
-STEP: Final = 4
+STEP: Final = max(Counter(each.kind for each in KEPT).values())
+"""Each round begins with the newest: so many, that it comes to the oldest."""
+SIZE: Final = max(20, STEP)
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")
 WAIT_S: Final = 30.0
