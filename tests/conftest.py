@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from tests import choosing
 from tests import postgres as servers
+from tests.faults.holding import is_short_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--long", action="store_true", help="every test on every store; see choosing.py"
     )
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what runs a long proof in its short form."""
+    if isinstance(item, pytest.Function) and is_short_form(item.function):
+        item.add_marker("short_form")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from app import revocation_feed
+from app import audit, revocation_feed
 from app.eventstore.feed import LogFeed
 from domain.catalogue import EVENTS
 from projections.runner import Chunk
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from app.audit import Page, Wanted
     from app.bootstrap import Service
+    from app.eventstore.record import Record
+    from domain.errors import GatebookError
     from domain.events import Event
     from projections.storage import Rows
     from tests.breaches import Breach
@@ -56,6 +58,17 @@ def _pass_over(service: Service, value: str) -> None:
     service.following._follower._feed = PassingOver()
 
 
+def _leave_out_of_pages(service: Service, value: str) -> None:
+    """A page of the log goes on after an event that this release doesn't know."""
+    read = audit._entries
+
+    def entries(records: list[Record]) -> tuple[list[audit._Entry], GatebookError | None]:
+        return read([each for each in records if each.topic in EVENTS])
+
+    del service, value
+    vars(audit)["_entries"] = entries
+
+
 def _stop_following(service: Service, value: str) -> None:
     """Following views stand still, so that only what was asked for is written: no breach."""
     del value
@@ -66,5 +79,6 @@ BREACHES: Final[Mapping[str, Breach]] = {
     "LOOK_EVERY": _look_seldom,
     "LOSE_EVENTS": _lose_events,
     "PASS_OVER": _pass_over,
+    "PAGES_OVER": _leave_out_of_pages,
     "NOT_FOLLOWING": _stop_following,
 }

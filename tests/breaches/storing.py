@@ -1,4 +1,4 @@
-"""Stores that are written to as they mustn't be: unlocked, undurable, in a hurry."""
+"""Stores that are written to as they mustn't be: unlocked, undurable, in a hurry, unread."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from app import writer
 from app.eventstore import log, snapshot
 from domain import events
-from domain.catalogue import EVENTS
+from domain.aggregate import aggregate_of
+from domain.catalogue import EVENTS, UnknownEvent
 from projections.storage_sqlite import SqliteStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
     from app.bootstrap import Service
     from app.dispatcher import Future, Waiting
@@ -121,6 +125,24 @@ def find_no_snapshot(rows: Rows, keys: Mapping[str, bytes]) -> dict[str, User]:
     return {}
 
 
+def _fold_over(service: Service, value: str) -> None:
+    """A command is decided as if events that this release doesn't know had changed nothing."""
+
+    def folded(rows: Rows, states: dict[str, Any], broken: dict[str, Exception]) -> dict[str, Any]:
+        newest = dict(states)
+        for record in log.read_newer(rows, {name: each.version for name, each in states.items()}):
+            state = newest[record.stream]
+            try:
+                state = aggregate_of(record.stream).evolve(state, record.recorded())
+            except UnknownEvent:
+                state = msgspec.structs.replace(state, version=record.version)
+            newest[record.stream] = state
+        return newest
+
+    del service, value
+    vars(writer)["advanced"] = folded
+
+
 def _write_unlocked() -> None:
     """Whoever writes doesn't wait for the append lock of PostgreSQL."""
     from projections import storage_postgres  # noqa: PLC0415 - an extra
@@ -154,6 +176,7 @@ BREACHES: Final[Mapping[str, Breach]] = {
     "EARLY_ANSWER": _answer_early,
     "KEEP": _keep_connection,
     "NO_SNAPSHOTS": _pass_over_snapshots,
+    "FOLD_OVER": _fold_over,
 }
 BEFORE: Final[Mapping[str, Callable[[], None]]] = {
     "UNLOCKED": _write_unlocked,

@@ -19,6 +19,7 @@ FOLDER: Final = Path(__file__).parents[2] / "clients" / "javascript"
 PROGRAMS: Final = FOLDER / "test" / "programs"
 CHROMIUM: Final = Path("/usr/bin/chromium")
 """The browser that pages are tried in: Debian's."""
+_ONE_OF_ITS: Final = FOLDER / "node_modules" / "vitest"
 TIME_LIMIT: Final = 300.0
 """Seconds; only ever spent when a test fails."""
 _BUILT_OF: Final = ("src/**/*.ts", "package.json", "package-lock.json", "tsdown.config.ts")
@@ -26,7 +27,12 @@ _BUILT_OF: Final = ("src/**/*.ts", "package.json", "package-lock.json", "tsdown.
 
 def found() -> str:
     """The path of a Node that has the package's tools; without one the test is skipped."""
-    return on_node.found(FOLDER / "node_modules" / "vitest", "The JavaScript client was")
+    return on_node.found(_ONE_OF_ITS, "The JavaScript client was")
+
+
+def lacking() -> str:
+    """What isn't here of all that it takes to build and to run it; the empty text when all is."""
+    return on_node.lacking(_ONE_OF_ITS)
 
 
 def built() -> str:

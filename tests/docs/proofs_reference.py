@@ -9,17 +9,21 @@ import inspect
 from typing import TYPE_CHECKING, Final
 
 from tests.prove.__main__ import NAMES, SECONDS_A_NAME, proof_of
+from tests.prove.needs import ALONE, needs
 
 if TYPE_CHECKING:
     from tests.prove.__main__ import Proof
 
 _MADE: Final = "This page is made from the source, by `python -m tests.docs.generate`."
+SHORT_FORMS_S: Final = 90
 _STORES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 def proofs_page() -> str:
     """Every proof: what it is about, where, and how much of it is tried."""
-    rows = "".join(_row(name, proof_of(name)) for name in NAMES)
+    proofs = {name: proof_of(name) for name in NAMES}
+    rows = "".join(_row(name, proof) for name, proof in proofs.items())
+    whole = ", ".join(f"`{name}`" for name, proof in proofs.items() if proof.STEP >= proof.SIZE)
     return f"""\
 # Proofs
 
@@ -31,12 +35,24 @@ after it, those alone. A name takes {SECONDS_A_NAME // 60} minutes at most: no r
 that would end later, what isn't finished then says so, and the same command goes on where it was.
 A change of the product begins all of them anew, one of a proof those that run it. `--short` tries
 one small step, as `./run test` does with every one of them; `--hours N` is for what goes by time.
-`--table` runs nothing and tells what was found so far.
+`--table` runs nothing and tells what was found so far; `--list` tells what there is.
 
-It needs what `./run test` installs, and a C compiler (`cc`) for the proofs of disks and Node.js for
-those of the JavaScript client. What can't be tried says why, and is no success. Those that
-say what is answered in time (`full_disk`, `restarted`, `cut_off`, `failover`, `stopped`, `alike`)
-want the machine for themselves.
+These are one round at full size, and begin anew when they are broken off:
+{whole}.
+
+It needs what `./run test` installs; what a proof needs besides stands beside it. `cc` is a C
+compiler, `Node.js` one of 20 or newer, Chromium that of Debian (`/usr/bin/chromium`); atheris, for
+the full form of `fuzzed` alone, is installed by `./run prove` where there is one for the Python in
+use. What can't be tried says why, and is no success; of `hostile_tokens` all but the JavaScript
+client is tried without Node.js, and of `read_only` PostgreSQL without `cc`. What has a limit of
+seconds, or compares times, needs {ALONE}: whatever else runs may make it fail.
+
+All short forms together take at most {SHORT_FORMS_S} s on a machine of two cores that does nothing
+else, with as many workers as `./run test` has there, once it has installed what it needs:
+
+    .venv/bin/python -m pytest -n 3 --dist worksteal -m short_form
+
+`--durations 50` tells which of them take how long. A test that runs one is marked by itself.
 
 What is told of each is how often it was tried, how often it was violated, and whether its control
 was noticed: a breach that is made on purpose, such as a server that remembers what it mustn't. One
@@ -50,8 +66,8 @@ Signatures and tokens that broke other libraries, [Project Wycheproof](https://g
 are no proof of this list: they are few, and each `./run test` shows all of them to the service, to
 the Python client and to the JavaScript client.
 
-| name | what happens | what must hold | stores | size | short |
-| --- | --- | --- | --- | --- | --- |
+| name | what happens | what must hold | stores | size | short | needs |
+| --- | --- | --- | --- | --- | --- | --- |
 {rows}"""
 
 
@@ -59,4 +75,6 @@ def _row(name: str, proof: Proof) -> str:
     happens = " ".join(inspect.cleandoc(proof.__doc__ or "").partition("\n\n")[0].split())
     stores = ", ".join(_STORES[each] for each in proof.STORES)
     size = f"{proof.SIZE:,} {proof.OF}"
-    return f"| `{name}` | {happens} | {proof.PROPERTY} | {stores} | {size} | {proof.SHORT} |\n"
+    besides = ", ".join(needs(name)) or "–"
+    cells = happens, proof.PROPERTY, stores, size, str(proof.SHORT), besides
+    return f"| `{name}` | {' | '.join(cells)} |\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 
@@ -19,3 +20,9 @@ def holds(proof: ModuleType, url: str) -> None:
     assert tally.tried == proof.SHORT
     assert tally.controls
     assert all(tally.controls.values()), tally.controls
+
+
+def is_short_form(test: Callable[..., object]) -> bool:
+    """Whether a test tries a long proof by `holds`."""
+    names = test.__globals__, test.__code__.co_names
+    return "holds" in names[1] and names[0].get("holds") is holds

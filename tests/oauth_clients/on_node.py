@@ -15,6 +15,7 @@ FOLDER: Final = Path(__file__).parent / "node"
 """What is run there."""
 PACKAGES: Final = FOLDER / "node_modules"
 OLDEST: Final = 20
+UNINSTALLED: Final = "the packages of Node are not installed: `./run test` does that"
 TIME_LIMIT: Final = 120.0
 """Seconds; only ever spent when a test fails."""
 
@@ -33,14 +34,21 @@ def found(
 
     Without one the test is skipped, and in CI it fails.
     """
+    if what := lacking(package):
+        if what == UNINSTALLED:
+            pytest.fail(f"{tried} NOT tried: {what}.")
+        lack(tried, what)
+    return str(shutil.which("node"))
+
+
+def lacking(package: Path) -> str:
+    """What isn't here of all that a program of Node needs, of whose packages one is looked for."""
     node = shutil.which("node")
     if node is None or _version(node) < OLDEST:
-        lack(tried, f"there is no Node {OLDEST} or newer here")
+        return f"there is no Node {OLDEST} or newer here"
     if not package.is_dir():
-        if shutil.which("npm") is not None:
-            pytest.fail("The packages of Node are not installed: `./run test` does that.")
-        lack(tried, "there is no npm here")
-    return node
+        return "there is no npm here" if shutil.which("npm") is None else UNINSTALLED
+    return ""
 
 
 def run(node: str, *arguments: str | Path, **environment: str) -> Ran:

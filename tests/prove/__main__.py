@@ -1,4 +1,4 @@
-"""`python -m tests.prove [NAME …] [--short | --hours N | --table] [--again]`: at full size.
+"""`python -m tests.prove [NAME …] [--short | --hours N | --table | --list] [--again]`: full size.
 
 Every step's counts are kept in `.prove/`, so that a run which was broken off goes on where it
 was; a change of what it runs begins anew. What went wrong is kept as well: until then it isn't
@@ -6,7 +6,8 @@ tried again, but with `--again`. A name takes at most 20 minutes, as far as its 
 what isn't finished then says so, and the next run goes on. `--hours` is for names that go by time,
 and lets them take that long.
 `--table` tells what is kept, in whatever form and of whatever source, and runs nothing; whoever
-ends a run gets the table of what there is. Exit code 1 when a property doesn't hold, a control
+ends a run gets the table of what there is. `--list` tells what there is to be tried, and what it
+needs besides what `./run test` installs. Exit code 1 when a property doesn't hold, a control
 went unnoticed or there was none, or something is unfinished or can't be tried here; of `--table`
 also when something is of another source.
 """
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Protocol, cast
 
 from tests.postgres import PostgresServer
+from tests.prove.needs import needs, require
 from tests.prove.results import Entry, Result, keep, kept, read, say, tell
 from tests.prove.sources import ROOT, fingerprint
 from tests.prove.tally import Tally, Untried
@@ -129,6 +131,8 @@ def main() -> int:
     given, proofs = _asked()
     if given.table:
         return _show(proofs)
+    if given.list:
+        return _list(proofs)
     signal.signal(signal.SIGTERM, _end)
     # One that makes an application has everything logged from then on, also what others send.
     for library in ("httpx", "httpx2"):
@@ -145,6 +149,7 @@ def main() -> int:
                     result = _begun(new, again=given.again)
                     results.append((result, proof.PROPERTY))
                     try:
+                        require(name)
                         _try(proof, databases, result, size.step, minutes)
                     except Untried as error:
                         results[-1] = (result._replace(remark=f"{error}"), proof.PROPERTY)
@@ -161,13 +166,14 @@ def _asked() -> tuple[argparse.Namespace, dict[str, Proof]]:
     form.add_argument("--short", action="store_true", help="one small step of each")
     form.add_argument("--hours", type=_hours, metavar="N", help="so long, where time is the size")
     form.add_argument("--table", action="store_true", help="what was found before; runs nothing")
+    form.add_argument("--list", action="store_true", help="sizes and needs; runs nothing")
     parser.add_argument("--again", action="store_true", help="forget what was tried before")
     given = parser.parse_args()
     if unknown := set(given.names) - set(NAMES):
         parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(NAMES)}")
     proofs = {name: proof_of(name) for name in given.names or NAMES}
-    if given.table and given.again:
-        parser.error("--table shows what --again forgets: give one")
+    if given.again and (given.table or given.list):
+        parser.error("--table and --list run nothing that --again could try")
     if given.hours is not None:
         if not given.names:
             parser.error("--hours is for names that are given")
@@ -241,6 +247,8 @@ def _begun(result: Result, *, again: bool) -> Result:
     found = read(path)
     if found is None or found.source != result.entry.source:
         return result
+    if found.tally.untried and found.tally.holds:
+        return result  # what was lacking may be here by now
     found.size = result.entry.size
     return result._replace(entry=found, remark=_failed(found))
 
@@ -262,6 +270,13 @@ def _show(proofs: dict[str, Proof]) -> int:
     tell(results)
     right = [found.entry.shows and found.remark != OTHER for found, _ in results]
     return 0 if right and all(right) else 1
+
+
+def _list(proofs: dict[str, Proof]) -> int:
+    """Each with its size and what it needs; the exit code."""
+    for name, proof in proofs.items():
+        print(f"{name}: {proof.SIZE:,} {proof.OF}{''.join(f'; {each}' for each in needs(name))}")
+    return 0
 
 
 def _try(

@@ -1,7 +1,8 @@
 """PostgreSQL ends connections of the service at random: 503 at worst, and nothing is lost.
 
 Once it ends no more, nobody is refused: not even when every connection ended while idle. Two
-processes serve one database. Security rules 25 to 27.
+processes serve one database. Security rules 25 to 27. The controls: a store that lost something,
+and a process that tries again, and again, while people wait.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Final
+from urllib.parse import urlsplit
 
 import psycopg
 
 from tests.prove.client import Client, a_source
 from tests.prove.in_time import BUSY_S, RECOVER_S, in_time
+from tests.prove.kept_waiting import INSISTS, somebody
 from tests.prove.load import Ledger, check_tokens, log_in, refresh, register, working
-from tests.prove.stored import check_store, lose_the_last_registration
+from tests.prove.lost_reply import proxied
+from tests.prove.proxy import Proxy
+from tests.prove.stored import another, check_store, lose_the_last_registration
 from tests.prove.tally import Tally
 from tests.running import running_all, settings
 
@@ -40,8 +45,25 @@ def prove(url: str, count: int) -> Tally:
     """End `count` connections of two processes at work on one store."""
     tally, ledger = Tally(), Ledger()
     more = 0.0 if count >= STEP else BUSY_S
-    with running_all(settings(url), settings(url)) as (one, other):
-        asyncio.run(_disturbed([one.port, other.port], ledger, url, count, tally, more))
+    parts = urlsplit(url)
+    with (
+        another(url) as beside,
+        Proxy(str(parts.hostname), parts.port or 5432) as proxy,
+        running_all(settings(url), settings(url), settings(proxied(beside, proxy), **INSISTS)) as (
+            one,
+            other,
+            insists,
+        ),
+    ):
+
+        async def both() -> None:
+            # They have no store in common, and need not wait for each other.
+            await asyncio.gather(
+                _disturbed([one.port, other.port], ledger, url, count, tally, more),
+                _waited(proxy, insists.port, tally),
+            )
+
+        asyncio.run(both())
     for each in ledger.unexpected:
         tally.wrong(each)
     tally.expect(ledger.cut == 0, f"{ledger.cut} connections of clients were cut")
@@ -51,6 +73,17 @@ def prove(url: str, count: int) -> Tally:
     check_store(url, ledger, tally)
     lose_the_last_registration(url, ledger, tally)
     return tally
+
+
+async def _waited(proxy: Proxy, port: int, tally: Tally) -> None:
+    """The control: somebody asks when every connection was ended, and none can be had."""
+    async with somebody(port) as one:
+        proxy.cut()
+        one.ask()
+        await one.wait()
+        proxy.mend()
+        late = await one.heard_late("without a connection")
+    tally.control("a process that tries until it has a connection", noticed=late)
 
 
 async def _disturbed(

@@ -23,6 +23,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import threading
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -48,6 +49,7 @@ _SOURCE: Final = Path(__file__).with_name("disk.c")
 _RECORD: Final = struct.Struct("=iiqq")
 _NAME, _WRITE, _LENGTH, _SYNC, _FAILED_SYNC, _REMOVED, _NAMES_SYNC = range(1, 8)
 _DIRECTORY: Final = -2
+_building: Final = threading.Lock()
 _SHARED: Final = "-shm"
 
 
@@ -93,9 +95,14 @@ class Undone(NamedTuple):
     torn: int
 
 
-@cache
 def library() -> Path:
     """The library, built once by this process; raises `Unbuilt` where there is no `cc`."""
+    with _building:  # a control may be the first, in a thread beside
+        return _build()
+
+
+@cache
+def _build() -> Path:
     compiler = shutil.which("cc")
     if compiler is None:
         raise Unbuilt("there is no C compiler (cc) here")

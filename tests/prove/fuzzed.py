@@ -1,9 +1,10 @@
 """Readers of strangers' words, fuzzed by what they reach: a refusal or one meaning, nothing else.
 
 Access tokens, at the service and in the Python client; refresh tokens; stored events; names;
-secrets; settings. By atheris, where `./run prove` could install it for this Python, with a corpus
-that is kept from run to run; elsewhere, and in the short form, by a fuzzer of the tests' own, which
-then is said. Security rules 4, 5, 8 and 13. The control: a reader whose fault is four steps away.
+secrets; settings. By atheris, which `./run prove` installs where there is one for this Python, with
+a corpus that is kept from run to run; without it nothing is tried but the short form, which is by a
+fuzzer of the tests' own. Security rules 4, 5, 8 and 13. The control: a reader whose fault is four
+steps away.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Final
 
 from tests.prove.fuzz_targets import PLANTED, TARGETS
 from tests.prove.mutation import Fuzzed, fuzz
-from tests.prove.tally import Tally
+from tests.prove.tally import Tally, Untried
 
 PROPERTY: Final = "fuzzed readers of tokens, events, names, secrets and settings only ever refuse"
 SIZE: Final = 200_000
@@ -41,12 +42,12 @@ _TOLD: Final = 3_000
 
 
 def prove(url: str, count: int) -> Tally:
-    """Run each target `count` times; no store is needed."""
+    """Run each target `count` times; no store is needed. Raises `Untried` without atheris."""
     del url
     tally, seed = Tally(tried=count), secrets.randbits(31)
-    by_atheris = count != SHORT and FUZZER.is_dir()
-    if count != SHORT and not by_atheris:
-        print(f"fuzzed: NOT BY ATHERIS, which isn't in {FUZZER}; by our own", file=sys.stderr)
+    by_atheris = count != SHORT
+    if by_atheris and not FUZZER.is_dir():
+        raise Untried("there is no atheris for this Python")
     fuzzer = "atheris" if by_atheris else "our own fuzzer"
     for name, target in TARGETS.items():
         if by_atheris:

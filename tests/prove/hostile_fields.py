@@ -222,11 +222,16 @@ def _check_breaches(url: str, tally: Tally) -> None:
         asyncio.run(_ask_a_breach(server.port, hostile))
         server.stop()
         said = server.said
-    tally.control("a fault that nobody foresaw", noticed=found.first[0].startswith("500 to POST"))
+    tally.control("a fault that nobody foresaw", noticed=_starts(found, "500 to POST"))
     found = Tally()
     check_lines(said, hostile.asked, found)
     wrong = any("no record" in each for each in found.first)
     tally.control("a form that is printed past the log", noticed=wrong)
+
+
+def _starts(found: Tally, what: str) -> bool:
+    """Whether that is the first thing that was wrong, if anything was."""
+    return bool(found.first) and found.first[0].startswith(what)
 
 
 async def _ask_a_breach(port: int, hostile: Hostile) -> None:

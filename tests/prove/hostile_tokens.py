@@ -104,7 +104,9 @@ def _show(
     _within_the_edges(people, genuine, tally)
     here = str(people.client.base_url)
     _in_python(here, genuine.token, shown, tally)
-    if not short:
+    if not short and (lacking := package.lacking()):
+        tally.leave_out(f"not in JavaScript: {lacking}")
+    elif not short:
         _in_javascript(here, genuine.token, shown, tally)
     tally.tried += number
     tally.count("known mutants", len(chosen))

@@ -2,7 +2,8 @@
 
 What a failed sync was to keep may be forgotten, and no later sync brings it back, as with the page
 cache of Linux. After it all the power fails: every acknowledged change has to be there. Security
-rules 25, 27 and 30: a disk that fails to sync and doesn't tell has to be found out.
+rules 25, 27 and 30: a disk that fails to sync and doesn't tell has to be found out, and so has a
+service that tries again, and again, while people wait.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +19,8 @@ from tests.prove.client import Client, a_source
 from tests.prove.cuts import LIFE_S, acknowledged, is_noticed, live_and_cut
 from tests.prove.disk import A_MILLION
 from tests.prove.in_time import BUSY_S, RECOVER_S, all_hear, in_time
+from tests.prove.kept_waiting import INSISTS
+from tests.prove.late_on_disks import writes_are_late
 from tests.prove.load import register, working
 from tests.prove.tally import Tally
 
@@ -46,12 +50,17 @@ MOMENTS: Final = 4
 def prove(url: str, count: int) -> Tally:
     """Live `count` lives on a failing disk."""
     tally = Tally()
+    # They have disks of their own, and the one that waits does nothing else.
+    threads, fails = ThreadPoolExecutor(2), {"failing_writes": A_MILLION}
+    late = threads.submit(writes_are_late, fails, INSISTS, "on a failing disk")
+    untold = threads.submit(is_noticed, {}, A_MILLION)
     more = 0.0 if count >= STEP else BUSY_S
     live = partial(_live, tally, more)
     ledger = live_and_cut(url, count, live, tally, MOMENTS if count >= STEP else 1)
     in_time(ledger, "on a failing disk", more, tally)
     ledger.report(tally)
-    tally.control("a sync that fails untold", noticed=is_noticed({}, lying=A_MILLION))
+    tally.control("a sync that fails untold", noticed=untold.result())
+    tally.control("a write that is tried until it succeeds", noticed=late.result())
     return tally
 
 

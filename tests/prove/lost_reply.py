@@ -1,6 +1,7 @@
 """The answer to a COMMIT is lost: nobody is told that his own name is taken, nothing is doubled.
 
-Security rule 26.
+Security rules 26 and 27. The controls: an error that is trusted, a store that lost something, and a
+process that has people wait until it knows what became of a COMMIT.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tests.prove.client import Client, a_source
 from tests.prove.in_time import BUSY_S, in_time
+from tests.prove.kept_waiting import WAITS, somebody
 from tests.prove.load import Ledger, check_tokens, log_in, register
 from tests.prove.proxy import BREAKS, Break, Proxy
-from tests.prove.stored import check_store, lose_the_last_registration
+from tests.prove.stored import another, check_store, lose_the_last_registration
 from tests.prove.tally import Tally
 from tests.running import running_all, settings
 
@@ -33,11 +35,28 @@ def prove(url: str, count: int) -> Tally:
     tally, ledger = Tally(), Ledger()
     trusting, doubted = Tally(), Ledger()
     parts = urlsplit(url)
-    with Proxy(str(parts.hostname), parts.port or 5432) as proxy:
-        given = settings(proxied(url, proxy)), settings(proxied(url, proxy), TEST_TRUST_ERRORS="1")
-        with running_all(*given) as (server, trusts):
-            asyncio.run(_lose(server.port, proxy, ledger, count, tally, BREAKS))
-            asyncio.run(_lose(trusts.port, proxy, doubted, BREACHES, trusting, ("unanswered",)))
+    target = str(parts.hostname), parts.port or 5432
+    with (
+        another(url) as beside,
+        Proxy(*target) as proxy,
+        Proxy(*target) as other,
+        running_all(
+            settings(proxied(url, proxy)),
+            settings(proxied(url, proxy), TEST_TRUST_ERRORS="1"),
+            # Its own views would commit as well, and that might be the COMMIT that is cut.
+            settings(proxied(beside, other), TEST_NOT_FOLLOWING="1", **WAITS),
+        ) as (server, trusts, waits),
+    ):
+
+        async def one_after_another() -> None:
+            await _lose(server.port, proxy, ledger, count, tally, BREAKS)
+            await _lose(trusts.port, proxy, doubted, BREACHES, trusting, ("unanswered",))
+
+        async def all_of_it() -> None:
+            # It has neither a wire nor a store in common with the others.
+            await asyncio.gather(one_after_another(), _waited(other, waits.port, tally))
+
+        asyncio.run(all_of_it())
     for each in ledger.unexpected:
         tally.wrong(each)
     in_time(ledger, "with a COMMIT unanswered", 0.0 if count >= STEP else BUSY_S, tally)
@@ -52,6 +71,18 @@ def prove(url: str, count: int) -> Tally:
     check_store(url, ledger, tally)
     lose_the_last_registration(url, ledger, tally)
     return tally
+
+
+async def _waited(proxy: Proxy, port: int, tally: Tally) -> None:
+    """The control: whoever asks hears once the store, which is away, has told of his COMMIT."""
+    async with somebody(port) as one:
+        proxy.arm("unanswered", last=True)
+        one.ask()
+        await one.wait()
+        tally.expect(proxy.breaks == 1, "the control's COMMIT was not cut")
+        proxy.mend()
+        late = await one.heard_late("with a COMMIT unanswered")
+    tally.control("a process that waits for what became of a COMMIT", noticed=late)
 
 
 def proxied(url: str, proxy: Proxy) -> str:

@@ -99,6 +99,7 @@ class Proxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
         self._armed: Break | None = None
+        self._last = False
         self.breaks = 0
         self.commits = 0
         self.port = 0
@@ -117,8 +118,9 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
 
-    def arm(self, how: Break) -> None:
-        """Break the connection of the next append's COMMIT."""
+    def arm(self, how: Break, *, last: bool = False) -> None:
+        """Break the connection of the next append's COMMIT; if it is the `last`, all others too."""
+        self._last = last
         self._armed = how
 
     def cut(self) -> None:
@@ -141,6 +143,12 @@ class Proxy:
 
     def _cut(self) -> None:
         for caller in self._callers:
+            caller.cancel()
+
+    def _cut_others(self) -> None:
+        """Of a connection whose own end is under way: whoever asks finds none but that."""
+        self._is_cut = True
+        for caller in self._callers - {asyncio.current_task()}:
             caller.cancel()
 
     async def _passed(self) -> None:
@@ -205,6 +213,8 @@ class Proxy:
                 self.commits += is_commit
                 if is_commit and self._armed is not None:
                     how, self._armed = self._armed, None
+                    if self._last:
+                        self._cut_others()
                     self.breaks += 1
                     return how, message
                 to_server.write(message)

@@ -2,7 +2,8 @@
 
 Two processes serve one database; once it is there again they go on by themselves. Security rules
 25, 27 and 30: a PostgreSQL that answers before it has written, whose refusal is taken out of the
-service, has to be found out by a crash.
+service, has to be found out by a crash; and a process that tries again, and again, while people
+wait, by the first restart.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tests.postgres import PostgresServer, StopMode
 from tests.prove.changes import have_administrator
 from tests.prove.client import Client, a_source
 from tests.prove.in_time import BUSY_S, RECOVER_S, in_time
+from tests.prove.kept_waiting import INSISTS, somebody
 from tests.prove.load import Ledger, check_tokens, register, working
 from tests.prove.stored import check_store, lose_the_last_registration
 from tests.prove.tally import Tally
@@ -58,9 +60,11 @@ def prove(url: str, count: int) -> Tally:
     with PostgresServer() as postgres:
         url = postgres.create_database()
         have_administrator(url, ledger)
-        with running_all(settings(url), settings(url)) as (one, other):
+        beside = postgres.create_database()
+        given = settings(url), settings(url), settings(beside, **INSISTS)
+        with running_all(*given) as (one, other, insists):
             ports = [one.port, other.port]
-            asyncio.run(_restarted(postgres, ports, ledger, count, tally, more))
+            asyncio.run(_restarted(postgres, ports, insists.port, ledger, count, tally, more))
         check_store(url, ledger, tally)
         in_time(ledger, "without PostgreSQL", more, tally)
         told(ledger, tally)
@@ -101,21 +105,26 @@ def told(ledger: Ledger, tally: Tally) -> None:
 async def _restarted(
     postgres: PostgresServer,
     ports: Sequence[int],
+    insists: int,
     ledger: Ledger,
     count: int,
     tally: Tally,
     more: float,
 ) -> None:
     first = random.randrange(len(MODES))
-    async with working(ports, ledger, people=8):
+    async with somebody(insists) as one, working(ports, ledger, people=8):
         for each in range(first, first + count):
             await worked(ledger, random.randint(1, WORK), tally)
             await asyncio.to_thread(postgres.stop, MODES[each % len(MODES)])
-            # The only one of the short form is so long that somebody is refused for certain.
-            await asyncio.sleep(AWAY_S[1] if more else random.uniform(*AWAY_S))
+            if each == first:
+                one.ask()
+            # The first is so long that somebody is refused for certain, and the control too late.
+            await asyncio.sleep(AWAY_S[1] if each == first else random.uniform(*AWAY_S))
             await asyncio.to_thread(postgres.start)
             await go_on(ports, ledger, tally, more)
             tally.tried += 1
+        late = await one.heard_late("without PostgreSQL")
+        tally.control("a process that tries until PostgreSQL is back", noticed=late)
     for port in ports:
         await check_tokens(port, ledger, {*ledger.sessions, *ledger.ended}, tally)
 

@@ -31,7 +31,8 @@ class Entry(msgspec.Struct):
     def shows(self) -> bool:
         """It holds, and was tried as often as it has to be by what is known to notice a breach."""
         tally = self.tally
-        return tally.holds and tally.tried >= self.size > 0 and bool(tally.controls)
+        enough = tally.tried >= self.size > 0 and not tally.untried
+        return tally.holds and enough and bool(tally.controls)
 
 
 class Result(NamedTuple):
@@ -89,7 +90,7 @@ def _row(result: Result, what: str) -> tuple[str, ...]:
     name, kind, form, entry, remark = result
     tally, size = entry.tally, entry.size
     tried = f"{tally.tried}" if tally.tried >= size else f"{tally.tried} of {size}, unfinished"
-    tried += f"; {remark}" if remark else ""
+    tried = "; ".join(filter(None, (tried, *tally.untried, remark)))
     missed = [each for each, noticed in tally.controls.items() if not noticed]
     control = "noticed" if tally.controls else "NONE" if tally.tried else "-"
     control = f"MISSED: {', '.join(missed)}" if missed else control

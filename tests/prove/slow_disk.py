@@ -1,20 +1,24 @@
 """Syncs of the disk take long under load: late answers or 503 in time, and on by itself.
 
 From a twentieth of a second to a disk that hangs for five. Reads go on all the while; after it all
-the power fails. Security rules 25 and 27.
+the power fails. Security rules 25 and 27. The controls: a store that lost something, a service that
+waits for its disk as long as it takes, and whose reads wait for its writes.
 """
 
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
 from tests.prove.cuts import acknowledged, live_and_cut
-from tests.prove.disk import A_MILLION
+from tests.prove.disk import A_MILLION, FOR_EVER
 from tests.prove.in_time import BUSY_S, REFUSED_S, in_time
 from tests.prove.io_errors import WORK, goes_on
+from tests.prove.kept_waiting import WAITS
+from tests.prove.late_on_disks import both_are_late
 from tests.prove.load import working
 from tests.prove.reads import reading
 from tests.prove.stored import lose_the_last_registration
@@ -43,11 +47,17 @@ MOMENTS: Final = 4
 def prove(url: str, count: int) -> Tally:
     """Live `count` lives on a disk that becomes slow."""
     tally, long = Tally(), count >= STEP
+    # They have a disk of their own, and wait for the most part.
+    hangs = {"sync_takes": FOR_EVER}
+    late = ThreadPoolExecutor(1).submit(both_are_late, hangs, WAITS, "on a disk that hangs")
     more = 0.0 if long else BUSY_S
     live = partial(_live, cycle(SYNCS), tally, more)
     ledger = live_and_cut(url, count, live, tally, MOMENTS if long else 1)
     ledger.report(tally)
     lose_the_last_registration(url, ledger, tally)
+    write, read = late.result()
+    tally.control("no deadline on a disk that hangs", noticed=write)
+    tally.control("reads that wait for writes", noticed=read)
     return tally
 
 

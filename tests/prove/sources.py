@@ -41,6 +41,8 @@ _ALWAYS: Final = (
     "tests/prove/requirements.lock",
 )
 """Of every proof: folders of source, and files."""
+_READ: Final = {"tests/stores/kept.py": "v*/*/*"}
+"""Files that are no programs, of whoever runs that module: where, as seen from its folder."""
 _MODULE: Final = re.compile(r"tests(\.\w+)+")
 
 
@@ -60,6 +62,10 @@ def sources(name: str) -> list[Path]:
         path = coming.pop()
         found.add(path)
         coming += [each for each in _needed(path) if each not in found]
+    for reader, pattern in _READ.items():
+        if ROOT / reader in found:
+            read = (ROOT / reader).parent.glob(pattern)
+            found |= {path for path in read if path.is_file()}
     return sorted(found)
 
 

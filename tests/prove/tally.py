@@ -29,6 +29,8 @@ class Tally(msgspec.Struct):
     """Greatest measured values, by what they are."""
     counts: dict[str, int] = {}
     """How much there was of what the property is about."""
+    untried: list[str] = []
+    """What of the property can't be tried here, and why: then the rest of it shows nothing."""
     lines: list[str] = []
     """What is told as it is."""
     seconds: float = 0.0
@@ -50,6 +52,11 @@ class Tally(msgspec.Struct):
         """A deliberate breach, which has to be noticed each time."""
         self.controls[name] = self.controls.get(name, True) and noticed
 
+    def leave_out(self, what: str) -> None:
+        """A part that can't be tried here, and why; the rest is, and may be wrong."""
+        if what not in self.untried:
+            self.untried = [*self.untried, what]
+
     def figure(self, name: str, value: float) -> None:
         """Keep the greatest."""
         self.figures[name] = max(value, self.figures.get(name, value))
@@ -69,6 +76,8 @@ class Tally(msgspec.Struct):
             self.figure(name, value)
         for name, number in other.counts.items():
             self.count(name, number)
+        for each in other.untried:
+            self.leave_out(each)
         self.lines = self.lines + other.lines
         self.seconds += other.seconds
         self.longest = max(self.longest, other.longest)

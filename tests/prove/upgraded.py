@@ -6,7 +6,8 @@ name; the whole log is read, all that follows from it is proved. Then an event o
 newer release knows is written beside the running process. Commands on that stream are refused with
 503, the following view parks before the event, readers of the log come so far and no further, and
 whatever else is asked goes on. A process of the newer release takes over, and is at the head. The
-control: a process whose following views pass over what it doesn't know. Security rule 28.
+controls: a process that passes over what it doesn't know, in its following views, in what it
+decides and in the pages of its log. Security rule 28.
 """
 
 from __future__ import annotations
@@ -44,14 +45,18 @@ if TYPE_CHECKING:
     from tests.stores.make import Expected, Person
 
 PROPERTY: Final = "every kept store is served and proved; an event of a newer release parks"
-SIZE: Final = 20
 OF: Final = "upgrades"
-STEP: Final = 4
+STEP: Final = max(Counter(each.kind for each in KEPT).values())
+"""Each round begins with the newest: so many, that it comes to the oldest."""
+SIZE: Final = max(20, STEP)
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")
 WAIT_S: Final = 30.0
 FOLLOWING: Final = tuple(each.name for each in PROJECTIONS if each.mode == "follow")
 
+_PASSING: Final = {
+    f"GATEBOOK_TEST_{each}": "1" for each in ("PASS_OVER", "FOLD_OVER", "PAGES_OVER")
+}
 _WELL: Final = b'{"v":1,"actor":"system","request_id":"0","data":{}}'
 _INLINE: Final = "UPDATE views SET position = ? WHERE position = ? AND name NOT IN (%s)"
 
@@ -89,9 +94,18 @@ def _upgrade(kept: Kept, url: str, tally: Tally) -> None:
             reader = Reader(api, tokens["access_token"])
             _goes_on(reader, store, person, at, tally)
             _check(store, expected, tally)
-    with _serving({**given, "GATEBOOK_TEST_PASS_OVER": "1"}) as api, _opened(kept, url) as store:
-        passed = _passed_over(Reader(api, tokens["access_token"]), _write(store, person.user_key))
-        tally.control("views that pass over what they don't know", noticed=passed == [*FOLLOWING])
+    with _serving({**given, **_PASSING}) as api, _opened(kept, url) as store:
+        _is_noticed(Reader(api, tokens["access_token"]), person, store, tally)
+
+
+def _is_noticed(reader: Reader, person: Person, store: Store, tally: Tally) -> None:
+    """The controls: what this release has to stop at, it passes over."""
+    at = _write(store, person.user_key)
+    passed = _passed_over(reader, at)
+    tally.control("views that pass over what they don't know", noticed=passed == [*FOLLOWING])
+    decided = _answered(reader, person)
+    tally.control("a command that folds over what it doesn't know", noticed=decided == 200)
+    tally.control("a page that passes over what it doesn't know", noticed=_page(reader, at) == 200)
 
 
 class Reader:
@@ -191,15 +205,24 @@ def _parks(reader: Reader, person: Person, store: Store, tally: Tally) -> int:
     for name in FOLLOWING:
         until(partial(reader.view, name), lambda view: view["lag"] == 0)
     at = _write(store, person.user_key)
-    for _ in range(2):
-        answer = reader.api.post("/authenticate", json=_proof(person))
-        tally.expect(answer.status_code == 503, f"a command on its stream: {answer.status_code}")
+    for answered in (_answered(reader, person), _answered(reader, person)):
+        tally.expect(answered == 503, f"a command on its stream: {answered}")
     for name in _passed_over(reader, at):
         tally.wrong(f"{name} passed over the newer event at {at}: {reader.view(name)}")
-    place = f"{reader.api.get('/version').json()['log_id']}:{at - 1}"
-    page = reader.get(f"/events?after={place}")
-    tally.expect(page.status_code == 503, f"a page after it: {page.status_code}")
+    status = _page(reader, at)
+    tally.expect(status == 503, f"a page after it: {status}")
     return at
+
+
+def _answered(reader: Reader, person: Person) -> int:
+    """The status of a command on the stream of a person who has a newer event."""
+    return reader.api.post("/authenticate", json=_proof(person)).status_code
+
+
+def _page(reader: Reader, at: int) -> int:
+    """The status of the page of the log that begins with a newer event."""
+    place = f"{reader.api.get('/version').json()['log_id']}:{at - 1}"
+    return reader.get(f"/events?after={place}").status_code
 
 
 def _passed_over(reader: Reader, at: int) -> list[str]:
