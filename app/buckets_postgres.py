@@ -41,8 +41,6 @@ HOLD: Final = 30.0
 takes half as long; one that did all the same is counted when it ends."""
 POLL: Final = 0.1
 """Seconds between two looks while somebody waits for a place that another process may hold."""
-TELL_WITHIN: Final = 0.05
-"""Seconds that a place which comes back may wait for others, to be told with them."""
 SWEEP_EVERY: Final = 60.0
 CLOSE_WITHIN: Final = 2.0
 
@@ -152,12 +150,8 @@ class PostgresKeeper:
         return row_name(self._secret, claim)
 
     def _settle(self, limits: Limits, taken: float, end: End) -> None:
-        """A failure is told at once, and so is what somebody here waits for."""
         self._settled.append(_Settled(limits, taken, end))
-        if end == "spent" or self._waiting or self._closing:
-            self._wanted.set()
-        elif len(self._settled) == 1:
-            asyncio.get_running_loop().call_later(TELL_WITHIN, self._wanted.set)
+        self._wanted.set()
 
     async def _work(self) -> None:
         from projections.reader_postgres import COUNTING, Reader  # noqa: PLC0415 - an extra
