@@ -1,7 +1,8 @@
 """Finds pages by words: in their titles before headings, and in headings before the text.
 
 Every word of a query must be in a page, whole or as the beginning of one there; endings that mean
-little are left out, so that `rotating` finds `rotation`. Knows no HTML.
+little are left out, so that `rotating` finds `rotation`. A name of several words, as
+`GATEBOOK_SESSION_IDLE`, is found by them, and first where it stands as a whole. Knows no HTML.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ MOST: Final = 20
 """Pages that are found at once."""
 
 _WORD: Final = re.compile(r"[^\W_]+")
+_NAME: Final = re.compile(r"[^\W_]+(?:_[^\W_]+)+")
 _ENDING: Final = re.compile(r"(?<=\w{4})(?:ations?|ating|ates?|ing|ions?|ed|es|e)$|(?<=\w{3})s$")
 _WORDS_AT_ONCE: Final = 8
 _BEFORE, _LENGTH = 60, 220
@@ -74,8 +76,9 @@ class Search:
         if not asked:
             return []
         scores = [self._scores(word) for word in asked]
+        names = [self._scores(name) for name in _names(query[:LONGEST])[:_WORDS_AT_ONCE]]
         ranked = sorted(
-            (_ranked(page, [each[page] for each in scores])
+            (_ranked(page, [each[page] for each in (*scores, *names) if page in each])
              for page in set.intersection(*map(set, scores))),
             key=lambda each: (-each[0], *each[1:]),
         )  # fmt: skip
@@ -158,12 +161,16 @@ def _weights(part: Part, *, first: bool) -> dict[str, float]:
     words = _words(part.text)
     # In a long part a word means less.
     diluted = math.sqrt(1 + len(words) / _SHORT)
-    for word, times in Counter(words).items():
+    for word, times in Counter((*words, *_names(part.text))).items():
         weights[word] = (1 + math.log(times)) / diluted
-    for word in set(_words(part.heading)):
+    for word in {*_words(part.heading), *_names(part.heading)}:
         weights[word] += _IN_TITLE if first else _IN_HEADING
     return weights
 
 
 def _words(text: str) -> list[str]:
     return [each.casefold() for each in _WORD.findall(text)]
+
+
+def _names(text: str) -> list[str]:
+    return [each.casefold() for each in _NAME.findall(text)]

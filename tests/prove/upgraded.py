@@ -55,7 +55,9 @@ WAIT_S: Final = 30.0
 FOLLOWING: Final = tuple(each.name for each in PROJECTIONS if each.mode == "follow")
 
 _PASSING: Final = {
-    f"GATEBOOK_TEST_{each}": "1" for each in ("PASS_OVER", "FOLD_OVER", "PAGES_OVER")
+    "GATEBOOK_TEST_PASS_OVER": "1",
+    "GATEBOOK_TEST_FOLD_OVER": "1",
+    "GATEBOOK_TEST_PAGES_OVER": "1",
 }
 _WELL: Final = b'{"v":1,"actor":"system","request_id":"0","data":{}}'
 _INLINE: Final = "UPDATE views SET position = ? WHERE position = ? AND name NOT IN (%s)"
