@@ -4,8 +4,8 @@ Two services of one process each, on populated stores of different size, are ask
 people from all over them, one request here and one there, the other way round each second time,
 over one connection each. So whatever else the machine does meets both. After each request there is
 a pause, as a secret's hash would make one: secrets are hashed as cheaply as can be. So what a
-service does when it has answered is done before the other one is asked. A SQLite file is held in
-the system's memory, as that of a service which runs. Then both are started, on SQLite with nothing
+service does when it has answered is done before the other one is asked. The files are held in the
+system's memory, as those of a service which runs. Then both are started, on SQLite with nothing
 of their files in memory, and asked to refresh by as many people as they can, with their files in
 memory and with nothing of them; and the larger one is loaded with many people, hashing as it comes.
 An answer about somebody else, or an ended session that is let in, is an error. On SQLite, and on
@@ -19,7 +19,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -75,10 +75,11 @@ QUICK: Final = Size(turns=2, asked=10, starts=1, loaded=500, seconds=1.0, rated=
 
 
 class Side(NamedTuple):
-    """A populated store."""
+    """A populated store; `data` is the folder of the PostgreSQL server that has it."""
 
     url: str
     users: int
+    data: Path | None = None
 
 
 class Cases:
@@ -151,7 +152,8 @@ def on_postgresql(generator: Generator, size: Size, small: int, large: int) -> G
     """On databases of one server, to which the logs of kept stores are moved."""
     with PostgresServer(settings=ROOMY) as server:
         [(version,)] = server.psql("SHOW server_version")
-        sides = tuple(Side(server.create_database(), each) for each in (small, large))
+        urls = [server.create_database() for _ in range(2)]
+        sides = tuple(map(Side, urls, (small, large), (server.data,) * 2))
         for side in sides:
             move(side.users, side.url)
         return measure(generator, size, sides, f"PostgreSQL {version}")
@@ -300,9 +302,13 @@ def start_both(starts: int, sides: Sequence[Side]) -> tuple[list[float], list[fl
 
 
 def hold(side: Side) -> None:
-    """Have the system hold a SQLite file in memory: on some machines it soon lets go of it."""
-    if side.url.startswith(SQLITE):
-        with Path(side.url.removeprefix(SQLITE)).open("rb") as file:
+    """Have the system hold a store's files in memory: on some machines it soon lets go of them."""
+    if side.data is None:
+        files = [Path(side.url.removeprefix(SQLITE))]
+    else:
+        files = [each for each in (side.data / "base").rglob("*") if each.is_file()]
+    for each in files:
+        with suppress(FileNotFoundError), each.open("rb") as file:  # a vacuum may take one away
             while file.read(_PIECE):
                 pass
 
