@@ -126,7 +126,7 @@ def test_the_source_decides_which_store_it_is(
 def test_everything_is_asked_of_both_stores(tmp_path: Path) -> None:
     sides = [Side(f"sqlite:///{tmp_path}/{users}.db", users) for users in (24, 48)]
     for side in sides:
-        populate(*side)
+        populate(side.url, side.users)
     with bench_growth.serving_all(sides) as servers:
         found = bench_growth.ask_both(TINY, sides, servers)
         assert all(bench_growth.resident_mb(each.pid) > 10 for each in servers)
