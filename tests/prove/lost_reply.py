@@ -39,18 +39,19 @@ def prove(url: str, count: int) -> Tally:
     with (
         another(url) as beside,
         Proxy(*target) as proxy,
+        Proxy(*target) as second,
         Proxy(*target) as other,
         running_all(
             settings(proxied(url, proxy)),
-            settings(proxied(url, proxy), TEST_TRUST_ERRORS="1"),
-            # Its own views would commit as well, and that might be the COMMIT that is cut.
+            # Their own views would commit as well, and that might be the COMMIT that is cut.
+            settings(proxied(url, second), TEST_NOT_FOLLOWING="1", TEST_TRUST_ERRORS="1"),
             settings(proxied(beside, other), TEST_NOT_FOLLOWING="1", **WAITS),
         ) as (server, trusts, waits),
     ):
 
         async def one_after_another() -> None:
             await _lose(server.port, proxy, ledger, count, tally, BREAKS)
-            await _lose(trusts.port, proxy, doubted, BREACHES, trusting, ("unanswered",))
+            await _lose(trusts.port, second, doubted, BREACHES, trusting, ("unanswered",))
 
         async def all_of_it() -> None:
             # It has neither a wire nor a store in common with the others.
