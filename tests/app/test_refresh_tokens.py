@@ -14,11 +14,13 @@ import pytest
 from app.audit import Wanted, events
 from app.bootstrap import Service, running
 from app.caller import Caller, command_line
+from app.eventstore.log import Append
 from app.lookup import Lookup
 from app.refresh_tokens import MAX_TRIES
 from app.settings import load
 from domain.commands import DisableUser, EndSession
 from domain.errors import InvalidToken
+from domain.policy import CLOCK_TOLERANCE
 from projections.token_lookup import TokenRow
 from tests.running import settings
 
@@ -115,6 +117,26 @@ def test_a_session_that_ends_meanwhile_is_over(play, rotate) -> None:
             await scene.tokens.refresh(scene.token, HERE, rotate=rotate)
         assert caught.value.reason == "revoked"
         assert scene.recorded() == ["revoked"]
+
+    play(acts)
+
+
+@pytest.mark.parametrize("act", ["use", "rotate", "repeat"])
+def test_a_session_that_the_log_has_left_behind_is_past_its_limit_and_not_ended(
+    play, monkeypatch, act
+) -> None:
+    """A clock that went back shows that it is still good; the log's time doesn't go back."""
+
+    async def acts(scene: Scene) -> None:
+        if act == "repeat":
+            await scene.tokens.refresh(scene.token, HERE, rotate=True)
+        usual, later = Append.now, scene.tokens._policy.session_max + CLOCK_TOLERANCE
+        monkeypatch.setattr(Append, "now", lambda append: usual(append) + later)
+        await scene.service.accounts.authenticate(scene.user_key, SECRET, HERE)
+        with pytest.raises(InvalidToken) as caught:
+            await scene.tokens.refresh(scene.token, HERE, rotate=act == "rotate")
+        assert caught.value.reason == "expired"
+        assert "revoked" not in scene.recorded()
 
     play(acts)
 

@@ -46,5 +46,17 @@ KEPT: Final[tuple[Plan, ...]] = (
         administrators=(0, 1),
         changes=CHANGES,
     ),
+    Plan(
+        seed=17927181995683,
+        steps=31,
+        people=(0,),
+        thieves=(),
+        processes=3,
+        faults=("lost request", "crash", "slow commit", "clock jump", "skewed clock"),
+        settings=(("SESSION_IDLE", "1h"), ("SESSION_MAX", "1h")),
+        administrators=(1,),
+        changes=("permissions",),
+        habits=("stays to the end",),
+    ),
 )
 """What went wrong once."""
