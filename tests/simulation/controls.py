@@ -145,14 +145,15 @@ CONTROLS: Final[dict[str, Plan]] = {
         ),
         settings=(("REFRESH_ROTATION", "always"), ("SESSION_IDLE", "30d"), ("SESSION_MAX", "365d")),
     ),
-    "a look-up that knows no limit": Plan(
-        seed=108,
-        steps=56,
-        people=(5,),
+    "look-ups and tokens that know no limit": Plan(
+        seed=124,
+        steps=5,
+        people=(2,),
         thieves=(),
         processes=1,
-        faults=("lost request", "slow commit", "skewed clock"),
-        settings=(("REFRESH_AUDIT", "every"), ("SESSION_IDLE", "3h"), ("SESSION_MAX", "4h")),
+        faults=(),
+        settings=(("SESSION_MAX", "1h"),),
+        habits=("stays to the end",),
     ),
     "limits a minute late": Plan(
         seed=101,
