@@ -39,11 +39,20 @@ Event = tuple[str, dict[str, Any] | None]
 """A place and the event there; None where there is none."""
 
 
+BEATS = 30
+"""Signs of life, one a second, after which whoever waits for something else waits in vain."""
+
+
 def events(lines: Iterator[str]) -> Iterator[Event]:
     found: dict[str, str] = {}
+    beats = 0
     for line in lines:
         name, _, value = line.partition(":")
-        if name:
+        if line.startswith(":"):
+            beats += 1
+            assert beats < BEATS, "nothing is told, and it doesn't end"
+        elif name:
+            beats = 0
             found[name] = value.removeprefix(" ")
         elif not line and found:
             assert found.get("event", "event") == "event"
