@@ -62,6 +62,20 @@ def test_a_change_of_one_proof_leaves_what_the_others_found() -> None:
     assert [name for name in NAMES if changed in of_the_tests(name)] == ["constant"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "anew"),
+    [
+        ("clients/javascript/src/keeper.ts", {"client_javascript", "hostile_tokens"}),
+        ("clients/javascript/test/programs/tabs.mjs", {"client_javascript", "hostile_tokens"}),
+        ("clients/javascript/package-lock.json", {"client_javascript", "hostile_tokens"}),
+        ("clients/python/gatebook_client/keys.py", {"client_python", "hostile_tokens", "fuzzed"}),
+        ("tests/http/conformance_hooks.py", {"conformance"}),
+    ],
+)
+def test_a_change_of_what_few_run_makes_those_begin_anew(changed: str, anew: set[str]) -> None:
+    assert {name for name in NAMES if ROOT / changed in sources(name)} == anew
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_change_of_the_product_the_server_or_a_version_makes_each_begin_anew(name: str) -> None:
     """Templates, scripts and data of a page too."""

@@ -2,15 +2,16 @@
 
 In the long form 8 processes of Node, of 50 tasks each, call for a minute with tokens of two seconds
 that rotate always, one file for all; meanwhile the service is stopped for ten seconds and started
-again. Then two tabs of a browser do the same for a minute. Nobody is refused, but for a token whose
-request took longer than it was good for, nobody is left without an answer but while the service is
-gone, no reuse is recorded, and they renew once for all. The processes begin at the same time, and
-the first answer is late, so that all need what one of them gets: no token is shown twice, but for
-one whose answer was lost when the service went away. A token of two seconds is used for 0.6 at
-least, so there are no more renewals than that takes. Then 100 sessions end, and a verifier refuses
-99 of their tokens within a second. The controls: two programs that share a refresh token and no
-file, two that share a file without its lock, and one whose clocks are slow, so that it renews late.
-Knows the client as its users do.
+again. Then two pairs of tabs of a browser do the same for a minute, which share a session each, one
+pair in IndexedDB and one in `localStorage`, of which they hear a moment late. Nobody is refused,
+but for a token whose request took longer than it was good for, nobody is left without an answer but
+while the service is gone, no reuse is recorded, and they renew once for all. The processes begin at
+the same time, and the first answer is late, so that all need what one of them gets: no token is
+shown twice, but for one whose answer was lost when the service went away. A token of two seconds is
+used for 0.6 at least, so there are no more renewals than that takes. Then 100 sessions end, and a
+verifier refuses 99 of their tokens within a second. The controls: two programs that share a refresh
+token and no file, two that share a file without its lock, and one whose clocks are slow, so that it
+renews late. Knows the client as its users do.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from domain import events
 from tests.clients_javascript import package
 from tests.http.steps import SECRET, authenticate, register
 from tests.ports import free_port
+from tests.prove.load import session_of
 from tests.prove.renewals import TWICE, Away, judge_renewals
 from tests.prove.stored import check_log
 from tests.prove.tally import Tally
@@ -36,11 +38,11 @@ from tests.running import Server, running, settings
 from tests.store.intruding import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from domain.stream import Recorded
 
-PROPERTY: Final = "8 processes, 2 tabs share tokens of 2 s: renewed once for all; ends are heard of"
+PROPERTY: Final = "8 processes, 4 tabs share tokens of 2 s: renewed once for all; ends are heard of"
 SIZE: Final = 60
 OF: Final = "seconds"
 STEP: Final = 60
@@ -48,7 +50,9 @@ SHORT: Final = 3
 STORES: Final = ("sqlite",)
 PROCESSES, TASKS = (8, 2), (50, 10)
 """In the long form, and in the short one."""
-TAB_TASKS: Final = 25
+TAB_TASKS: Final = 12
+HEARS_LATE: Final = "localStorageStore"
+TAB_STORES: Final = ("indexedDBStore", HEARS_LATE)
 AWAY_S: Final = (10.0, 1.0)
 ENDS: Final = (100, 3)
 IN_TIME_S: Final = 1.0
@@ -71,8 +75,8 @@ def prove(url: str, count: int) -> Tally:
     brief = _brief(url, issuer) | {"GATEBOOK_CORS_ORIGINS": origin}
     user_key, away = _share(node, brief, issuer, short, count, tally)
     with running(brief):
-        _tabs(node, issuer, origin, user_key, count, tally)
-    _judge(check_log(url, tally), tally, away)
+        late = _tabs(node, issuer, origin, user_key, count, tally)
+    _judge(check_log(url, tally), tally, away, late)
     tally.tried = count
     with running({**brief, "GATEBOOK_ACCESS_TOKEN_TTL": "3600"}):
         asked = (issuer, user_key, str(ENDS[short]))
@@ -155,15 +159,20 @@ def _share(
     return user_key, away
 
 
-def _tabs(node: str, url: str, origin: str, user_key: str, seconds: int, tally: Tally) -> None:
+def _tabs(
+    node: str, url: str, origin: str, user_key: str, seconds: int, tally: Tally
+) -> frozenset[str]:
+    """Two for each store; the session of those that hear late."""
     if not package.CHROMIUM.exists():
         tally.expect(False, f"there is no {package.CHROMIUM} for the tabs")
-        return
+        return frozenset()
     with httpx.Client(base_url=url) as api:
-        token = authenticate(api, user_key)["refresh_token"]
-    tabs = _said(_begin(node, "tabs", url, origin, str(TAB_TASKS), str(seconds), told=token), tally)
+        tokens = [authenticate(api, user_key)["refresh_token"] for _ in TAB_STORES]
+    asked = (url, origin, str(TAB_TASKS), str(seconds), *TAB_STORES)
+    tabs = _said(_begin(node, "tabs", *asked, told="\n".join(tokens)), tally)
     for each in tabs or ():
         _read(each, "tab", tally)
+    return frozenset({session_of(tokens[TAB_STORES.index(HEARS_LATE)])})
 
 
 def _at_once(node: str, number: int, *arguments: str, told: str) -> list[Program]:
@@ -236,11 +245,16 @@ def _read(
     tally.expect(told.get("calls", 0) > 0, f"a {what} has called nobody")
 
 
-def _judge(log: Sequence[Recorded], tally: Tally, away: Away | None = None) -> None:
+def _judge(
+    log: Sequence[Recorded],
+    tally: Tally,
+    away: Away | None = None,
+    late: Collection[str] = (),
+) -> None:
     """Renewals there are, once for all, and nothing that a reuse leaves."""
     reused = sum(isinstance(each.event, events.RefreshTokenReuseDetected) for each in log)
     tally.expect(reused == 0, f"{reused} reuses are recorded")
-    judge_renewals(log, tally, EVERY_S, SPARE, away)
+    judge_renewals(log, tally, EVERY_S, SPARE, away, late)
 
 
 def _share_without_a_lock(node: str, url: str, user_key: str, file: str) -> None:

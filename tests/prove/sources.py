@@ -18,32 +18,33 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parent.parent.parent
 
 _PRODUCT: Final = ("app", "domain", "projections")
-_PROGRAMS: Final = frozenset({".py", ".c", ".ts", ".mjs"})
 _ALWAYS: Final = (
     *_PRODUCT,
     "tests/breaches",
     "tests/server.py",
     "tests/postgres.py",
-    "tests/prove/disk.c",
-    "tests/http/conformance_hooks.py",
-    "tests/golden/openapi.json",
-    "clients/python/gatebook_client",
-    "clients/javascript/src",
-    "clients/javascript/test/programs",
-    "clients/javascript/test/pages.mjs",
-    "clients/javascript/package.json",
-    "clients/javascript/package-lock.json",
-    "clients/javascript/tsdown.config.ts",
-    "clients/javascript/tsconfig.build.json",
-    "clients/javascript/tsconfig.json",
     "requirements.lock",
     "tests/requirements.lock",
     "tests/prove/requirements.lock",
 )
 """Of every proof: folders of source, and files."""
-_READ: Final = {"tests/stores/kept.py": "v*/*/*"}
-"""Files that are no programs, of whoever runs that module: where, as seen from its folder."""
-_MODULE: Final = re.compile(r"tests(\.\w+)+")
+_READ: Final = {
+    "tests/prove/disk.py": ("tests/prove/disk.c",),
+    "tests/prove/described.py": ("tests/golden/openapi.json",),
+    "tests/stores/kept.py": ("tests/stores/v*/*/*",),
+    "tests/clients_javascript/package.py": (
+        "clients/javascript/*.json",
+        "clients/javascript/*.config.ts",
+        "clients/javascript/src/**/*.ts",
+        "clients/javascript/test/*.mjs",
+        "clients/javascript/test/programs/*.mjs",
+    ),
+}
+"""What is no module of the tests, of whoever runs that one: patterns."""
+_CLIENT: Final = "gatebook_client"
+_OF_CLIENT: Final = "clients/python/gatebook_client/**/*.py"
+"""Of whoever imports anything of it."""
+_MODULE: Final = re.compile(rf"(tests|{_CLIENT})(\.\w+)*")
 
 
 def fingerprint(name: str) -> str:
@@ -62,10 +63,6 @@ def sources(name: str) -> list[Path]:
         path = coming.pop()
         found.add(path)
         coming += [each for each in _needed(path) if each not in found]
-    for reader, pattern in _READ.items():
-        if ROOT / reader in found:
-            read = (ROOT / reader).parent.glob(pattern)
-            found |= {path for path in read if path.is_file()}
     return sorted(found)
 
 
@@ -79,19 +76,27 @@ def _always() -> tuple[Path, ...]:
 
 
 def _is_source(path: Path) -> bool:
-    """Of the product every file; of the tests and the clients those that are programs."""
+    """Of the product every file; of the tests those that are programs."""
     if "__pycache__" in path.parts or not path.is_file():
         return False
-    return path.relative_to(ROOT).parts[0] in _PRODUCT or path.suffix in _PROGRAMS
+    return path.relative_to(ROOT).parts[0] in _PRODUCT or path.suffix == ".py"
 
 
 @cache
 def _needed(path: Path) -> tuple[Path, ...]:
-    """The modules of the tests that a file of theirs imports, or names to have them run."""
-    if path.suffix != ".py" or path.relative_to(ROOT).parts[0] != "tests":
+    """What a file of the tests imports, names to have it run, or reads."""
+    place = path.relative_to(ROOT)
+    if path.suffix != ".py" or place.parts[0] != "tests":
         return ()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return tuple(file for module in _named(tree) for file in _files(module))
+    found = [*_matching(*_READ.get(place.as_posix(), ()))]
+    for module in _named(ast.parse(path.read_text(encoding="utf-8"))):
+        found += _files(module)
+    return tuple(found)
+
+
+def _matching(*patterns: str) -> Iterator[Path]:
+    for pattern in patterns:
+        yield from filter(Path.is_file, ROOT.glob(pattern))
 
 
 def _named(tree: ast.AST) -> Iterator[str]:
@@ -100,8 +105,6 @@ def _named(tree: ast.AST) -> Iterator[str]:
             case ast.ImportFrom(module=str(module)) if _MODULE.fullmatch(module):
                 yield module
                 yield from (f"{module}.{each.name}" for each in node.names)
-            case ast.ImportFrom(module="tests"):
-                yield from (f"tests.{each.name}" for each in node.names)
             case ast.Import():
                 yield from (each.name for each in node.names if _MODULE.fullmatch(each.name))
             case ast.Constant(value=str(text)) if _MODULE.fullmatch(text):
@@ -110,8 +113,11 @@ def _named(tree: ast.AST) -> Iterator[str]:
 
 def _files(module: str) -> Iterator[Path]:
     """Of a module or a package, and of those that it is in; none of what is only a name in one."""
-    place = ROOT
-    for part in module.split("."):
+    place, parts = ROOT, module.split(".")
+    if parts[0] == _CLIENT:
+        yield from _matching(_OF_CLIENT)
+        return
+    for part in parts:
         place /= part
         for path in (place.with_suffix(".py"), place / "__init__.py"):
             if path.exists():
