@@ -43,6 +43,11 @@ _REPORT: Final = "report.json"
 _DONE: Final = {(each.method, each.path) for each in OPERATIONS if each.path not in ENDLESS}
 _NOT_EXPRESSIBLE: Final = "positive_data_acceptance"
 """What a name or a secret may hold is more than a schema can say: a fit one may be refused."""
+_SETTINGS: Final = """
+[checks.negative_data_rejection]
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, "5xx"]
+"""
+"""What refuses that against the description: as schemathesis has it, and what is too large."""
 _OF_A_PAGE: Final = frozenset(
     {
         ("Allow header mismatch", "OPTIONS /register"),
@@ -139,6 +144,7 @@ def _run(
     # Each case comes from an address of its own, or the budgets would answer most of them.
     given = settings(database_url, TRUSTED_PROXIES="127.0.0.1", **breaches)
     with tempfile.TemporaryDirectory() as folder, running(given) as server:
+        Path(folder, "schemathesis.toml").write_text(_SETTINGS, encoding="utf-8")
         here = f"http://127.0.0.1:{server.port}"
         with httpx.Client(base_url=here) as client:
             administrator = People(client, given).new("admin").user_key
