@@ -82,7 +82,7 @@ class PresentRetired(UserCommand, frozen=True):
 
     `elsewhere` says that a repeat is worth a record: it came from another place than the last
     recorded use, which was at `seen_at` (µs). When there is a later one, that has to be found
-    again. None holds in any case.
+    again. None holds in any case. One for which a use is due is worth a record wherever it is from.
     """
 
     session_id: str

@@ -87,6 +87,8 @@ def present_retired(
     if command.generation == session.generation - 1:
         if session.used_generation < session.generation and age < policy.retry_window:
             news = command.elsewhere and command.seen_at in {None, session.last_used_at}
+            # The window may be longer than that, and what was good holds off the idle limit.
+            news = news or now - session.last_used_at >= policy.use_interval
             repeated = events.RefreshTokenRepeated(command.session_id, command.generation)
             return (repeated,) if news else ()
         if age < DELAYED_DUPLICATE:

@@ -178,6 +178,16 @@ def test_a_repeat_from_elsewhere_is_recorded_once() -> None:
         told.when(elsewhere, AT + after * SECOND).nothing()
 
 
+def test_a_repeat_for_which_a_use_is_due_is_recorded_and_holds_off_the_idle_limit() -> None:
+    """A window may be longer than a tenth of that."""
+    policy = Policy(retry_window=DAY, session_idle=5 * DAY)
+    told = given(REGISTERED, *login(1, policy=policy), AT, rotated(2), policy=policy)
+    due = AT + DAY // 2
+    told = told.when(present(), due - 1).nothing().when(present(), due).then(repeated())
+    told.when(present(seen_at=due), due + 1).nothing()
+    told.when(rotate(2), due + policy.session_idle - 1).then(rotated(3))
+
+
 def test_a_repeat_from_a_third_place_is_recorded_too() -> None:
     told = given(*ONCE, AT + 1, repeated())
     third = present(elsewhere=True, seen_at=AT + 1)

@@ -83,5 +83,20 @@ KEPT: Final[tuple[Plan, ...]] = (
         changes=CHANGES,
         habits=("asks late", "stays to the end", "logs in often"),
     ),
+    Plan(
+        seed=103573338045341,
+        steps=420,
+        people=(0, 1, 2, 3, 4, 5),
+        thieves=(0, 1),
+        processes=2,
+        settings=(
+            ("REFRESH_RETRY_WINDOW", "3600"),
+            ("REFRESH_ROTATION", "always"),
+            ("SESSION_IDLE", "3h"),
+        ),
+        administrators=(0, 1),
+        changes=CHANGES,
+        habits=("asks late",),
+    ),
 )
 """What went wrong once."""
