@@ -1,0 +1,56 @@
+"""What the long proofs of the clients take for one renewal at a time."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain import events
+from domain.policy import SECOND
+from domain.stream import Meta, Recorded
+from tests.prove import renewals
+from tests.prove.tally import Tally
+
+EVERY_S = 2.0
+SESSION = "0" * 22
+META = Meta("anonymous", "")
+
+
+def judged(repeats: list[float], *, late: bool, rotations: int = 10) -> list[str]:
+    """What is wrong where, so many seconds after each of its first renewals, a token came again."""
+    log: list[tuple[float, events.Event]] = [
+        (EVERY_S * number, events.RefreshTokenRotated(SESSION, number + 1))
+        for number in range(rotations)
+    ]
+    log += [
+        (EVERY_S * number + after, events.RefreshTokenRepeated(SESSION, number))
+        for number, after in enumerate(repeats)
+    ]
+    log.sort(key=lambda each: each[0])
+    recorded = [
+        Recorded("user", place, place, round(when * SECOND), META, event)
+        for place, (when, event) in enumerate(log, 1)
+    ]
+    tally = Tally()
+    renewals.judge_renewals(recorded, tally, EVERY_S, 0, late=[SESSION] if late else [])
+    return tally.first
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_who_shows_no_token_twice_keeps_to_the_rule(late: bool) -> None:
+    assert judged([], late=late) == []
+
+
+def test_who_hears_at_once_shows_no_token_twice() -> None:
+    assert judged([0.1], late=False)[0].startswith("1 tokens were shown twice, 0 may be")
+
+
+def test_who_hears_late_may_now_and_then() -> None:
+    assert judged([0.1, 0.9], late=True) == []
+
+
+def test_who_hears_late_may_not_more_often() -> None:
+    assert judged([0.1, 0.9, 0.5], late=True)[0].startswith("3 tokens were shown twice, 2 may be")
+
+
+def test_who_hears_late_has_heard_after_a_moment() -> None:
+    assert judged([1.1], late=True)[0].startswith("1 tokens were shown twice, 0 may be")
