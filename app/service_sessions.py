@@ -7,6 +7,7 @@ Knows no HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from app.caller import Caller
@@ -54,17 +55,21 @@ class ServiceSessions:
     async def grant(self, user_key: str, secret: str, scope: str | None, caller: Caller) -> Granted:
         """A token for who knows the secret (RFC 6749 §4.4).
 
-        Raises as `Proving.by_key` does, and `InvalidScope`.
+        Raises as `Proving.by_key` does, `InvalidScope`, and `Unavailable` in the last second of a
+        session, which no token fits into and another can't follow yet.
         """
         proved = await self._proving.by_key(user_key, secret, caller)
         narrowed(proved.row.permissions, scope)
         begun = False
         for left in reversed(range(MAX_TRIES)):
             row = await self._lookup.service_session(proved.row.user_key, proved.row.secret_version)
-            if row is None or not is_live(row, self._policy, self._clock()):
-                begun = await self._begun(proved, caller)
-            elif begun or await self._recorded(row, proved, caller, last=not left):
-                return await self._grants.grant(row, scope)
+            if row is not None and is_live(row, self._policy, self._clock()):
+                # Else it ended in between, or by the log's time, or has less than a second left.
+                with suppress(InvalidToken):
+                    if begun or await self._recorded(row, proved, caller, last=not left):
+                        return await self._grants.grant(row, scope)
+                    continue
+            begun = await self._begun(proved, caller)
         raise Unavailable
 
     async def _begun(self, proved: Proved, caller: Caller) -> bool:
@@ -79,16 +84,14 @@ class ServiceSessions:
         """Whether the session may be used now, with this use in the log when it is worth it.
 
         With `last`, the last try, nobody is refused because others were recorded in between.
+        Raises `InvalidToken` when it is over.
         """
         reason = self._uses.worth_recording(row, _GENERATION, caller)
         if reason is None:
             return True
         seen_at = None if last else row.last_used_at
         use = RecordUse(row.user_key, row.session_id, _GENERATION, reason, seen_at)
-        try:
-            return await self._send(use, proved, caller)
-        except InvalidToken:  # it ended in between
-            return False
+        return await self._send(use, proved, caller)
 
     async def _send(self, command: UserCommand, proved: Proved, caller: Caller) -> bool:
         """Have it decided, with the network that the program is known by from now on."""

@@ -87,7 +87,7 @@ class RefreshTokenRotated(Event, frozen=True):
 
 
 class RefreshTokenRepeated(Event, frozen=True):
-    """A retired generation came again in its window, from elsewhere or when a use was due."""
+    """A retired generation came again in its window, from elsewhere or where a use is recorded."""
 
     name = "refresh_token.repeated"
     session_id: str

@@ -10,9 +10,10 @@ import pytest
 
 from app.bootstrap import Service, running
 from app.caller import Caller
+from app.eventstore.log import Append
 from app.identifiers import new_request_id
 from app.settings import load
-from domain.errors import InvalidCredentials
+from domain.errors import InvalidCredentials, Unavailable
 from tests.running import settings
 
 if TYPE_CHECKING:
@@ -99,5 +100,48 @@ def test_a_grant_goes_on_in_the_session_that_another_began_meanwhile(database_ur
                 for each in (other, await held.grant)
             }
             assert len(sessions) == 1
+
+    asyncio.run(scenario())
+
+
+async def session_of(service: Service, user_key: str, caller: Caller) -> str:
+    granted = await service.service_sessions.grant(user_key, OLD, None, caller)
+    claims, _ = await service.recognition.recognise(granted.access_token)
+    return claims.sid
+
+
+def test_a_session_that_is_over_by_the_time_of_the_log_is_followed_by_another(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it's live by this clock, which may be behind."""
+
+    async def scenario() -> None:
+        async with serving(database_url) as (service, user_key):
+            first = await session_of(service, user_key, caller())
+            usual, later = Append.now, service.service_sessions._policy.session_max
+            monkeypatch.setattr(Append, "now", lambda append: usual(append) + later)
+            # What is worth a record is what the log has a say in.
+            elsewhere = Caller(new_request_id(), "192.0.2.1", "a program/1")
+            assert await session_of(service, user_key, elsewhere) != first
+
+    asyncio.run(scenario())
+
+
+def test_in_the_last_second_of_a_session_a_right_secret_is_to_try_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No token lives so briefly, and the next session can't begin before."""
+
+    async def scenario() -> None:
+        async with serving(database_url) as (service, user_key):
+            await session_of(service, user_key, caller())
+            sessions = service.service_sessions
+            row = await sessions._lookup.service_session(user_key, 1)
+            assert row is not None
+            last = row.last_used_at + sessions._policy.session_idle - 1
+            monkeypatch.setattr(sessions, "_clock", lambda: last)
+            monkeypatch.setattr(sessions._grants, "_clock", lambda: last)
+            with pytest.raises(Unavailable):
+                await session_of(service, user_key, caller())
 
     asyncio.run(scenario())

@@ -33,7 +33,8 @@ For whoever wants a promise shown, and whoever changes what keeps it.
 `./run prove` tries all of these at full size, each on its stores, one after the other; with names
 after it, those alone. A name takes {SECONDS_A_NAME // 60} minutes at most: no round of it begins
 that would end later, what isn't finished then says so, and the same command goes on where it was.
-A change of the product begins all of them anew, one of a proof those that run it. `--short` tries
+A change of the product begins all of them anew, one of a proof those that run it; so what is
+changed while a proof runs ends it. Versions of what is installed don't count: name them yourself. `--short` tries
 one small step, as `./run test` does with every one of them; `--hours N` is for what goes by time.
 `--table` runs nothing and tells what was found so far; `--list` tells what there is.
 
@@ -50,7 +51,7 @@ seconds, or compares times, needs {ALONE}: whatever else runs may make it fail.
 All short forms together take at most {SHORT_FORMS_S} s on a machine of two cores that does nothing
 else, with as many workers as `./run test` has there, once it has installed what it needs:
 
-    .venv/bin/python -m pytest -n 3 --dist worksteal -m short_form
+    .venv/bin/python -m pytest -n 3 --dist worksteal -m short_form tests/faults
 
 `--durations 50` tells which of them take how long. A test that runs one is marked by itself.
 

@@ -15,15 +15,18 @@ SESSION = "0" * 22
 META = Meta("anonymous", "")
 
 
-def judged(repeats: list[float], *, late: bool, rotations: int = 10) -> list[str]:
-    """What is wrong where, so many seconds after each of its first renewals, a token came again."""
+def judged(repeats: list[float], *, late: bool, times: int = 1) -> list[str]:
+    """What is wrong where, so many seconds after each of its first renewals, a token came again.
+
+    Ten renewals, and so many times.
+    """
     log: list[tuple[float, events.Event]] = [
-        (EVERY_S * number, events.RefreshTokenRotated(SESSION, number + 1))
-        for number in range(rotations)
+        (EVERY_S * number, events.RefreshTokenRotated(SESSION, number + 1)) for number in range(10)
     ]
     log += [
         (EVERY_S * number + after, events.RefreshTokenRepeated(SESSION, number))
         for number, after in enumerate(repeats)
+        for _ in range(times)
     ]
     log.sort(key=lambda each: each[0])
     recorded = [
@@ -54,3 +57,7 @@ def test_who_hears_late_may_not_more_often() -> None:
 
 def test_who_hears_late_has_heard_after_a_moment() -> None:
     assert judged([1.1], late=True)[0].startswith("1 tokens were shown twice, 0 may be")
+
+
+def test_who_hears_late_shows_no_token_three_times() -> None:
+    assert judged([0.1], late=True, times=2)[0].startswith("2 tokens were shown twice, 1 may be")

@@ -13,7 +13,7 @@ import pytest
 from tests.faults.holding import holds
 from tests.prove import simulated
 from tests.prove.tally import Tally
-from tests.simulation import judge, people
+from tests.simulation import people
 from tests.simulation.breaches import BREACHES, Breach
 from tests.simulation.clocks import OwnClock
 from tests.simulation.controls import CONTROLS
@@ -112,14 +112,6 @@ def test_few_sessions_may_be_excused(window: str, more: int, wrong: int) -> None
     tally = Tally(counts={of: 100, f"{of}, beyond the rules": beyond})
     simulated.check_excused(tally)
     assert tally.violations == wrong
-
-
-def test_whoever_must_wait_after_fewer_failures_is_a_violation(tmp_path) -> None:
-    """A kept run in which somebody must, judged as if it took twenty times as many failures."""
-    (plan,) = (each for each in KEPT if each.seed == 275670223147287)
-    with patch.object(judge, "_STRANGERS", 20 * judge._STRANGERS):
-        outcome = play(plan, tmp_path)
-    assert outcome.violation.startswith("logged out: person 0 /authenticate, generation 0: 429")
 
 
 def test_making_a_run_smaller_takes_no_more_than_its_budget() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.prove import __main__ as program
 from tests.prove.__main__ import NAMES
+from tests.prove.results import read
 from tests.prove.sources import ROOT, fingerprint, sources
 from tests.prove.tally import Tally, Untried
 
@@ -68,6 +69,7 @@ def test_a_change_of_one_proof_leaves_what_the_others_found() -> None:
         ("clients/javascript/src/keeper.ts", {"client_javascript", "hostile_tokens"}),
         ("clients/javascript/test/programs/tabs.mjs", {"client_javascript", "hostile_tokens"}),
         ("clients/javascript/package-lock.json", {"client_javascript", "hostile_tokens"}),
+        ("clients/javascript/.npmrc", {"client_javascript", "hostile_tokens"}),
         ("clients/python/gatebook_client/keys.py", {"client_python", "hostile_tokens", "fuzzed"}),
         ("tests/http/conformance_hooks.py", {"conformance"}),
     ],
@@ -293,6 +295,22 @@ def test_what_cant_be_tried_here_is_no_violation_and_no_success(
     cells = [each.strip() for each in line.split("|")]
     assert cells[1:4] == ["0 of 4, unfinished; there is no C compiler (cc) here", "0", "-"]
     assert [*tmp_path.iterdir()] == []
+
+
+def test_what_was_tried_while_what_it_runs_changed_counts_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    """What this program has imported is of before, and what it starts of now."""
+    proof, source = Timed(), iter(["of before", "of before", "of now"])
+    monkeypatch.setattr(proof, "STEP", 2)
+    monkeypatch.setattr(program, "fingerprint", lambda _: next(source))
+    assert prove(monkeypatch, tmp_path, proof, "kill") == 1
+    assert proof.asked == [2, 2]
+    assert "2 of 4, unfinished; what it runs has changed" in capsys.readouterr().out
+    (kept,) = tmp_path.iterdir()
+    found = read(kept)
+    assert found is not None
+    assert (found.source, found.tally.tried) == ("of before", 2)
 
 
 class Timed:

@@ -134,6 +134,7 @@ def main() -> int:
     if given.list:
         return _list(proofs)
     signal.signal(signal.SIGTERM, _end)
+    source = {name: fingerprint(name) for name in proofs}
     # One that makes an application has everything logged from then on, also what others send.
     for library in ("httpx", "httpx2"):
         logging.getLogger(library).setLevel(logging.WARNING)
@@ -145,7 +146,7 @@ def main() -> int:
                 size, form, seconds = _sized(proof, given)
                 minutes = Minutes(seconds)
                 for kind in proof.STORES:
-                    new = Result(name, kind, form, Entry(fingerprint(name), Tally(), size.whole))
+                    new = Result(name, kind, form, Entry(source[name], Tally(), size.whole))
                     result = _begun(new, again=given.again)
                     results.append((result, proof.PROPERTY))
                     try:
@@ -300,6 +301,8 @@ def _try(
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told, kept and a failure
             step = _broken_off(error)
+        if fingerprint(result.name) != entry.source:
+            raise Untried("what it runs has changed since the start: run it anew")
         if not step.tried:
             step.expect(not step.holds, "a round that tried nothing")
         step.seconds = step.longest = time.monotonic() - started

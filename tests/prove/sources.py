@@ -33,6 +33,7 @@ _READ: Final = {
     "tests/prove/described.py": ("tests/golden/openapi.json",),
     "tests/stores/kept.py": ("tests/stores/v*/*/*",),
     "tests/clients_javascript/package.py": (
+        "clients/javascript/.npmrc",
         "clients/javascript/*.json",
         "clients/javascript/*.config.ts",
         "clients/javascript/src/**/*.ts",

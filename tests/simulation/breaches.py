@@ -13,12 +13,14 @@ from unittest.mock import patch
 
 import msgspec
 
-from app import issuing, live, sessions, traces
+from app import issuing, live, sessions, throttle, traces
 from app.administration import Directory
+from app.buckets import Limit
 from app.eventstore.log import Append, EventLog
 from app.http import user
 from app.http.auth import caller_of
 from app.issuing import Issuer
+from app.known_networks import Network
 from app.tokens import access_token
 from app.vault import FORGET_PERSON_KEYS, FREE_NAME
 from domain import authority, events, permission, session_rules
@@ -265,8 +267,8 @@ BREACHES: Final = (
         lambda: patch.object(Append, "now", lambda append: append.rows.clock()),
     ),
     Breach(
-        # Each of the two alone is made up for by the other, and a use that is worth a record is
-        # refused by the rules even so.
+        # Each of the two alone is made up for by the other but at pages, which have tests of their
+        # own; and a use that is worth a record is refused by the rules even so.
         "look-ups and tokens that know no limit",
         frozenset({"after its time"}),
         _limitless,
@@ -351,6 +353,16 @@ BREACHES: Final = (
         "one session beyond the cap",
         frozenset({"limit"}),
         lambda: patch.object(session_rules, "_make_room", _one_too_many),
+    ),
+    Breach(
+        "an owner who is a stranger everywhere",
+        frozenset({"logged out"}),
+        lambda: patch.object(Network, "is_known", lambda *_: False),
+    ),
+    Breach(
+        "three failures that close an account",
+        frozenset({"logged out"}),
+        lambda: patch.object(throttle, "_STRANGERS", Limit("failures by strangers", 3, 3 / 86_400)),
     ),
     Breach(
         "changes by nobody",

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
+from tests.simulation.kept import KEPT
 from tests.simulation.plan import CHANGES, Plan
+
+_OFTEN_REFUSED: Final = next(plan for plan in KEPT if plan.seed == 275670223147287)
 
 CONTROLS: Final[dict[str, Plan]] = {
     "a grace that use doesn't end": Plan(
@@ -381,6 +386,10 @@ CONTROLS: Final[dict[str, Plan]] = {
         faults=(),
         administrators=(1,),
         changes=("erasing",),
+    ),
+    "an owner who is a stranger everywhere": msgspec.structs.replace(_OFTEN_REFUSED, steps=700),
+    "three failures that close an account": msgspec.structs.replace(
+        _OFTEN_REFUSED, seed=5, steps=100, faults=()
     ),
 }
 """A short run that shows each of `tests.simulation.breaches`, and goes well without it."""

@@ -6,11 +6,11 @@ Knows the rules as they are written, and no code of the product that decides by 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domain.refresh_token import parse
 from tests.simulation.clocks import SKEW_S
+from tests.simulation.failures import GUESSES, Failures
 from tests.simulation.family import DUPLICATE_S, OLD_ACCESS_S
 from tests.simulation.permitted import Permitted, Seen
 from tests.simulation.shown import claims_of, kid_of
@@ -31,12 +31,6 @@ _EARLY_S: Final = 60.0
 _ENDING: Final = frozenset({"user.secret_changed", "user.disabled", "user.erased"})
 _RECORDED: Final = 0.9
 """Of the idle limit: the last recorded use may be a tenth of it older than the last one."""
-
-
-_GUESSES: Final = frozenset({"/authenticate", "/userkey"})
-_STRANGERS: Final = 50
-_DAY_S: Final = 86_400.0
-"""After so many failures within it, an account is closed for a while to where it isn't known."""
 
 
 class Arrival(NamedTuple):
@@ -68,8 +62,7 @@ class Judge:
         self._counts = counts
         self._policy = policy
         self._permitted = Permitted(witness, counts)
-        self._failed = defaultdict[str, list[float]](list)
-        """When whose secret was refused."""
+        self._failures = Failures(witness, clocks.now)
         self._window_s = policy.retry_window / _SECOND
         self._idle_s = policy.session_idle / _SECOND
         self._max_s = policy.session_max / _SECOND
@@ -127,8 +120,7 @@ class Judge:
     def answered(self, request: Request, arrival: Arrival, answer: Answer) -> None:
         """Raises `Violation`."""
         self._counts[f"{request.told} {answer.status}"] += 1
-        if request.path in _GUESSES and answer.status == 401:
-            self._failed[request.label].append(self._clocks.now())
+        self._failures.answered(request, answer)
         if answer.status >= 500 and answer.status != 503:
             raise Violation("fault", f"{request.told}: {answer.status} {answer.body!r}")
         session = self._session(request)
@@ -211,9 +203,8 @@ class Judge:
 
     def _called_for(self, request: Request, answer: Answer, session: Known | None) -> bool:
         """Whether an honest client's refusal follows from something that was done or befell it."""
-        if request.path in _GUESSES and answer.status == 429:
-            since = self._clocks.now() - _DAY_S
-            return sum(each > since for each in self._failed[request.label]) >= _STRANGERS
+        if request.path in GUESSES and answer.status == 429:
+            return self._failures.may_wait(request)
         family = request.family
         if family is None or session is None:
             return False
