@@ -2,7 +2,8 @@
 
 Every word of a query must be in a page, whole or as the beginning of one there; endings that mean
 little are left out, so that `rotating` finds `rotation`. A name of several words, as
-`GATEBOOK_SESSION_IDLE`, is found by them, and counts for more where it stands as a whole. Knows no HTML.
+`GATEBOOK_SESSION_IDLE`, is found by them, and counts for more where it stands as a whole. Knows
+no HTML.
 """
 
 from __future__ import annotations

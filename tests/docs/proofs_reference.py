@@ -34,9 +34,9 @@ For whoever wants a promise shown, and whoever changes what keeps it.
 after it, those alone. A name takes {SECONDS_A_NAME // 60} minutes at most: no round of it begins
 that would end later, what isn't finished then says so, and the same command goes on where it was.
 A change of the product begins all of them anew, one of a proof those that run it; so what is
-changed while a proof runs ends it. Versions of what is installed don't count: name them yourself. `--short` tries
-one small step, as `./run test` does with every one of them; `--hours N` is for what goes by time.
-`--table` runs nothing and tells what was found so far; `--list` tells what there is.
+changed while a proof runs ends it. Versions of what is installed don't count.
+`--short` tries one small step, as `./run test` does with every one of them; `--hours N` is for what
+goes by time. `--table` runs nothing and tells what was found so far; `--list` tells what there is.
 
 These are one round at full size, and begin anew when they are broken off:
 {whole}.
