@@ -1,7 +1,8 @@
 """What repeats writes nothing, and a login is one transaction: the store's own counters tell.
 
-On SQLite the commits in the write-ahead log and every byte of the files; on PostgreSQL which
-transactions the rows of this database were written by.
+On SQLite the commits in the write-ahead log and every page as a reader has it, wherever it lies,
+since the log is brought into the file by and by; on PostgreSQL which transactions the rows of this
+database were written by.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tests.running import running, settings
 from tests.store.intruding import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
 PROPERTY: Final = "a steady /refresh writes nothing, what a login stores is one transaction"
 SIZE: Final = 1_000
@@ -55,7 +56,7 @@ def prove(url: str, count: int) -> Tally:
 async def _refresh(
     port: int,
     url: str,
-    look: Callable[[str], tuple[Hashable, set[Hashable]]],
+    look: Callable[[str], tuple[object, set[Hashable]]],
     count: int,
     tally: Tally,
 ) -> None:
@@ -81,29 +82,34 @@ async def _refresh(
             tally.tried += 1
 
 
-def _sqlite(url: str) -> tuple[Hashable, set[Hashable]]:
-    """Every byte of the database and its log; and the commits in the log, by their place."""
+def _sqlite(url: str) -> tuple[object, set[Hashable]]:
+    """Every page, with the commits in the log by their place; and those."""
     path = Path(url.removeprefix(SQLITE))
     main, wal = path.read_bytes(), Path(f"{path}-wal").read_bytes()
-    return (main, wal), set(_commits(wal))
-
-
-def _commits(wal: bytes) -> list[tuple[int, int]]:
-    """Which commits end where in a write-ahead log (SQLite file format, 4.1)."""
-    header = _WAL_HEADER.unpack_from(wal)
-    page, salts = header[2], header[4:6]
-    size = _FRAME_HEADER.size + page
-    found = []
-    for offset in range(_WAL_HEADER.size, len(wal) - size + 1, size):
-        frame = _FRAME_HEADER.unpack_from(wal, offset)
-        if frame[2:4] != salts:
-            break
+    _, _, size, _, salt, *_ = _WAL_HEADER.unpack_from(wal)
+    pages = {1 + at // size: main[at : at + size] for at in range(0, len(main), size)}
+    commits: set[Hashable] = set()
+    coming: dict[int, bytes] = {}
+    for place, frame, page in _frames(wal, size):
+        coming[frame[0]] = page
         if frame[1]:
-            found.append((salts[0], offset))
-    return found
+            pages |= coming
+            commits.add((salt, place))
+    return (pages, commits), commits
 
 
-def _postgresql(url: str) -> tuple[Hashable, set[Hashable]]:
+def _frames(wal: bytes, size: int) -> Iterator[tuple[int, tuple[int, ...], bytes]]:
+    """Each frame of a write-ahead log: where, its header, its page (SQLite file format, 4.1)."""
+    salts = _WAL_HEADER.unpack_from(wal)[4:6]
+    for place in range(_WAL_HEADER.size, len(wal) - size, _FRAME_HEADER.size + size):
+        frame = _FRAME_HEADER.unpack_from(wal, place)
+        if frame[2:4] != salts:
+            return
+        begins = place + _FRAME_HEADER.size
+        yield place, frame, wal[begins : begins + size]
+
+
+def _postgresql(url: str) -> tuple[object, set[Hashable]]:
     """Which transactions wrote or locked every row of every table."""
     rows: list[tuple[object, ...]] = []
     with psycopg.connect(url, autocommit=True) as connection:
