@@ -20,6 +20,7 @@ from domain.errors import Overloaded, Unavailable
 MINUTE: Final = 60_000_000
 MAX_COUNTS: Final = 10_000
 """Counts kept at a time; what is beyond goes unrecorded, and budgets still hold."""
+_NOBODY: Final = "nobody"
 CLOSE_WITHIN: Final = 2.0
 """Seconds for what is left when the process ends: it may have drained for long already."""
 
@@ -50,12 +51,13 @@ class FailedLogins:
         """How many counts wait to be recorded."""
         return len(self._counts)
 
-    def count(self, user_key: str) -> None:
-        """One more wrong secret for a user."""
+    def count(self, user_key: str | None) -> None:
+        """One more wrong secret for a user; None for what isn't counted, which takes as long."""
         now = self._clock()
-        key = _Key(user_key, now // MINUTE)
-        if key in self._counts or len(self._counts) < MAX_COUNTS:
-            self._keep(key, _Count(1, now, now))
+        counts = {} if user_key is None else self._counts
+        key = _Key(user_key or _NOBODY, now // MINUTE)
+        if key in counts or len(counts) < MAX_COUNTS:
+            _keep(counts, key, _Count(1, now, now))
 
     async def write(self) -> None:
         """Record the counts of minutes that are over.
@@ -108,13 +110,14 @@ class FailedLogins:
             done = True
         finally:
             if not done:
-                self._keep(key, counted)
+                _keep(self._counts, key, counted)
         return done
 
-    def _keep(self, key: _Key, more: _Count) -> None:
-        known = self._counts.get(key, more._replace(times=0))
-        self._counts[key] = _Count(
-            known.times + more.times,
-            min(known.first_at, more.first_at),
-            max(known.last_at, more.last_at),
-        )
+
+def _keep(counts: dict[_Key, _Count], key: _Key, more: _Count) -> None:
+    known = counts.get(key, more._replace(times=0))
+    counts[key] = _Count(
+        known.times + more.times,
+        min(known.first_at, more.first_at),
+        max(known.last_at, more.last_at),
+    )

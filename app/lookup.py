@@ -120,11 +120,11 @@ class _ByKey(ABC):
 
     async def credential(self, user_key: str, network_mac: bytes = b"") -> CredentialRow | None:
         row = await self._one(CREDENTIAL_BY_KEY, network_mac, user_key)
-        return None if row[0] is None else CredentialRow.of(row)
+        return _credential(row, user_key)
 
     async def credential_by_name(self, name_mac: bytes) -> CredentialRow | None:
         row = await self._one(CREDENTIAL_BY_NAME, name_mac)
-        return None if row[0] is None else CredentialRow.of(row)
+        return _credential(row, name_mac)
 
     async def known_network(self, user_key: str, network_mac: bytes) -> int | None:
         last_at, _ = await self._one(KNOWN_NETWORK, network_mac, user_key)
@@ -293,6 +293,12 @@ class PostgresLookup(_ByKey):
                 return found
         msg = "the views were swapped again and again"
         raise Lost(msg)
+
+
+def _credential(row: Row, asked: Value) -> CredentialRow | None:
+    """Made in any case, so that nobody takes as long; of another one it is none."""
+    found = CredentialRow.of(row)
+    return found if row[0] == asked else None
 
 
 def _fail(futures: Sequence[Future], error: type[GatebookError]) -> None:

@@ -55,28 +55,31 @@ UPDATE user_directory_v1 SET status = 'erased', permissions = '', user_id = NULL
 WHERE user_key = ?"""
 
 _CREDENTIAL: Final = """
-SELECT d.user_key, d.status, d.permissions, d.secret_version, d.user_id, d.secret_hash,
+SELECT w.{found}, d.user_key, d.status, d.permissions, d.secret_version, d.user_id, d.secret_hash,
   k.master_id, k.wrapped, c.version, c.master_id, c.wrapped, {network}, s.generation
 FROM store s
-LEFT JOIN user_directory_v1 d ON d.user_key = {user}
-LEFT JOIN user_keys k ON k.user_key = d.user_key AND k.version = 0
-LEFT JOIN user_keys c ON c.user_key = d.user_key AND c.version =
-  (SELECT max(version) FROM user_keys WHERE user_key = d.user_key AND version > 0)
+LEFT JOIN {table} w ON w.{found} = (SELECT {found} FROM {table} WHERE {found} >= ?
+  ORDER BY {found} LIMIT 1)
+LEFT JOIN user_directory_v1 d ON d.user_key = w.user_key
+LEFT JOIN user_keys k ON k.user_key = w.user_key AND k.version = 0
+LEFT JOIN user_keys c ON c.user_key = w.user_key AND c.version =
+  (SELECT max(version) FROM user_keys WHERE user_key = w.user_key AND version > 0)
 """
+# In place of somebody who isn't there the next one is read, so that it takes as long.
 KNOWN_NETWORK: Final = """
 SELECT n.last_at, s.generation FROM store s
 LEFT JOIN known_networks n ON n.network_mac = ? AND n.user_key = ?"""
 """When a login of a user from a network was noted."""
 CREDENTIAL_BY_KEY: Final = _CREDENTIAL.format(
+    found="user_key",
+    table="user_directory_v1",
     network="(SELECT last_at FROM known_networks n "
-    "WHERE n.network_mac = ? AND n.user_key = d.user_key)",
-    user="?",
+    "WHERE n.network_mac = ? AND n.user_key = w.user_key)",
 )
-"""What a login needs: one row by network and user_key, in the order of `CredentialRow`; of a user
-that isn't there only the store's generation."""
-CREDENTIAL_BY_NAME: Final = _CREDENTIAL.format(
-    network="NULL", user="(SELECT user_key FROM user_ids WHERE name_mac = ?)"
-)
+"""What a login needs: one row by network and user_key, of the user or of the next one, whose
+user_key is told first. What follows is in the order of `CredentialRow`; where there is no next one
+only the store's generation."""
+CREDENTIAL_BY_NAME: Final = _CREDENTIAL.format(found="name_mac", table="user_ids", network="NULL")
 """The same by the keyed hash of the prepared user_id; no network is known to it."""
 
 _USER: Final = """
@@ -127,8 +130,8 @@ class CredentialRow(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, row: Row) -> CredentialRow:
-        """The row as the storage gives it."""
-        return cls(*row)  # type: ignore[arg-type]
+        """The row as the storage gives it, but for what it was found by."""
+        return cls(*row[1:])  # type: ignore[arg-type]
 
 
 class UserRow(msgspec.Struct, frozen=True):
