@@ -69,8 +69,7 @@ further than `ALIKE` from a half once in 500 times."""
 LIGHT: Final = Parameters(2_048, 1)
 """At which everybody who is there is compared with each other: what isn't hashing weighs more, so
 that whatever is done for one of them alone is seen. Nobody, and by key who was erased, are told in
-the table only: of some 5 ms it takes 0.03 less to find nobody, or nothing left of one, than to find
-somebody."""
+the table only: no service that is set up as the product comes has such a hash."""
 OLDER: Final = Parameters(1_024, 1)
 """Those of the users who registered before the service was given the ones that it has."""
 LEAST: Final = Parameters(8, 1)
