@@ -119,12 +119,14 @@ class Proving:
         secret_hash = self._hash_of(row)
         active = row is not None and row.status == "active"
         right = await self._pool.verify(secret_hash, secret, admitted=active)
-        if row is not None and secret_hash is not None and right and active:
-            self._rehashing.consider(row, secret_hash, secret)
-            return row
-        wrong = row is not None and secret_hash is not None and not right
-        self._failed_logins.count(row.user_key if row is not None and wrong else None)
-        raise InvalidCredentials
+        if row is None or secret_hash is None:
+            self._failed_logins.count(None)
+            raise InvalidCredentials
+        if not (right and active):
+            self._failed_logins.count(None if right else row.user_key)
+            raise InvalidCredentials
+        self._rehashing.consider(row, secret_hash, secret)
+        return row
 
     def _hash_of(self, row: CredentialRow | None) -> str | None:
         if row is None or row.secret_hash is None:
