@@ -24,6 +24,8 @@ from gatebook_client.tokens import generation_of, session_of
 from tests.clients_python.served import Person, Served, served
 
 THREADS, TASKS = 30, 50
+LEFT_S = 2 / 5 / 4
+"""A token of two seconds is sent for the last time that long before it is over."""
 
 
 def expire(auth: GatebookAuth) -> None:
@@ -236,17 +238,20 @@ def test_a_task_that_gives_up_takes_nothing_from_the_others(
 
 
 def test_a_token_is_renewed_beside_the_work_before_it_is_over(brief: Served) -> None:
-    """Two seconds of requests without a pause; each has a good token, and none waits for a 401."""
+    """Four seconds of requests without a pause; each has a good token, and none waits for a 401.
+
+    But for one that took longer than its token was good for at least when it was sent.
+    """
     person = brief.person()
     auth = GatebookAuth(brief.url, user_key=person.user_key, user_secret=person.secret)
     before = brief.counted("/me", 401)
-    until, asked = time.monotonic() + 4, 0
+    until, took = time.monotonic() + 4, list[float]()
     with httpx.Client(base_url=brief.url, auth=auth) as client:
-        while time.monotonic() < until:
+        while (sent := time.monotonic()) < until:
             assert client.get("/me").status_code == 200
-            asked += 1
-    assert asked > 4
-    assert brief.counted("/me", 401) == before
+            took.append(time.monotonic() - sent)
+    assert len(took) > 4
+    assert brief.counted("/me", 401) - before <= sum(each > LEFT_S for each in took)
 
 
 @pytest.mark.parametrize("off", [3600.0, -3600.0])

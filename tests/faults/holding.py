@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def holds(proof: ModuleType, url: str) -> None:
     """Try a property on a new store; nothing may be wrong, and every control must be noticed."""
     tally = proof.prove(url, proof.SHORT)
-    assert tally.first == []
-    assert tally.violations == 0
-    assert tally.tried == proof.SHORT
+    assert tally.first == [], tally.first
+    assert tally.violations == 0, tally.violations
+    assert tally.tried == proof.SHORT, tally.tried
     assert tally.controls
     assert all(tally.controls.values()), tally.controls
 

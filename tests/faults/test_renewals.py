@@ -15,13 +15,19 @@ SESSION = "0" * 22
 META = Meta("anonymous", "")
 
 
-def judged(repeats: list[float], *, late: bool, times: int = 1) -> list[str]:
+def judged(
+    repeats: list[float], *, late: bool, times: int = 1, again: float = EVERY_S, asked: float = 0.0
+) -> list[str]:
     """What is wrong where, so many seconds after each of its first renewals, a token came again.
 
-    Ten renewals, and so many times.
+    Ten renewals, and so many times. The second one comes so long after the first, which was asked
+    for so long before.
     """
+    rotated = [EVERY_S * number for number in range(10)]
+    rotated[1] = again
     log: list[tuple[float, events.Event]] = [
-        (EVERY_S * number, events.RefreshTokenRotated(SESSION, number + 1)) for number in range(10)
+        (when, events.RefreshTokenRotated(SESSION, number))
+        for number, when in enumerate(rotated, 1)
     ]
     log += [
         (EVERY_S * number + after, events.RefreshTokenRepeated(SESSION, number))
@@ -34,7 +40,9 @@ def judged(repeats: list[float], *, late: bool, times: int = 1) -> list[str]:
         for place, (when, event) in enumerate(log, 1)
     ]
     tally = Tally()
-    renewals.judge_renewals(recorded, tally, EVERY_S, 0, late=[SESSION] if late else [])
+    renewals.judge_renewals(
+        recorded, tally, EVERY_S, 0, late=[SESSION] if late else [], asked={SESSION: -asked}
+    )
     return tally.first
 
 
@@ -61,3 +69,15 @@ def test_who_hears_late_has_heard_after_a_moment() -> None:
 
 def test_who_hears_late_shows_no_token_three_times() -> None:
     assert judged([0.1], late=True, times=2)[0].startswith("2 tokens were shown twice, 1 may be")
+
+
+def test_who_renews_again_at_once_does_so_in_vain() -> None:
+    assert judged([], late=False, again=0.2)[0].startswith("2 rotations in the first")
+
+
+def test_a_token_ages_from_when_it_was_asked_for() -> None:
+    assert judged([], late=False, again=0.2, asked=0.3) == []
+
+
+def test_nothing_is_answered_before_it_was_asked_for() -> None:
+    assert judged([], late=False, asked=-0.1)[0] == "a rotation came before it was asked for"

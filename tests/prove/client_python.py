@@ -33,6 +33,7 @@ from gatebook_client import GatebookAuth, GatebookError, SessionEnded, Verifier
 from tests.http.steps import SECRET, authenticate, register
 from tests.ports import free_port
 from tests.prove.client_python_caller import SlowAtFirst
+from tests.prove.load import session_of
 from tests.prove.renewals import TWICE, Away, judge_renewals
 from tests.prove.stored import check_log
 from tests.prove.tally import Tally
@@ -40,7 +41,7 @@ from tests.running import Server, running, settings
 from tests.store.intruding import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from domain.stream import Recorded
 
@@ -94,12 +95,12 @@ def prove(url: str, count: int) -> Tally:
             _ = server.port
             back = time.monotonic()
             tally.figure("the service was gone, s", back - gone)
-            for each in callers:
-                _read(each, (gone, back), tally)
+            asked = [_read(each, (gone, back), tally) for each in callers]
     finally:
         server.kill()
     away = Away(stopping, stopping + back - gone)
-    _judge(check_log(url, tally), tally, PROCESSES[short], away)
+    first = {session_of(token): min((each for each in asked if each), default=stopping)}
+    _judge(check_log(url, tally), tally, PROCESSES[short], away, first)
     tally.tried = count
     long_lived = {**brief, "GATEBOOK_ACCESS_TOKEN_TTL": "3600"}
     with running(long_lived):
@@ -149,7 +150,8 @@ def _tell(caller: Caller, *lines: object) -> None:
     caller.stdin.flush()
 
 
-def _read(caller: Caller, away: tuple[float, float], tally: Tally) -> None:
+def _read(caller: Caller, away: tuple[float, float], tally: Tally) -> float | None:
+    """Judge what a caller told; when it asked for a renewal first, if it did."""
     said, _ = caller.communicate(timeout=PATIENCE_S)
     tally.expect(caller.returncode == 0, f"a caller ended with {caller.returncode}")
     found = json.loads(said or "{}")
@@ -165,13 +167,21 @@ def _read(caller: Caller, away: tuple[float, float], tally: Tally) -> None:
     tally.count("tokens seen", found.get("tokens", 0))
     tally.figure("slowest call, s", found.get("slowest", 0.0))
     tally.expect(found.get("calls", 0) > 0, "a caller has called nobody")
+    asked: float | None = found.get("asked")
+    return asked
 
 
-def _judge(log: Sequence[Recorded], tally: Tally, programs: int, away: Away | None = None) -> None:
+def _judge(
+    log: Sequence[Recorded],
+    tally: Tally,
+    programs: int,
+    away: Away | None = None,
+    asked: Mapping[str, float] | None = None,
+) -> None:
     """Renewals there are, once for all, and nothing that a reuse leaves."""
     reused = sum(isinstance(each.event, events.RefreshTokenReuseDetected) for each in log)
     tally.expect(reused == 0, f"{reused} reuses are recorded")
-    judge_renewals(log, tally, EVERY_S, 1 + programs, away)
+    judge_renewals(log, tally, EVERY_S, 1 + programs, away, asked=asked)
 
 
 def _are_noticed() -> dict[str, bool]:

@@ -38,9 +38,12 @@ class SlowAtFirst(httpx.HTTPTransport):
         # As the client's own: no connection is kept from one renewal to the next.
         super().__init__(limits=httpx.Limits(max_keepalive_connections=0))
         self._wait = FIRST_S
+        self.asked: float | None = None
+        """When a renewal was asked for first, in seconds since the epoch."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """As any, but for the first."""
+        self.asked = self.asked or time.time()
         answer = super().handle_request(request)
         wait, self._wait = self._wait, 0.0
         time.sleep(wait)
@@ -69,7 +72,8 @@ async def note_sent(request: httpx.Request) -> None:
 
 async def call(client: httpx.AsyncClient, until: float, calls: Calls) -> None:
     """Ask who one is, again and again; only the token's renewal waits for the service."""
-    while time.monotonic() < until:
+    going = True
+    while going:
         started = time.monotonic()
         try:
             answer = await client.get("/me")
@@ -85,6 +89,7 @@ async def call(client: httpx.AsyncClient, until: float, calls: Calls) -> None:
             calls.tokens.add(answer.request.headers["Authorization"])
             judge(answer, calls)
         await asyncio.sleep(random.uniform(0, 2 * PAUSE_S))
+        going = time.monotonic() < until or not calls.made
 
 
 def judge(answer: httpx.Response, calls: Calls) -> None:
@@ -121,7 +126,8 @@ def main() -> None:
     url, folder = sys.argv[1:]
     token = sys.stdin.readline().strip()
     cache = Path(folder) / "tokens.json"
-    auth = GatebookAuth(url, refresh_token=token, cache=cache, transport=SlowAtFirst())
+    transport = SlowAtFirst()
+    auth = GatebookAuth(url, refresh_token=token, cache=cache, transport=transport)
     hooks = {"request": [note_sent]}
     client = httpx.AsyncClient(base_url=url, auth=auth, timeout=30.0, event_hooks=hooks)
     print("ready", flush=True)
@@ -130,6 +136,7 @@ def main() -> None:
     auth.close()
     told = {
         "calls": calls.made,
+        "asked": transport.asked,
         "slowest": calls.slowest,
         "tokens": len(calls.tokens),
         "wrong": dict(calls.wrong),

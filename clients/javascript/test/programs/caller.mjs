@@ -24,7 +24,7 @@ const FIRST = 200;
 const [url, file, tasks, seconds, how] = process.argv.slice(2);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const refresh_token = (await lines.next()).value;
-const watch = watching();
+const watch = watching(slowAtFirst);
 if (how === 'slow') {
   for (const clock of [performance, Date]) {
     const now = clock.now.bind(clock);
@@ -36,7 +36,7 @@ const { locked, ...store } = fileStore(file);
 let late = FIRST;
 /** @type {typeof fetch} */
 async function slowAtFirst(input, init) {
-  const answer = await watch.fetch(input, init);
+  const answer = await fetch(input, init);
   const wait = late;
   late = 0;
   await sleep(wait);
@@ -46,7 +46,7 @@ const client = createClient({
   url,
   credentials: { refresh_token },
   store: how === 'unlocked' ? store : { ...store, locked },
-  fetch: slowAtFirst,
+  fetch: watch.fetch,
 });
 console.log('ready');
 await lines.next();
@@ -54,10 +54,10 @@ let going = true;
 setTimeout(() => (going = false), Number(seconds) * 1000);
 
 async function task() {
-  while (going) {
+  do {
     await watch.call(client, `${url}/me`, (error) => error instanceof GatebookError && error.code);
     await new Promise((done) => setTimeout(done, Math.random() * 2 * PAUSE));
-  }
+  } while (going || !watch.heard());
 }
 
 await Promise.all(Array.from({ length: Number(tasks) }, task));

@@ -19,10 +19,10 @@ export async function calling({ url, refresh_token, store, tasks, seconds, token
   let going = true;
   if (seconds) setTimeout(() => (going = false), seconds * 1000);
   const task = async () => {
-    while (going && watch.tokens.size < tokens) {
+    do {
       await watch.call(client, `${url}/me`, (error) => /** @type {{ code?: string }} */ (error).code);
       await new Promise((done) => setTimeout(done, Math.random() * 2 * PAUSE));
-    }
+    } while (going && watch.tokens.size < tokens);
   };
   await Promise.all(Array.from({ length: tasks }, task));
   return { ...watch.told(), changes };
