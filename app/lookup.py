@@ -295,10 +295,11 @@ class PostgresLookup(_ByKey):
         raise Lost(msg)
 
 
-def _credential(row: Row, asked: Value) -> CredentialRow | None:
-    """Made in any case, so that nobody takes as long; of another one it is none."""
+def _credential(row: Row, key_or_mac: Value) -> CredentialRow | None:
+    """Made in any case, so that nobody takes as long; of another one, or of none, it is none."""
+    found_by, user_key, *_ = row
     found = CredentialRow.of(row)
-    return found if row[0] == asked else None
+    return found if found_by == key_or_mac and user_key is not None else None
 
 
 def _fail(futures: Sequence[Future], error: type[GatebookError]) -> None:

@@ -95,8 +95,9 @@ class Proving:
         async def find() -> _Asked:
             mac = network_mac(self._network_key, user_key, network_of(source))
             row = await self._lookup.credential(user_key if is_user_key(user_key) else "", mac)
+            nobodys = nobody(self._network_key, user_key)
             if row is None or row.status == "erased":
-                return _Asked(nobody(self._network_key, user_key), None, Network(mac, None))
+                return _Asked(nobodys, None, Network(mac, None))
             return _Asked(row.user_key, row, Network(mac, row.network_last_at))
 
         return find

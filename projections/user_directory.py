@@ -58,14 +58,16 @@ _CREDENTIAL: Final = """
 SELECT w.{found}, d.user_key, d.status, d.permissions, d.secret_version, d.user_id, d.secret_hash,
   k.master_id, k.wrapped, c.version, c.master_id, c.wrapped, {network}, s.generation
 FROM store s
-LEFT JOIN {table} w ON w.{found} = (SELECT {found} FROM {table} WHERE {found} >= ?
-  ORDER BY {found} LIMIT 1)
+LEFT JOIN {table} w ON w.{found} = coalesce(
+  (SELECT {found} FROM {table} WHERE {found} >= ? ORDER BY {found} LIMIT 1),
+  (SELECT min({found}) FROM {table}))
 LEFT JOIN user_directory_v1 d ON d.user_key = w.user_key
 LEFT JOIN user_keys k ON k.user_key = w.user_key AND k.version = 0
 LEFT JOIN user_keys c ON c.user_key = w.user_key AND c.version =
   (SELECT max(version) FROM user_keys WHERE user_key = w.user_key AND version > 0)
 """
-# In place of somebody who isn't there the next one is read, so that it takes as long.
+# In place of somebody who isn't there the next one is read, and the first in place of who would be
+# the last, so that it takes as long.
 KNOWN_NETWORK: Final = """
 SELECT n.last_at, s.generation FROM store s
 LEFT JOIN known_networks n ON n.network_mac = ? AND n.user_key = ?"""
@@ -77,8 +79,8 @@ CREDENTIAL_BY_KEY: Final = _CREDENTIAL.format(
     "WHERE n.network_mac = ? AND n.user_key = w.user_key)",
 )
 """What a login needs: one row by network and user_key, of the user or of the next one, whose
-user_key is told first. What follows is in the order of `CredentialRow`; where there is no next one
-only the store's generation."""
+user_key is told first. What follows is in the order of `CredentialRow`; where there is nobody at
+all only the store's generation."""
 CREDENTIAL_BY_NAME: Final = _CREDENTIAL.format(found="name_mac", table="user_ids", network="NULL")
 """The same by the keyed hash of the prepared user_id; no network is known to it."""
 

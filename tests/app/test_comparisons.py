@@ -56,6 +56,9 @@ OPEN: Final = {
     ("app/eventstore/log.py", "then != known.chain"): (
         "both come out of the store: who asks has neither, and chooses neither"
     ),
+    ("app/lookup.py", "found_by == key_or_mac"): (
+        "a key is no secret, and a keyed hash nobody outside can choose"
+    ),
     ("app/passwords.py", "argon2id.parse(secret_hash).parameters != self._parameters"): _PUBLIC,
     ("app/tracing.py", "self._generation == self._token.generation + 1"): _COUNTER,
     ("app/tracing.py", "item.data.get('session_id') == self._token.session_id"): _COUNTER,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from app.lookup import Lookup, lookup_of
 from app.store import open_store, storage_of
-from app.vault import Vault
+from app.vault import RESERVE_NAME, Vault
 from app.writer import Writer
 from domain.policy import Policy
 from projections.user_directory import CREDENTIAL_BY_KEY, CREDENTIAL_BY_NAME, CredentialRow
@@ -27,12 +28,17 @@ FIRST, LAST = "uk_" + 26 * "0", "uk_7" + 25 * "z"
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
+def empty(database_url: str) -> Iterator[Store]:
     store = open_store(storage_of(database_url), Vault(bytes(range(32))), "ES256")
-    writer = Writer(store.log, store.vault, store.ring, Policy())
-    commit(writer, [register(each) for each in NAMES])
     yield store
     store.storage.close()
+
+
+@pytest.fixture
+def store(empty: Store) -> Store:
+    writer = Writer(empty.log, empty.vault, empty.ring, Policy())
+    commit(writer, [register(each) for each in NAMES])
+    return empty
 
 
 def by_key(store: Store, *keys: str) -> list[str | None]:
@@ -102,3 +108,36 @@ def test_the_next_one_is_read_in_place_of_nobody(store: Store) -> None:
     mac = macs(store)[3]
     shown, key, *_ = read(store, CREDENTIAL_BY_NAME, moved(mac, -1))
     assert (shown, key in KEYS) == (mac, True)
+
+
+def test_the_first_one_is_read_in_place_of_who_would_be_the_last(store: Store) -> None:
+    assert read(store, CREDENTIAL_BY_KEY, b"", LAST)[:2] == (KEYS[0], KEYS[0])
+    shown, key, *_ = read(store, CREDENTIAL_BY_NAME, b"\xff" * 32)
+    assert (shown, key in KEYS) == (macs(store)[0], True)
+
+
+def test_where_there_is_nobody_nobody_is_found(empty: Store) -> None:
+    assert by_key(empty, "", FIRST) == [None, None]
+    assert by_name(empty, bytes(32)) == [None]
+
+
+def test_a_name_that_leads_to_no_user_leads_to_nobody(store: Store) -> None:
+    """As where a row is lost: who comes by that name is refused as anybody is."""
+    mac = moved(macs(store)[0], 1)
+    with store.storage.transaction() as rows:
+        rows.execute(RESERVE_NAME, (mac, user_key("lost")))
+        rows.commit()
+    assert by_name(store, mac) == [None]
+
+
+@pytest.mark.parametrize(
+    ("sql", "key"), [(CREDENTIAL_BY_KEY, (b"", FIRST)), (CREDENTIAL_BY_NAME, (bytes(32),))]
+)
+def test_nobody_is_found_by_index_however_many_there_are(
+    store: Store, sql: str, key: tuple[str | bytes, ...]
+) -> None:
+    with store.storage.snapshot() as rows:
+        how = "EXPLAIN QUERY PLAN" if rows.kind == "sqlite" else "EXPLAIN"
+        plan = [str(row[-1]) for row in rows.fetch(f"{how} {sql}", key)]
+    assert not [step for step in plan if re.search(r"SCAN [wdkc]\b|Seq Scan on (user|known)", step)]
+    assert len([step for step in plan if re.search(r"SEARCH|Index (Only )?Scan", step)]) >= 4, plan

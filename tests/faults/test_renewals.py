@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from domain import events
@@ -10,24 +12,23 @@ from domain.stream import Meta, Recorded
 from tests.prove import renewals
 from tests.prove.tally import Tally
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 EVERY_S = 2.0
 SESSION = "0" * 22
 META = Meta("anonymous", "")
 
 
 def judged(
-    repeats: list[float], *, late: bool, times: int = 1, again: float = EVERY_S, asked: float = 0.0
+    repeats: list[float], *, late: bool = False, times: int = 1, asked: Sequence[float] = ()
 ) -> list[str]:
     """What is wrong where, so many seconds after each of its first renewals, a token came again.
 
-    Ten renewals, and so many times. The second one comes so long after the first, which was asked
-    for so long before.
+    Ten renewals, and so many times, the first of which were asked for at these moments.
     """
-    rotated = [EVERY_S * number for number in range(10)]
-    rotated[1] = again
     log: list[tuple[float, events.Event]] = [
-        (when, events.RefreshTokenRotated(SESSION, number))
-        for number, when in enumerate(rotated, 1)
+        (EVERY_S * number, events.RefreshTokenRotated(SESSION, number + 1)) for number in range(10)
     ]
     log += [
         (EVERY_S * number + after, events.RefreshTokenRepeated(SESSION, number))
@@ -40,8 +41,9 @@ def judged(
         for place, (when, event) in enumerate(log, 1)
     ]
     tally = Tally()
+    shown = renewals.asked_by((f"gbr_{SESSION}{number:06}", at) for number, at in enumerate(asked))
     renewals.judge_renewals(
-        recorded, tally, EVERY_S, 0, late=[SESSION] if late else [], asked={SESSION: -asked}
+        recorded, tally, EVERY_S, 0, late=[SESSION] if late else [], asked=shown
     )
     return tally.first
 
@@ -72,12 +74,17 @@ def test_who_hears_late_shows_no_token_three_times() -> None:
 
 
 def test_who_renews_again_at_once_does_so_in_vain() -> None:
-    assert judged([], late=False, again=0.2)[0].startswith("2 rotations in the first")
+    assert judged([], asked=[-0.5, -0.1, 2.0])[0].startswith("1 were renewed at once, after [0.4")
 
 
-def test_a_token_ages_from_when_it_was_asked_for() -> None:
-    assert judged([], late=False, again=0.2, asked=0.3) == []
+def test_who_asks_again_when_a_token_is_getting_old_keeps_to_the_rule() -> None:
+    assert judged([], asked=[0.0, 0.6, 1.2]) == []
 
 
 def test_nothing_is_answered_before_it_was_asked_for() -> None:
-    assert judged([], late=False, asked=-0.1)[0] == "a rotation came before it was asked for"
+    assert judged([], asked=[0.1])[0] == "a rotation came before it was asked for"
+
+
+def test_of_who_shows_a_token_again_the_first_time_counts() -> None:
+    again = [("gbr_" + SESSION + 6 * "0", at) for at in (3.0, 2.0, 2.5)]
+    assert renewals.asked_by(again) == {SESSION: {6 * "0": 2.0}}

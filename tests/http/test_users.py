@@ -8,6 +8,7 @@ import pytest
 
 from app.argon2id import Parameters
 from app.bootstrap import Service
+from app.failed_logins import FailedLogins
 from app.opening import wrapped_key
 from projections.user_directory import CREDENTIAL_BY_KEY, CredentialRow
 from tests.http.steps import (
@@ -155,6 +156,25 @@ def test_the_key_is_for_who_knows_the_secret(api, given) -> None:
     body = problem(answer, 401, "invalid_credentials")
     assert body["detail"] == "The user or the secret is not right."
     assert answer.headers["www-authenticate"] == 'Bearer realm="gatebook"'
+
+
+@pytest.mark.parametrize("path", ["/authenticate", "/userkey"])
+def test_what_is_refused_is_counted_once_for_nobody_too(api, monkeypatch, path) -> None:
+    """Security rule 9: as much is done for who isn't there, and nothing of it is kept."""
+    asked: list[str | None] = []
+    count = FailedLogins.count
+
+    def noting(self: FailedLogins, user_key: str | None) -> None:
+        asked.append(user_key)
+        count(self, user_key)
+        assert len(self) == len({*asked} - {None})
+
+    monkeypatch.setattr(FailedLogins, "count", noting)
+    ada, field = register(api), {"/authenticate": "user_key", "/userkey": "user_id"}[path]
+    for who in (f"uk_{26 * '0'}", ada) if path == "/authenticate" else ("nobody", "Ada"):
+        given = {field: who, "user_secret": "wrong " * 3}
+        problem(api.post(path, json=given), 401, "invalid_credentials")
+    assert asked == [None, ada]
 
 
 def test_me_tells_exactly_who_holds_the_token(api) -> None:

@@ -23,6 +23,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,17 +34,17 @@ from gatebook_client import GatebookAuth, GatebookError, SessionEnded, Verifier
 from tests.http.steps import SECRET, authenticate, register
 from tests.ports import free_port
 from tests.prove.client_python_caller import SlowAtFirst
-from tests.prove.load import session_of
-from tests.prove.renewals import TWICE, Away, judge_renewals
+from tests.prove.renewals import TWICE, Away, asked_by, judge_renewals
 from tests.prove.stored import check_log
 from tests.prove.tally import Tally
 from tests.running import Server, running, settings
 from tests.store.intruding import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from domain.stream import Recorded
+    from tests.prove.renewals import Asked
 
 PROPERTY: Final = "8 x 50 share tokens of 2 s: renewed once for all, no 401; ends are heard of"
 SIZE: Final = 60
@@ -95,12 +96,12 @@ def prove(url: str, count: int) -> Tally:
             _ = server.port
             back = time.monotonic()
             tally.figure("the service was gone, s", back - gone)
-            asked = [_read(each, (gone, back), tally) for each in callers]
+            shown = [_read(each, (gone, back), tally) for each in callers]
     finally:
         server.kill()
     away = Away(stopping, stopping + back - gone)
-    first = {session_of(token): min((each for each in asked if each), default=stopping)}
-    _judge(check_log(url, tally), tally, PROCESSES[short], away, first)
+    asked = asked_by(chain.from_iterable(shown))
+    _judge(check_log(url, tally), tally, PROCESSES[short], away, asked)
     tally.tried = count
     long_lived = {**brief, "GATEBOOK_ACCESS_TOKEN_TTL": "3600"}
     with running(long_lived):
@@ -150,8 +151,8 @@ def _tell(caller: Caller, *lines: object) -> None:
     caller.stdin.flush()
 
 
-def _read(caller: Caller, away: tuple[float, float], tally: Tally) -> float | None:
-    """Judge what a caller told; when it asked for a renewal first, if it did."""
+def _read(caller: Caller, away: tuple[float, float], tally: Tally) -> Sequence[tuple[str, float]]:
+    """Judge what a caller told; what it showed for its renewals, and when."""
     said, _ = caller.communicate(timeout=PATIENCE_S)
     tally.expect(caller.returncode == 0, f"a caller ended with {caller.returncode}")
     found = json.loads(said or "{}")
@@ -167,8 +168,8 @@ def _read(caller: Caller, away: tuple[float, float], tally: Tally) -> float | No
     tally.count("tokens seen", found.get("tokens", 0))
     tally.figure("slowest call, s", found.get("slowest", 0.0))
     tally.expect(found.get("calls", 0) > 0, "a caller has called nobody")
-    asked: float | None = found.get("asked")
-    return asked
+    shown: list[tuple[str, float]] = found.get("shown", [])
+    return shown
 
 
 def _judge(
@@ -176,7 +177,7 @@ def _judge(
     tally: Tally,
     programs: int,
     away: Away | None = None,
-    asked: Mapping[str, float] | None = None,
+    asked: Asked | None = None,
 ) -> None:
     """Renewals there are, once for all, and nothing that a reuse leaves."""
     reused = sum(isinstance(each.event, events.RefreshTokenReuseDetected) for each in log)

@@ -31,6 +31,10 @@ FIRST_S: Final = 0.2
 """That the first answer takes longer on its way: whoever begins at the same time needs it too."""
 
 
+NAMED: Final = 32
+"""Characters of a refresh token that say which one it is, and are no secret."""
+
+
 class SlowAtFirst(httpx.HTTPTransport):
     """The network, over which the first answer comes late."""
 
@@ -38,12 +42,13 @@ class SlowAtFirst(httpx.HTTPTransport):
         # As the client's own: no connection is kept from one renewal to the next.
         super().__init__(limits=httpx.Limits(max_keepalive_connections=0))
         self._wait = FIRST_S
-        self.asked: float | None = None
-        """When a renewal was asked for first, in seconds since the epoch."""
+        self.shown: list[tuple[str, float]] = []
+        """What names session and generation of each refresh token, and when it was shown."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """As any, but for the first."""
-        self.asked = self.asked or time.time()
+        token = json.loads(request.content or b"{}").get("refresh_token", "")
+        self.shown.append((token[:NAMED], time.time()))
         answer = super().handle_request(request)
         wait, self._wait = self._wait, 0.0
         time.sleep(wait)
@@ -136,7 +141,7 @@ def main() -> None:
     auth.close()
     told = {
         "calls": calls.made,
-        "asked": transport.asked,
+        "shown": transport.shown,
         "slowest": calls.slowest,
         "tokens": len(calls.tokens),
         "wrong": dict(calls.wrong),

@@ -34,6 +34,11 @@ def session_of(refresh_token: str) -> str:
     return refresh_token[FORM : FORM + 22]
 
 
+def generation_of(refresh_token: str) -> str:
+    """How often it was rotated, in digits that sort as they count."""
+    return refresh_token[FORM + 22 : FORM + 28]
+
+
 class Refused(Exception):
     """An answer without which a proof can't go on."""
 

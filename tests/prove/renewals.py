@@ -9,19 +9,22 @@ shown twice in that moment, now and then, and never three times. Knows no client
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domain import events
 from domain.policy import SECOND
+from tests.prove.load import generation_of, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
     from domain.stream import Recorded
     from tests.prove.tally import Tally
 
 AT_ONCE_S: Final = 0.45
-"""Since the first renewal was asked for: less than a token of two seconds is good at any client."""
+"""Since a renewal was asked for: less than a token of two seconds is good at any client."""
 SETTLED_S: Final = 10.0
 """After the service's return: until then somebody may wait for his next try."""
 LOST: Final = 1
@@ -31,6 +34,10 @@ MOMENT_S: Final = 1.0
 """In which who hears late has heard."""
 NOW_AND_THEN: Final = 0.2
 """Of a session's renewals, on a machine that has nothing else to do; and one in any case."""
+
+
+Asked = dict[str, dict[str, float]]
+"""When each session's refresh tokens were shown first, by generation; seconds since the epoch."""
 
 
 class Away(NamedTuple):
@@ -44,6 +51,14 @@ class Away(NamedTuple):
         return self.began <= repeated_at <= self.ended + SETTLED_S
 
 
+def asked_by(shown: Iterable[tuple[str, float]]) -> Asked:
+    """When, of refresh tokens and when they were shown."""
+    found = defaultdict[str, dict[str, float]](dict)
+    for token, when in sorted(shown, key=itemgetter(1), reverse=True):
+        found[session_of(token)][generation_of(token)] = when
+    return found
+
+
 def judge_renewals(
     log: Iterable[Recorded],
     tally: Tally,
@@ -51,14 +66,14 @@ def judge_renewals(
     spare: int,
     away: Away | None = None,
     late: Collection[str] = (),
-    asked: Mapping[str, float] | None = None,
+    asked: Asked | None = None,
     often: float = NOW_AND_THEN,
 ) -> None:
     """One renewal in so many seconds of each session, and so many to spare.
 
     Those who share one of the `late` sessions hear late, of no more than that part of its renewals,
-    or of one. A session's first renewal was `asked` for at so many seconds since the epoch: a token
-    ages from then, however long its answer takes. It takes a service that records every use.
+    or of one. A token ages from when it was `asked` for, however long its answer takes, and nobody
+    asks for the next one at once. It takes a service that records every use.
     """
     rotated = defaultdict[str, dict[int, float]](dict)
     repeated = defaultdict[str, list[tuple[int, float]]](list)
@@ -69,19 +84,22 @@ def judge_renewals(
             repeated[each.event.session_id].append((each.event.generation, each.time / SECOND))
     for session_id, became in rotated.items():
         again, times = repeated[session_id], [*became.values()]
-        began = (asked or {}).get(session_id, times[0])
+        shown = [when for _, when in sorted((asked or {}).get(session_id, {}).items())]
+        began = shown[0] if shown else times[0]
         tally.expect(began <= times[0], "a rotation came before it was asked for")
+        at_once = [
+            after - before for before, after in pairwise(shown) if after - before < AT_ONCE_S
+        ]
+        tally.expect(not at_once, f"{len(at_once)} were renewed at once, after {at_once[:3]} s")
         lost = sum(away.may_lose(at) for _, at in again) if away else 0
         heard_late = 0
         if session_id in late:
-            heard_late = len({shown for shown, at in again if at - became[shown + 1] < MOMENT_S})
+            heard_late = len({old for old, at in again if at - became[old + 1] < MOMENT_S})
             heard_late = min(heard_late, max(1, int(often * len(times))))
         most = min(lost, LOST) + heard_late
-        after = ", ".join(f"{at - became[shown + 1]:.2f}" for shown, at in again)
+        after = ", ".join(f"{at - became[old + 1]:.2f}" for old, at in again)
         told = f"{len(again)} tokens were {TWICE}, {most} may be; after {after} s"
         tally.expect(len(again) <= most, told + " by who may hear late" * (session_id in late))
-        near = sum(each - began < AT_ONCE_S for each in times)
-        tally.expect(near <= 1, f"{near} rotations in the first {AT_ONCE_S} s")
         found = len(times) + len(again)
         most = 1 + spare + heard_late + int((times[-1] - began) / every_s)
         tally.expect(found <= most, f"{found} renewals, {most} may be")

@@ -24,7 +24,7 @@ const FIRST = 200;
 const [url, file, tasks, seconds, how] = process.argv.slice(2);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const refresh_token = (await lines.next()).value;
-const watch = watching(slowAtFirst);
+const watch = watching();
 if (how === 'slow') {
   for (const clock of [performance, Date]) {
     const now = clock.now.bind(clock);
@@ -36,7 +36,7 @@ const { locked, ...store } = fileStore(file);
 let late = FIRST;
 /** @type {typeof fetch} */
 async function slowAtFirst(input, init) {
-  const answer = await fetch(input, init);
+  const answer = await watch.fetch(input, init);
   const wait = late;
   late = 0;
   await sleep(wait);
@@ -46,7 +46,7 @@ const client = createClient({
   url,
   credentials: { refresh_token },
   store: how === 'unlocked' ? store : { ...store, locked },
-  fetch: watch.fetch,
+  fetch: slowAtFirst,
 });
 console.log('ready');
 await lines.next();

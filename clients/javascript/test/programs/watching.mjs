@@ -13,8 +13,7 @@ const GOOD = 1000 - LEFT;
 /** Milliseconds between two turns of the program, where nothing keeps it from them. */
 const TURN = 10;
 
-/** @param {typeof fetch} send */
-export function watching(send = fetch) {
+export function watching() {
   const now = performance.now.bind(performance);
   const wall = Date.now.bind(Date);
   const told = {
@@ -26,12 +25,12 @@ export function watching(send = fetch) {
     wrong: {},
     /** When a call was begun and given up because nobody answered: seconds since the epoch. */
     unanswered: /** @type {[number, number][]} */ ([]),
-    /** What names session and generation of the refresh tokens that were shown, and when: seconds since the epoch. */
+    /** The session and generation of each refresh token that was shown, and when: seconds since the epoch. */
     shown: /** @type {[string, number][]} */ ([]),
   };
-  /** When each token was asked for, until it is used; and those that were over by then. */
+  /** When each token was asked for, until it is used; and when those were used that were over by then. */
   const asked = new Map();
-  const overAtFirst = new Set();
+  const overAtFirst = new Map();
   let turn = now();
   const turns = setInterval(() => (turn = now()), TURN);
   const tokens = new Set();
@@ -53,14 +52,15 @@ export function watching(send = fetch) {
       const sent = now();
       // Between the client's decision and this it has had no other turn.
       const decided = Math.min(turn, sent);
-      if (sent - (asked.get(bearer) ?? sent) > GOOD) overAtFirst.add(bearer);
+      if (sent - (asked.get(bearer) ?? sent) > GOOD) overAtFirst.set(bearer, sent);
       asked.delete(bearer);
-      const answer = await send(input, init);
+      const answer = await fetch(input, init);
       const took = now() - decided;
       if (renewal && answer.ok) asked.set((await answer.clone().json()).access_token, sent);
       if (answer.status === 401) {
         const said = await answer.clone().text();
-        if (said.includes('"reason":"expired"') && (took > LEFT || overAtFirst.has(bearer))) told.late++;
+        const overIn = sent - (overAtFirst.get(bearer) ?? -Infinity) < LEFT;
+        if (said.includes('"reason":"expired"') && (took > LEFT || overIn)) told.late++;
         else wrong(`${answer.status} after ${took < LEFT ? 'less' : 'more'} than ${LEFT} ms: ${said.replace(/"request_id":"[^"]*"/, '')}`);
       }
       return answer;
