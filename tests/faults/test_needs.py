@@ -214,7 +214,7 @@ def test_what_a_proof_needs_is_read_off_what_it_runs() -> None:
     assert needs("fuzzed") == ["atheris"]
     assert needs("register_race") == []
     alone = {name for name in NAMES if ALONE in needs(name)}
-    assert {"lost_reply", "kill", "revocation_stream", "client_python", "alike"} < alone
+    assert {"lost_reply", "kill", "revocation_stream", "client_python", "alike", "nobody"} < alone
 
 
 def test_the_list_runs_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:

@@ -11,7 +11,7 @@ import random
 import pytest
 
 from tests.faults.holding import holds
-from tests.prove import alike, canary, constant, long_lived, steady
+from tests.prove import alike, canary, constant, long_lived, nobody, ranks, steady
 
 
 def test_canaries_planted_through_every_endpoint_are_found_nowhere(database_url: str) -> None:
@@ -23,9 +23,14 @@ def test_a_steady_refresh_writes_nothing_and_a_login_is_one_transaction(database
     holds(steady, database_url)
 
 
-def test_unknown_disabled_and_wrong_get_one_answer(database_url: str) -> None:
+def test_wrong_and_disabled_get_one_answer_whatever_their_hash(database_url: str) -> None:
     """Security rule 9; how long they take is for the long form to compare."""
     holds(alike, database_url)
+
+
+def test_nobody_gets_the_answer_that_somebody_gets(database_url: str) -> None:
+    """Security rule 9; how long they take is for the long form to compare."""
+    holds(nobody, database_url)
 
 
 def test_the_times_of_every_kind_are_told_at_both_ways_in(sqlite_url: str) -> None:
@@ -48,11 +53,11 @@ def test_the_times_of_every_kind_are_told_at_both_ways_in(sqlite_url: str) -> No
 
 
 def test_how_times_are_told_apart() -> None:
-    assert alike.percentiles([float(each) for each in range(100, 0, -1)]) == [5, 25, 50, 75, 95]
-    assert alike.percentiles([7.0]) == [7.0] * 5
-    assert alike.auc([2.0, 3.0], [1.0]) == 1
-    assert alike.auc([1.0], [1.0, 2.0]) == 0.25
-    assert {str(kind) for kind in alike.SHOWN} == {
+    assert ranks.percentiles([float(each) for each in range(100, 0, -1)], (5, 25)) == [5, 25]
+    assert ranks.percentiles([7.0], (5, 95)) == [7.0] * 2
+    assert ranks.auc([2.0, 3.0], [1.0]) == 1
+    assert ranks.auc([1.0], [1.0, 2.0]) == 0.25
+    assert {str(kind) for kind in nobody.KINDS} == {
         *(
             f"{path} {who}"
             for path in ("/authenticate", "/userkey")
@@ -71,7 +76,7 @@ def _drawn(rng: random.Random, number: int, later: float = 0) -> list[float]:
 def test_times_of_one_distribution_are_not_told_apart(number: int, tries: int) -> None:
     """A control that chance alone passes would be none."""
     rng = random.Random(0)
-    told = [alike.told_apart(_drawn(rng, number), _drawn(rng, number)) for _ in range(tries)]
+    told = [ranks.told_apart(_drawn(rng, number), _drawn(rng, number)) for _ in range(tries)]
     assert not any(told)
 
 
@@ -79,15 +84,15 @@ def test_times_that_differ_as_on_a_busy_machine_are_told_apart() -> None:
     """By 0.1, as seen of a service that spends a user's own hash alone."""
     rng, later = random.Random(0), 0.358
     told = [
-        alike.told_apart(_drawn(rng, alike.BREACHES, later), _drawn(rng, alike.BREACHES))
+        ranks.told_apart(_drawn(rng, alike.BREACHES, later), _drawn(rng, alike.BREACHES))
         for _ in range(30)
     ]
     assert all(told)
 
 
 def test_kinds_that_are_alike_are_seldom_taken_for_different() -> None:
-    assert alike.SIZE >= alike.TELLING
-    assert 3.4 * alike.by_chance(alike.TELLING, alike.TELLING) < alike.ALIKE
+    assert min(alike.SIZE, nobody.SIZE) >= ranks.TELLING
+    assert 3.4 * ranks.by_chance(ranks.TELLING, ranks.TELLING) < ranks.ALIKE
 
 
 def test_a_wrong_proof_is_refused_wherever_it_is_wrong(sqlite_url: str) -> None:

@@ -48,6 +48,17 @@ def judged(
     return tally.first
 
 
+def test_what_is_excused_is_seldom() -> None:
+    tally = Tally()
+    tally.count("calls", 100)
+    tally.count("excused", 2)
+    renewals.judge_excused(tally, "calls", "excused")
+    assert tally.first == []
+    tally.count("excused")
+    renewals.judge_excused(tally, "calls", "excused")
+    assert tally.first == ["3 excused, of 100 calls"]
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_who_shows_no_token_twice_keeps_to_the_rule(late: bool) -> None:
     assert judged([], late=late) == []

@@ -48,7 +48,7 @@ def of_the_tests(name: str) -> set[str]:
         ("conformance", {"tests/http/conformance.py", "tests/http/conformance_hooks.py"}),
         ("simulated", {"tests/simulation/world.py", "tests/simulation/shrinking.py"}),
         ("upgraded", {"tests/stores/kept.py", "tests/stores/__init__.py"}),
-        ("constant", {"tests/prove/alike.py"}),
+        ("constant", {"tests/prove/ranks.py"}),
     ],
 )
 def test_a_change_of_any_module_that_a_proof_runs_makes_it_begin_anew(

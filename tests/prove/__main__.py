@@ -65,6 +65,7 @@ NAMES: Final = (
     "rebuilds",
     "steady",
     "alike",
+    "nobody",
     "constant",
     "long_lived",
     "canary",

@@ -5,7 +5,7 @@ token, the hash of a secret, the seal of an archive; and a refresh token over HT
 byte of the request to the last of the answer. Of each there are proofs that are wrong in their
 first place and in their last one, in random order, each made anew for its comparison: where an
 object happens to lie in memory makes a nanosecond or two, so early and late have to lie in the same
-places. Times are compared by rank, as by `alike`. Security rule 22.
+places. Times are compared by rank. Security rule 22.
 
 What it sees is a tenth of a microsecond: a loop in Python, or work that is done only when a proof
 starts rightly. Of `==` in place of `hmac.compare_digest` it sees the bare comparison of 32 bytes,
@@ -28,9 +28,9 @@ import msgspec
 from app.archive.lines import End
 from app.argon2id import Argon2id
 from domain.refresh_token import base62, format_refresh_token, is_genuine, parse
-from tests.prove.alike import ALIKE, auc
 from tests.prove.client import Client
 from tests.prove.load import Ledger, log_in, register
+from tests.prove.ranks import ALIKE, TELLING, auc
 from tests.prove.tally import Tally
 from tests.running import running, settings
 
@@ -43,8 +43,6 @@ OF: Final = "proofs of each kind"
 STEP: Final = 20_000
 SHORT: Final = 20
 STORES: Final = ("sqlite",)
-TELLING: Final = 5_000
-"""Attempts of a kind from which on times say something."""
 PASSES: Final = 5
 ASKED: Final = 4
 """One of so many attempts goes over HTTP."""

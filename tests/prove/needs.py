@@ -23,8 +23,9 @@ _OF_PROGRAMS: Final = {
     "tests/prove/fuzz_atheris.py": "atheris",
 }
 """What is needed by whoever runs that module."""
-_IN_TIME: Final = "tests/prove/in_time.py"
-_LIMITS: Final = frozenset({"IN_TIME_S", "ALIKE"})
+_OF_TIMES: Final = frozenset({"tests/prove/in_time.py", "tests/prove/ranks.py"})
+"""Modules that judge how long something takes."""
+_LIMIT: Final = "IN_TIME_S"
 """What a proof calls the limit of how long something takes, where it has one of its own."""
 _BESIDES: Final = {
     "client_javascript": (CHROMIUM,),
@@ -38,7 +39,7 @@ def needs(name: str) -> list[str]:
     """In words, the programs first."""
     ran = {path.relative_to(ROOT).as_posix() for path in sources(name)}
     found = [what for module, what in _OF_PROGRAMS.items() if module in ran]
-    if _IN_TIME in ran or _has_a_limit(ROOT / "tests" / "prove" / f"{name}.py"):
+    if _OF_TIMES & ran or _has_a_limit(ROOT / "tests" / "prove" / f"{name}.py"):
         found.append(ALONE)
     found += _BESIDES.get(name, ())
     return sorted({*found}, key=lambda what: (what == ALONE, what))
@@ -59,4 +60,4 @@ def _has_a_limit(path: Path) -> bool:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     compared = (node for node in ast.walk(tree) if isinstance(node, ast.Compare))
     names = (each for node in compared for each in ast.walk(node) if isinstance(each, ast.Name))
-    return any(each.id in _LIMITS for each in names)
+    return any(each.id == _LIMIT for each in names)
