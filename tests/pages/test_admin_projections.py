@@ -13,7 +13,7 @@ from projections.rebuild_state import LEASE, MOVE
 from projections.registry import PROJECTIONS
 from tests.pages.conftest import housed
 from tests.store.intruding import intrude
-from tests.store.test_rebuild import write_as_a_newer_release
+from tests.store.rebuilds import write_as_a_newer_release
 from tests.waiting import until
 
 if TYPE_CHECKING:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 from structlog.testing import capture_logs
 
+from app.eventstore.feed import LogFeed
 from app.store import Store, open_store, storage_of
 from app.vault import Vault
 from app.writer import Writer
 from domain.policy import Policy
+from projections.registry import PROJECTIONS
+from projections.runner import Follower
+from tests.store.wishing import end, log_in, register, use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,3 +79,13 @@ def make_writer() -> MakeWriter:
 @pytest.fixture
 def writer(store: Store, make_writer: MakeWriter) -> Writer:
     return make_writer(store)
+
+
+@pytest.fixture
+def busy(store: Store, writer: Writer) -> Store:
+    """A store in which something has happened, and every view is at the head."""
+    writer.commit([register("ada"), register("bob")])
+    writer.commit([log_in("ada", str(number)) for number in range(20)])
+    writer.commit([log_in("bob", "b"), use("ada", "3"), end("ada", "4")])
+    Follower(store.storage, LogFeed(), PROJECTIONS).catch_up()
+    return store

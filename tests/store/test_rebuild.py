@@ -1,108 +1,50 @@
-"""Rebuilding views beside the live ones, and following: on each kind of store, at any moment."""
+"""Rebuilding views beside the live ones: on each kind of store, at any moment."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 from app.eventstore.feed import LogFeed
-from app.eventstore.log import read_head, read_range
-from app.eventstore.schema import RAISE_GENERATION
+from app.eventstore.log import read_head
 from app.lookup import lookup_of
 from app.reading import Reading
-from domain import events
 from domain.errors import NotFound, RebuildRunning
 from projections.leftovers import sweep
-from projections.live import POINT, UnknownView, read_live, read_pointers
-from projections.rebuild import SHORT, Differs, Gone, Rebuild, Stopped, Swapped
-from projections.rebuild_state import LEASE, cancel, read_state
+from projections.live import UnknownView, read_live, read_pointers
+from projections.rebuild import SHORT, Differs, Gone, Swapped
+from projections.rebuild_state import cancel, read_state
 from projections.registry import PROJECTIONS
-from projections.runner import Follower, read_stall
-from tests.projections.history import whole
-from tests.store.intruding import intrude, unseal
-from tests.store.wishing import end, log_in, register, session_id, use, user_key
+from projections.runner import Follower
+from tests.store.intruding import intrude
+from tests.store.rebuilds import (
+    Broken,
+    DyingStorage,
+    LoginCount,
+    LoginCountWithTime,
+    Watched,
+    expire,
+    history,
+    rebuild_of,
+    rebuilt,
+    tables,
+    view,
+)
+from tests.store.wishing import log_in, register, session_id, use, user_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
-
     from app.store import Store
     from app.writer import Writer
-    from domain.stream import Recorded
-    from projections.projection import Mode, Projection
+    from projections.projection import Projection
     from projections.rebuild_state import State
-    from projections.storage import Row, Rows, Storage, Transaction
+    from projections.storage import Rows
     from tests.store.conftest import OpenStore
 
 NAMES = [each.name for each in PROJECTIONS]
-
-
-class Broken(Exception):
-    """The process died here."""
-
-
-def rebuild_of(
-    store: Store,
-    holder: str = "me",
-    *,
-    kept: Sequence[Projection] = PROJECTIONS,
-    storage: object | None = None,
-    span: int = 1000,
-    told: Callable[[State, int], None] = lambda *_: None,
-    monotonic: Callable[[], float] = time.monotonic,
-) -> Rebuild:
-    return Rebuild(
-        storage or store.storage,  # type: ignore[arg-type]
-        LogFeed(),
-        kept,
-        lambda rows: rows.execute(RAISE_GENERATION),
-        holder,
-        told=told,
-        pause=lambda _: None,
-        monotonic=monotonic,
-        span=span,
-    )
-
-
-def rebuilt(store: Store, name: str, *, accept: bool = False) -> object:
-    rebuild = rebuild_of(store)
-    outcome = rebuild.run(rebuild.begin(name, accept=accept))
-    sweep(store.storage, PROJECTIONS)
-    return outcome
-
-
-def view(store: Store, name: str) -> list[Row]:
-    with store.snapshot() as rows:
-        return whole(rows, name)
-
-
-def build_of(store: Store, name: str) -> int:
-    with store.storage.snapshot() as rows:
-        return read_pointers(rows)[name].build
-
-
-def tables(store: Store, name: str) -> list[str]:
-    """Which of a view's tables are in the store, of its first builds."""
-    known = [f"{name}_v1", *(f"{name}_r{build}_v1" for build in range(1, 9))]
-    with store.storage.transaction() as rows:
-        return [each for each in known if rows.has_table(each)]
-
-
-@pytest.fixture
-def busy(store: Store, writer: Writer) -> Store:
-    """A store in which something has happened, and every view is at the head."""
-    writer.commit([register("ada"), register("bob")])
-    writer.commit([log_in("ada", str(number)) for number in range(20)])
-    writer.commit([log_in("bob", "b"), use("ada", "3"), end("ada", "4")])
-    Follower(store.storage, LogFeed(), PROJECTIONS).catch_up()
-    return store
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -358,57 +300,6 @@ def test_there_is_nothing_to_rebuild_of_an_unknown_name(busy: Store) -> None:
 # --- views of a new shape
 
 
-class LoginCount:
-    """A view of a test: how many logins each user had."""
-
-    name = "login_count"
-    version = 1
-    mode: Mode = "inline"
-    wants: frozenset[type[events.Event]] = frozenset({events.UserLoggedIn})
-    tables: tuple[str, ...] = (
-        "CREATE TABLE login_count_v1 (user_key TEXT PRIMARY KEY, logins BIGINT NOT NULL)",
-    )
-
-    def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
-        for recorded in batch:
-            rows.execute(
-                "INSERT INTO login_count_v1 VALUES (?, 1) "
-                "ON CONFLICT (user_key) DO UPDATE SET logins = login_count_v1.logins + 1",
-                (recorded.stream,),
-            )
-
-
-class LoginCountWithTime(LoginCount):
-    """Its next version, which says when the last one was."""
-
-    version = 2
-    tables: tuple[str, ...] = (
-        """CREATE TABLE login_count_v2 (
-          user_key TEXT PRIMARY KEY, logins BIGINT NOT NULL, last_at BIGINT NOT NULL)""",
-    )
-
-    def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
-        for recorded in batch:
-            rows.execute(
-                "INSERT INTO login_count_v2 VALUES (?, 1, ?) ON CONFLICT (user_key) DO UPDATE "
-                "SET logins = login_count_v2.logins + 1, last_at = excluded.last_at",
-                (recorded.stream, recorded.time),
-            )
-
-
-class Choosy(LoginCount):
-    """One that can't apply the login of somebody."""
-
-    mode: Mode = "follow"
-
-    def apply(self, rows: Rows, batch: Sequence[Recorded]) -> None:
-        for recorded in batch:
-            if recorded.stream == user_key("bob"):
-                msg = "not him"
-                raise ValueError(msg)
-            super().apply(rows, [recorded])
-
-
 def test_a_view_that_is_not_there_is_unknown_until_a_rebuild_has_made_it(busy: Store) -> None:
     kept = (*PROJECTIONS, LoginCount())
     with (
@@ -442,130 +333,6 @@ def test_a_release_uses_the_old_version_until_the_new_one_is_filled(busy: Store)
             read_live(rows, kept[:-1])
     assert kept[-1] in live.inline
     assert found == [(1,), (20,)]
-
-
-# --- following
-
-
-def test_a_following_view_stops_at_what_it_can_t_apply_and_says_so(busy: Store) -> None:
-    kept = (*PROJECTIONS, Choosy())
-    with busy.storage.transaction() as rows:
-        rows.define(Choosy.tables[0])
-        rows.execute(POINT, ("login_count", 1))
-        rows.commit()
-    follower = Follower(busy.storage, LogFeed(), kept)
-    (failing,) = (each for each in history(busy) if is_login_of(each, "bob"))
-    failure = follower.catch_up()["login_count"]
-    assert (failure.position, failure.type) == (failing.position, "user.logged_in")
-    assert failure.detail == "ValueError: not him"
-    with busy.storage.snapshot() as rows:
-        assert read_pointers(rows)["login_count"].position == failing.position - 1
-        assert rows.fetch("SELECT logins FROM login_count_v1") == [(20,)]
-    assert follower.catch_up() == {"login_count": failure}, "it is not skipped"
-    mended = Follower(busy.storage, LogFeed(), (*PROJECTIONS, Following()))
-    assert mended.retry() == ["login_count"]
-    assert mended.catch_up() == {}
-    with busy.storage.snapshot() as rows:
-        assert len(rows.fetch("SELECT * FROM login_count_v1")) == 2
-
-
-def test_a_view_that_stopped_is_compared_as_it_stands(busy: Store, database_url: str) -> None:
-    """What comes after its place is no difference; what somebody wrote is."""
-    with busy.storage.transaction() as rows:
-        rows.define(Choosy.tables[0])
-        rows.execute(POINT, ("login_count", 1))
-        rows.commit()
-    assert Follower(busy.storage, LogFeed(), (*PROJECTIONS, Choosy())).catch_up()
-    rebuild = rebuild_of(busy, kept=(*PROJECTIONS, Following()))
-    with intrude(database_url) as intruder:
-        intruder.run("UPDATE login_count_v1 SET logins = 19")
-        outcome = rebuild.run(rebuild.begin("login_count"))
-        assert isinstance(outcome, Differs)
-        assert list(map(str, outcome.rows)) == [f"{user_key('ada')} differs in logins"]
-        intruder.run("UPDATE login_count_v1 SET logins = 20")
-    outcome = rebuild.run(rebuild.begin("login_count"))
-    assert isinstance(outcome, Swapped)
-    assert outcome.differed == []
-    with busy.storage.snapshot() as rows:
-        assert read_stall(rows, "login_count") is None
-        live = read_live(rows, (*PROJECTIONS, Following()))
-        found = live.rows(rows).fetch("SELECT logins FROM login_count_v1 ORDER BY logins")
-    assert found == [(1,), (20,)]
-
-
-def test_a_following_view_stops_at_what_the_database_refuses(
-    busy: Store, writer: Writer, database_url: str
-) -> None:
-    writer.commit([log_in("ada", "last")])
-    with intrude(database_url) as intruder:
-        intruder.run("ALTER TABLE daily_activity_v1 RENAME COLUMN logins TO gone")
-    follower = Follower(busy.storage, LogFeed(), PROJECTIONS)
-    failure = follower.catch_up()["daily_activity"]
-    assert (failure.position, failure.type) == (len(history(busy)) - 1, "user.logged_in")
-    assert "logins" in failure.detail
-    with intrude(database_url) as intruder:
-        intruder.run("ALTER TABLE daily_activity_v1 RENAME COLUMN gone TO logins")
-    assert follower.retry() == ["daily_activity"]
-    assert follower.catch_up() == {}
-    assert view(busy, "daily_activity")[0][2] == 22
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_an_event_that_only_a_newer_release_knows_is_not_passed_over(
-    busy: Store, writer: Writer, name: str
-) -> None:
-    """It may be meant for any view: a follower stops there, and a rebuild gives up."""
-    position = write_as_a_newer_release(busy)
-    (answer,) = writer.commit([log_in("bob", "later")])
-    assert isinstance(answer, tuple)
-    follower = Follower(busy.storage, LogFeed(), PROJECTIONS)
-    failure = follower.catch_up()["daily_activity"]
-    assert (failure.position, failure.type) == (position, "user.renamed")
-    assert "newer release" in failure.detail
-    with busy.storage.snapshot() as rows:
-        assert read_pointers(rows)["daily_activity"].position == position - 1
-    outcome = rebuilt(busy, name)
-    assert isinstance(outcome, Stopped)
-    assert outcome.failure == failure
-    assert build_of(busy, name) == 0
-    with busy.storage.transaction() as rows:  # this release learns of it, and wants none
-        unseal(rows, busy.storage.kind)
-        rows.execute("UPDATE events SET topic = 'log.opened' WHERE position = ?", (position,))
-        rows.commit()
-    assert follower.catch_up() != {}, "somebody has to say so"
-    assert follower.retry() == ["daily_activity"]
-    assert follower.catch_up() == {}
-    assert view(busy, "daily_activity")[0][2] == 22
-    assert isinstance(rebuilt(busy, name), Swapped)
-
-
-def test_a_rebuild_that_can_t_apply_an_event_leaves_the_live_table(busy: Store) -> None:
-    kept = (*PROJECTIONS, Following())
-    with busy.storage.transaction() as rows:
-        rows.define(Following.tables[0])
-        rows.execute(POINT, ("login_count", 1))
-        rows.commit()
-    Follower(busy.storage, LogFeed(), kept).catch_up()
-    rebuild = rebuild_of(busy, kept=(*PROJECTIONS, Choosy()))
-    outcome = rebuild.run(rebuild.begin("login_count"))
-    assert isinstance(outcome, Stopped)
-    assert outcome.failure.detail == "ValueError: not him"
-    with busy.storage.snapshot() as rows:
-        assert len(rows.fetch("SELECT * FROM login_count_v1")) == 2
-        assert read_state(rows) is None
-
-
-def test_two_followers_apply_each_event_once(busy: Store, opened: OpenStore) -> None:
-    other = opened()
-    with busy.storage.transaction() as rows:
-        rows.execute("DELETE FROM daily_activity_v1")
-        rows.execute("UPDATE views SET position = 0 WHERE name = 'daily_activity'")
-        rows.commit()
-    followers = [Follower(each.storage, LogFeed(), PROJECTIONS) for each in (busy, other)]
-    with ThreadPoolExecutor(2) as pool:
-        assert [each.result() for each in [pool.submit(f.catch_up) for f in followers]] == [{}, {}]
-    (day,) = view(busy, "daily_activity")
-    assert day[1:3] == (2, 21)
 
 
 # --- who looks up meanwhile
@@ -608,126 +375,3 @@ def test_a_read_that_meets_a_swap_is_done_again(busy: Store, opened: OpenStore) 
     assert asyncio.run(read()) == 21
     reading.close()
     assert met == (2 if busy.storage.kind == "postgresql" else 1)
-
-
-class Watched:
-    """A storage that notes until when the rebuild is held, at each commit while it compares."""
-
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self._comparing = False
-        self.leases: list[int] = []
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._storage, name)
-
-    @contextmanager
-    def handover(self, work: Callable[[Transaction], None]) -> Iterator[Rows]:
-        with self._storage.handover(work) as rows:
-            self._comparing = True
-            yield rows
-            self._comparing = False
-
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        with self._storage.transaction() as rows:
-            yield rows
-        if self._comparing:
-            with self._storage.transaction() as rows:
-                state = read_state(rows)
-            assert state is not None
-            self.leases.append(state.lease_until)
-
-
-class DyingStorage:
-    """A storage whose user dies at a commit, which is stored or is not."""
-
-    def __init__(self, storage: Storage, commits: int, *, done: bool) -> None:
-        self.kind = storage.kind
-        self._storage = storage
-        self._left = commits
-        self._done = done
-
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        with self._storage.transaction() as rows:
-            yield cast("Transaction", Dying(rows, self._commit))
-
-    @contextmanager
-    def handover(self, work: Callable[[Transaction], None]) -> Iterator[Rows]:
-        if self._left == 0 and not self._done:
-            raise Broken
-        with self._storage.handover(work) as rows:
-            if self._left == 0:
-                raise Broken
-            self._left -= 1
-            yield rows
-
-    def snapshot(self) -> AbstractContextManager[Rows]:
-        return self._storage.snapshot()
-
-    def roomy(self) -> AbstractContextManager[None]:
-        return self._storage.roomy()
-
-    def drop(self, table: str) -> None:
-        if self._left == 0:
-            raise Broken
-        self._left -= 1
-        self._storage.drop(table)
-
-    def _commit(self, rows: Transaction) -> None:
-        if self._left == 0:
-            if self._done:
-                rows.commit()
-            raise Broken
-        self._left -= 1
-        rows.commit()
-
-
-class Dying:
-    """One transaction of it."""
-
-    def __init__(self, rows: Transaction, commit: Callable[[Transaction], None]) -> None:
-        self._rows = rows
-        self._commit = commit
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._rows, name)
-
-    def commit(self) -> None:
-        self._commit(self._rows)
-
-
-class Following(LoginCount):
-    """The view of a test, following."""
-
-    mode: Mode = "follow"
-
-
-def expire(store: Store) -> None:
-    """Nobody has given a sign of life for long."""
-    with store.storage.transaction() as rows:
-        rows.execute("UPDATE rebuilds SET lease_until = ?", (rows.clock() - LEASE,))
-        rows.commit()
-
-
-def history(store: Store) -> list[Recorded]:
-    with store.storage.snapshot() as rows:
-        return [record.recorded() for record in read_range(rows, 0, 1000)]
-
-
-def write_as_a_newer_release(store: Store) -> int:
-    """An event of a type that this one doesn't know, with the inline views; its position."""
-    with store.log.append() as append:
-        last = read_range(append.rows, append.head.position - 1, 1)[0]
-        position = last.position + 1
-        last = last._replace(stream=user_key("eve"), version=1, topic="user.renamed")
-        append.write([last._replace(position=position, time=append.now())])
-        sql = "UPDATE views SET position = ? WHERE name <> 'daily_activity'"
-        append.rows.execute(sql, (position,))
-        append.rows.commit()
-    return position
-
-
-def is_login_of(recorded: Recorded, who: str) -> bool:
-    return isinstance(recorded.event, events.UserLoggedIn) and recorded.stream == user_key(who)

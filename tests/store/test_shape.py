@@ -14,7 +14,7 @@ from app.verifying.shape import check_shape
 from app.verifying.store import verify_store
 from projections.rebuild import Swapped
 from projections.registry import PROJECTIONS
-from tests.store.test_rebuild import build_of, rebuilt
+from tests.store.rebuilds import build_of, rebuilt
 from tests.stores.kept import KEPT
 
 if TYPE_CHECKING:
