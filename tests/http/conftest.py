@@ -15,7 +15,7 @@ from app.application import application
 from app.bootstrap import Service
 from app.settings import load
 from tests.http.asking import Asking
-from tests.http.people import WAIT, People
+from tests.http.people import WAIT, People, Person
 from tests.running import running, settings
 
 
@@ -85,6 +85,18 @@ def people(
         here = f"http://127.0.0.1:{started.port}"
         with httpx.Client(base_url=here, timeout=WAIT) as client:
             yield People(client, given)
+
+
+@pytest.fixture
+def ada(people: People) -> Person:
+    """Somebody who has registered."""
+    return people.new()
+
+
+@pytest.fixture
+def root(people: People) -> Person:
+    """An administrator."""
+    return people.new("admin")
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ UNKNOWN = "/users/uk_00000000000000000000000000"
 
 
 @pytest.fixture
-def ada(people: People) -> Person:
-    return people.new()
-
-
-@pytest.fixture
 def admin(people: People) -> Person:
     return people.new("admin")
 

@@ -75,11 +75,6 @@ def stored(person: Person) -> list[dict[str, Any]]:
     return walk(person, "/events?limit=1000")
 
 
-@pytest.fixture
-def root(people: People) -> Person:
-    return people.new("admin")
-
-
 def test_it_begins_now_and_tells_every_event_once_in_order(people: People, root: Person) -> None:
     before = stored(root)
     with following(root) as stream:

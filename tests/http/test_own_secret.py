@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.http.people import People, Person, at_once, types
+from tests.http.people import Person, at_once, types
 from tests.http.steps import SECRET, problem
 
 NEW = "seven ropes, all quiet"
-
-
-@pytest.fixture
-def ada(people: People) -> Person:
-    return people.new()
 
 
 def change(person: Person, secret: str = SECRET, new: str = NEW):

@@ -26,11 +26,6 @@ MEMBERS = {
 }
 
 
-@pytest.fixture
-def ada(people: People) -> Person:
-    return people.new()
-
-
 def listed(person: Person, query: str = "") -> list[dict]:
     answer = person.get(f"/sessions{query}")
     assert answer.status_code == 200, answer.text

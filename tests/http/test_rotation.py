@@ -10,7 +10,7 @@ import time_machine
 
 from app.audit import EventItem
 from domain.refresh_token import format_refresh_token, parse
-from tests.http.people import People, Person, at_once, types
+from tests.http.people import Person, at_once, types
 from tests.http.steps import me, problem
 
 DAY = 86_400
@@ -18,11 +18,6 @@ ROTATED = "refresh_token.rotated"
 REPEATED = "refresh_token.repeated"
 USED = "refresh_token.used"
 REUSED = ["refresh_token.reuse_detected", "refresh_token.revoked"]
-
-
-@pytest.fixture
-def ada(people: People) -> Person:
-    return people.new()
 
 
 def generation(token: str) -> int:
