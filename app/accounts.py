@@ -112,10 +112,17 @@ class Accounts:
         return LoggedIn(proved.row.user_key, token)
 
     async def find_user_key(self, name: str, secret: str, caller: Caller) -> str:
-        """The key of somebody who knows name and secret; raises as `authenticate` does."""
+        """The key of somebody who knows name and secret; raises as `authenticate` does.
+
+        For whoever was answered 503 when registering, it is the answer that he was registered.
+        """
         mac = name_mac(self._ring, user_id.prepare(name))
         prepared = user_secret.prepare(secret)
-        return (await self._proving.by_name(mac, prepared, caller)).row.user_key
+        user_key = (await self._proving.by_name(mac, prepared, caller)).row.user_key
+        # No permission more is no event, and answered once what came before can't be lost.
+        nothing = commands.GrantPermissions(user_key, ())
+        await self._dispatcher.dispatch(nothing, caller.meta(actor_of(user_key)))
+        return user_key
 
     async def change_secret(
         self, bearer: Bearer, secret: str, new_secret: str, caller: Caller

@@ -91,7 +91,7 @@ class Introspection:
         if claims is None or claims.sub != user_key:
             return
         row = await self._lookup.session(claims.sid)
-        if row is not None and row.user_key == user_key and row.ended_at is None:
+        if row is not None and row.user_key == user_key:
             command = EndSession(user_key, claims.sid, "owner")
             await self._dispatch(command, caller.meta(actor_of(user_key)))
 

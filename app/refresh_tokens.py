@@ -118,7 +118,7 @@ class RefreshTokens:
         if token is None or not is_genuine(token, self._refresh_key):
             return
         row = await self._lookup.session(token.session_id)
-        if row is None or row.ended_at is not None or token.generation > row.generation:
+        if row is None or token.generation > row.generation:
             return
         if user_key not in {None, row.user_key}:
             return

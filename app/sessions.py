@@ -75,9 +75,8 @@ class Sessions:
         if row is None or row.user_key != bearer.user_key:
             msg = "You have no session of this id."
             raise NotFound(msg)
-        if row.ended_at is None:
-            command = EndSession(bearer.user_key, session_id, "owner")
-            await self._dispatch(command, caller.meta(actor_of(bearer.user_key)))
+        command = EndSession(bearer.user_key, session_id, "owner")
+        await self._dispatch(command, caller.meta(actor_of(bearer.user_key)))
 
     async def end_all(self, bearer: Bearer, caller: Caller, *, keep_current: bool = False) -> None:
         """End every session of the bearer's own, or every other one."""

@@ -87,7 +87,7 @@ class _InDoubt(Exception):
 
 _STORE_FAULTS: Final = (
     (NotDurable, "store_not_durable"),
-    (_InDoubt, "commit_failed"),
+    ((_InDoubt, OutcomeUnknown), "commit_failed"),
     (MissedEvents, "view_missed_events"),
     (Lost, "store_unavailable"),
 )
@@ -187,22 +187,27 @@ class Writer:
             self._catch_up(draft, streams, people)
             draft.taken = _taken(append.rows, macs)
             answers = [self._decide(draft, wish) for wish in batch]
-            if not draft.records:
-                self._publish(draft)
-                return answers
-            append.write(draft.records)
-            for sql, params in draft.statements:
-                append.rows.execute(sql, params)
-            draft.live.apply(append.rows, draft.recorded)
-            for stream, user in draft.snapshots.items():
-                if stream not in draft.erased:
-                    snapshot.keep(append.rows, stream, user, self._keys[stream])
-            try:
-                append.rows.commit()
-            except OutcomeUnknown as error:
-                raise _InDoubt(error, draft.records[0], answers) from error
+            if draft.records:
+                self._store(draft, answers)
+        if not draft.records and any(isinstance(each, tuple) for each in answers):
+            # That it is so already has to be as durable as an event that makes it so.
+            self._log.storage.confirm()
         self._publish(draft)
         return answers
+
+    def _store(self, draft: _Draft, answers: list[Answer]) -> None:
+        append = draft.append
+        append.write(draft.records)
+        for sql, params in draft.statements:
+            append.rows.execute(sql, params)
+        draft.live.apply(append.rows, draft.recorded)
+        for stream, user in draft.snapshots.items():
+            if stream not in draft.erased:
+                snapshot.keep(append.rows, stream, user, self._keys[stream])
+        try:
+            append.rows.commit()
+        except OutcomeUnknown as error:
+            raise _InDoubt(error, draft.records[0], answers) from error
 
     def _load_cold(self, batch: Sequence[Wish], people: Iterable[str]) -> list[bytes]:
         """Before the lock: fold what isn't cached, so that nobody waits for it inside."""

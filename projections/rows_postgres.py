@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import errors
+from psycopg.errors import Diagnostic
 from psycopg.sql import SQL, Identifier
 
 from projections.storage import (
@@ -121,12 +122,26 @@ class PostgresRows:
         return self._locked_at
 
     def commit(self) -> None:
-        """Send what waits, and then COMMIT by itself."""
+        """Send what waits, and then COMMIT by itself.
+
+        Whoever ends its wait for the standby has it succeed with a warning: it is on one disk.
+        """
         self._send()
+        warnings: list[str] = []
+
+        def heard(notice: Diagnostic) -> None:
+            if notice.severity_nonlocalized == "WARNING":
+                warnings.append(notice.message_primary or "")
+
+        self._connection.add_notice_handler(heard)
         try:
             done = self._connection.execute("COMMIT").statusmessage
         except psycopg.Error as error:
             raise OutcomeUnknown(str(error)) from error
+        finally:
+            self._connection.remove_notice_handler(heard)
+        if warnings:
+            raise OutcomeUnknown("; ".join(warnings))
         if done != "COMMIT":
             msg = "a statement had failed: the transaction was rolled back"
             raise Refused(msg)

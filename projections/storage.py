@@ -134,7 +134,8 @@ class Storage(Protocol):
     def confirm(self) -> None:
         """Wait until what can be read is wherever a commit has to be before it is answered.
 
-        Raises what a transaction and its commit raise.
+        Of a commit that somebody ended the wait of, or a crash, all can be read before. Raises what
+        a transaction and its commit raise.
         """
 
     def tidy(self) -> None:

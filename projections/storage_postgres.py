@@ -163,7 +163,7 @@ class PostgresStorage:
         """Nothing: the server sees to it."""
 
     def confirm(self) -> None:
-        """Commit something: a server that restarts shows what was still to reach its standby."""
+        """Commit something, which reaches the standby after all that was committed before."""
         with self._begun(self._writer, _take_nothing) as (connection, _):
             connection.execute(_MARK)
             PostgresRows(connection).commit()

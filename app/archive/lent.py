@@ -75,8 +75,7 @@ class LentStorage:
         raise TypeError(work)
 
     def confirm(self) -> None:
-        """Not here: nothing was committed yet."""
-        raise TypeError
+        """Nothing: its owner's commit is for all of it."""
 
     def tidy(self) -> None:
         """Nothing: it has one commit."""

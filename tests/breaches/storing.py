@@ -41,6 +41,15 @@ class Outdated(set[bytes]):
         del element
 
 
+def _take_its_word(service: Service, value: str) -> None:
+    """What PostgreSQL calls a COMMIT is one, whatever it warns of."""
+    import psycopg  # noqa: PLC0415 - an extra
+
+    del service, value
+    psycopg.Connection.add_notice_handler = lambda *_: None  # type: ignore[method-assign]
+    psycopg.Connection.remove_notice_handler = lambda *_: None  # type: ignore[method-assign]
+
+
 def _trust_errors(service: Service, value: str) -> None:
     """A commit without an answer counts as one that did not happen."""
     del value
@@ -170,6 +179,7 @@ def _know_more() -> None:
 
 
 BREACHES: Final[Mapping[str, Breach]] = {
+    "DEAF": _take_its_word,
     "TRUST_ERRORS": _trust_errors,
     "SYNCHRONOUS": _wait_less,
     "EARLY_NAMES": _look_for_names_early,

@@ -6,56 +6,128 @@ The long proofs of `tests.prove` about it in their short form, and one case by i
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from app.store import open_store, storage_of
-from app.vault import Vault
 from app.writer import Writer
 from domain.policy import Policy
 from tests.faults.holding import holds
 from tests.postgres_pair import PostgresPair
 from tests.prove import cut_off, failover, restarted
 from tests.prove.proxy import Proxy
-from tests.running import MASTER
-from tests.store.wishing import log_in, register
+from tests.prove.stored import by_session, check_log, opened
+from tests.prove.tally import Tally
+from tests.store.wishing import commit, end, log_in, register, session_id
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from app.writer import Answer
+    from collections.abc import Iterator
 
-_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    from app.store import Store
+    from app.writer import Answer, Wish
+
+_WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
-@pytest.mark.long
-def test_a_restarted_primary_s_commit_counts_once_the_standby_has_it() -> None:
-    """Security rules 25 and 26: a restart lets all see what had been waiting for the standby."""
-    answers: list[Answer] = []
-    with PostgresPair() as pair:
-        with Proxy("127.0.0.1", pair.primary.port) as wire:
-            pair.through = {pair.primary.port: wire.port}
-            pair.rejoin()
-            store = open_store(storage_of(pair.create_database()), Vault(MASTER), "ES256")
-            writer = Writer(store.log, store.vault, store.ring, Policy())
-            assert not isinstance(writer.commit([register("ada")])[0], Exception)
+class Waiting:
+    """A change whose commit waits for a standby that hears nothing; and another process."""
+
+    def __init__(
+        self,
+        pair: PostgresPair,
+        wire: Proxy,
+        url: str,
+        writers: tuple[Writer, Writer],
+        change: Wish,
+    ) -> None:
+        self.pair, self.wire, self.url = pair, wire, url
+        writer, self.other = writers
+        self.answers: list[Answer] = []
+        self._thread = threading.Thread(target=lambda: self.answers.extend(writer.commit([change])))
+        self._thread.start()
+        until(lambda: len(self.waiting) == 1)
+
+    @property
+    def waiting(self) -> list[tuple[object, ...]]:
+        """Which of the primary's processes wait for the standby."""
+        return self.pair.primary.psql(_WAITING)
+
+    def interrupt(self, how: str) -> None:
+        """What ends the wait: all see the change then. Nobody may be answered before it waits anew.
+
+        The writer looks for what became of it, finds it, and waits for the standby once more.
+        """
+        before = self.waiting
+        if how == "restart":
+            self.pair.primary.restart("immediate")
+        else:
+            self.pair.primary.psql(f"SELECT pg_{how}_backend({before[0][0]})")
+        until(lambda: self.answers or self.waiting not in ([], before))
+        assert self.answers == []
+
+    def answer(self) -> Answer:
+        """What became of it; the standby hears everything from now on."""
+        self.wire.mend()
+        self._thread.join()
+        (answer,) = self.answers
+        return answer
+
+
+@contextmanager
+def waiting(change: Wish) -> Iterator[Waiting]:
+    """Have a change wait, after ada has logged in."""
+    with PostgresPair() as pair, Proxy("127.0.0.1", pair.primary.port) as wire:
+        pair.through = {pair.primary.port: wire.port}
+        pair.rejoin()
+        url = pair.create_database()
+        with opened(url) as one, opened(url) as two:
+            writers = writer_on(one), writer_on(two)
+            commit(writers[0], [register("ada"), log_in("ada", "first")])
             wire.hold()
-            thread = threading.Thread(
-                target=lambda: answers.extend(writer.commit([log_in("ada", "unheard")]))
-            )
-            thread.start()
-            until(lambda: pair.primary.psql(_WAITING), lambda found: found == [(1,)])
-            pair.primary.restart("immediate")
-            until(lambda: bool(answers) or pair.primary.psql(_WAITING) == [(1,)])
-            assert answers == []
-            pair.lose_primary()
-        pair.fail_over()
+            try:
+                yield Waiting(pair, wire, url, writers, change)
+            finally:
+                wire.mend()
+
+
+def writer_on(store: Store) -> Writer:
+    return Writer(store.log, store.vault, store.ring, Policy())
+
+
+ENDED = pytest.mark.parametrize(
+    "how", ["cancel", "terminate", pytest.param("restart", marks=pytest.mark.long)]
+)
+
+
+@ENDED
+def test_a_commit_whose_wait_was_ended_counts_once_the_standby_has_it(how: str) -> None:
+    """Security rules 25 and 26: PostgreSQL says COMMIT all the same, or lets all see it."""
+    with waiting(log_in("ada", "unheard")) as change:
+        change.interrupt(how)
+        change.pair.fail_over()
+        answer = change.answer()
+        log = check_log(change.url, tally := Tally())
+    stored = by_session(log).get(session_id("ada", "unheard"), [])
+    assert tally.first == []
+    assert bool(stored) is not isinstance(answer, Exception)
+
+
+@ENDED
+def test_what_is_so_already_is_no_success_before_the_standby_has_it(how: str) -> None:
+    """Security rules 25 and 26: whoever repeats what he was answered 503 for is told as much."""
+    again: list[Answer] = []
+    with waiting(end("ada", "first")) as change:
+        change.interrupt(how)
+        repeated = [end("ada", "first")]
+        thread = threading.Thread(target=lambda: again.extend(change.other.commit(repeated)))
+        thread.start()
+        until(lambda: again or len(change.waiting) == 2)
+        assert again == []
+        assert not isinstance(change.answer(), Exception)
         thread.join()
-        with store.storage.snapshot() as rows:
-            stored = rows.fetch("SELECT 1 FROM events WHERE topic = 'user.logged_in'")
-        store.storage.close()
-    assert len(answers) == 1
-    assert bool(stored) or isinstance(answers[0], Exception)
+        assert again == [()]
 
 
 def test_a_restarted_postgresql_costs_a_503_and_nothing_else(postgres_url: str) -> None:

@@ -1,13 +1,15 @@
-"""Changes of people besides their sessions: another secret, permissions, disabled, erased.
+"""Changes of people: another secret, permissions, disabled, enabled, erased, rotated, all ended.
 
-Each is asked for once of somebody new, by the person or by an administrator, so that the log tells
-whether it is there, and that it is there once. Knows no store but the one that has to be made
-before it is served.
+Each is asked for of somebody new, by the person or by an administrator, and some again when it was
+answered 503, so that the log tells whether it is there, and that it is there once. Knows no store
+but the one that has to be made before it is served.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import argon2
@@ -36,6 +38,9 @@ CHANGERS: Final = 4
 PERMISSION: Final = "events:read"
 _NEW_SECRET: Final = "a donkey that eats marmalade"
 
+Change = Callable[[Client, "Ledger", str, str], Awaitable[None]]
+"""Somebody is changed, by an access token of an administrator's or by himself."""
+
 
 def have_administrator(url: str, ledger: Ledger) -> None:
     """Make one in a store that nobody serves, which is made if need be; changes may begin."""
@@ -60,6 +65,12 @@ def change_of(recorded: Recorded) -> str | None:
             kind = "permissions given" if permissions else "permissions taken"
         case events.UserDisabled():
             kind = "disabled"
+        case events.UserEnabled():
+            kind = "enabled"
+        case events.RefreshTokenRotated():
+            kind = "rotated"
+        case events.RefreshTokenRevoked(why="end_all"):
+            kind = "all ended"
         case events.UserErased():
             kind = "erased"
         case _:
@@ -71,22 +82,21 @@ async def changer(port: int, ledger: Ledger, over: asyncio.Event) -> None:
     """One change after another until it is over; when the connection is cut, so is the work."""
     async with Client(port, a_source()) as client:
         with at_work(client, ledger):
-            token = ""
+            token, ways = "", list[Change]()
             while not over.is_set():
                 token = token or await _log_in(client, ledger, ledger.administrator)
                 who = await register(client, ledger)
                 if token and who:
-                    await random.choice((_secret, _permissions, _disable, erase, _erase_oneself))(
-                        client, ledger, who, token
-                    )
+                    ways = ways or random.sample(_WAYS, len(_WAYS))
+                    await ways.pop()(client, ledger, who, token)
 
 
-async def _log_in(client: Client, ledger: Ledger, who: str) -> str:
-    """An access token, or nothing; no session that anybody has to have later."""
+async def _log_in(client: Client, ledger: Ledger, who: str, what: str = "access_token") -> str:
+    """A token, or nothing; no session that anybody has to have later."""
     ledger.logins[who] += 1
     answer = await client.post("/authenticate", user_key=who, user_secret=SECRET)
     known = ledger.note("/authenticate", answer, 200, 503)
-    return str(answer.json["access_token"]) if known else ""
+    return str(answer.json[what]) if known else ""
 
 
 async def _secret(client: Client, ledger: Ledger, who: str, token: str) -> None:
@@ -100,16 +110,30 @@ async def _secret(client: Client, ledger: Ledger, who: str, token: str) -> None:
 async def _permissions(client: Client, ledger: Ledger, who: str, token: str) -> None:
     path = f"/users/{who}/permissions"
     for kind, permissions in (("given", [PERMISSION]), ("taken", [])):
-        ledger.asked[f"permissions {kind} {who}"] += 1
-        answer = await client.call("PUT", path, token, permissions=permissions)
-        if not _note(ledger, f"permissions {kind} {who}", answer):
+        ask = partial(client.call, "PUT", path, token, permissions=permissions)
+        if not await _insist(ledger, f"permissions {kind} {who}", ask):
             return
 
 
 async def _disable(client: Client, ledger: Ledger, who: str, token: str) -> None:
-    ledger.asked[f"disabled {who}"] += 1
-    answer = await client.call("POST", f"/users/{who}/disable", token)
-    _note(ledger, f"disabled {who}", answer)
+    for kind in ("disable", "enable"):
+        ask = partial(client.call, "POST", f"/users/{who}/{kind}", token)
+        if not await _insist(ledger, f"{kind}d {who}", ask):
+            return
+
+
+async def _rotate(client: Client, ledger: Ledger, who: str, token: str) -> None:
+    del token
+    if own := await _log_in(client, ledger, who, "refresh_token"):
+        ask = partial(client.post, "/refresh", refresh_token=own, rotate=True)
+        await _insist(ledger, f"rotated {who}", ask)
+
+
+async def _end_all(client: Client, ledger: Ledger, who: str, token: str) -> None:
+    del token
+    if own := await _log_in(client, ledger, who):
+        ledger.asked[f"all ended {who}"] += 1
+        _note(ledger, f"all ended {who}", await client.call("DELETE", "/sessions", own))
 
 
 async def erase(client: Client, ledger: Ledger, who: str, token: str) -> None:
@@ -126,10 +150,29 @@ async def _erase_oneself(client: Client, ledger: Ledger, who: str, token: str) -
         _note(ledger, f"erased {who}", answer)
 
 
+async def _insist(ledger: Ledger, change: str, ask: Callable[[], Awaitable[Answer]]) -> bool:
+    """Ask, and again where it was answered 503; whether it was acknowledged."""
+    ledger.asked[change] += 1
+    answer = await ask()
+    if answer.status == 503:
+        ledger.note(_kind(change), answer, 200, 503)
+        answer = await ask()
+    return _note(ledger, change, answer)
+
+
 def _note(ledger: Ledger, change: str, answer: Answer) -> bool:
     """Whether it was acknowledged; 202 is of an erasure of which bytes are still in a file."""
-    kind = change.rpartition(" ")[0]
+    kind = _kind(change)
     success = next((status for status in (200, 202, 204) if status == answer.status), 200)
     if ledger.note(kind, answer, success, 503):
         ledger.changes[change] = kind
     return change in ledger.changes
+
+
+def _kind(change: str) -> str:
+    return change.rpartition(" ")[0]
+
+
+_WAYS: Final[tuple[Change, ...]] = (
+    *(_secret, _permissions, _disable, erase, _erase_oneself, _rotate, _end_all),
+)

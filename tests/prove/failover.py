@@ -1,8 +1,10 @@
 """The primary crashes under load and its standby takes its place: nothing acknowledged is lost.
 
 Commits wait for the standby's disk. Two processes, whose URL names both servers, find the new
-primary by themselves, and go on. Security rules 25, 27 and 30: a standby for which nobody waits has
-to lose what it hadn't heard of.
+primary by themselves, and go on. Before every other crash the standby hears nothing for a while,
+and who waits for it is cancelled or ended, as an impatient operator does: PostgreSQL lets all see
+those commits then, and takes them for successes. Security rules 25, 27 and 30: a standby for which
+nobody waits has to lose what it hadn't heard of, and so has one whose ended waits are successes.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import Final
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Final
 
 from tests.postgres_pair import PostgresPair
 from tests.prove.changes import have_administrator
@@ -22,6 +25,9 @@ from tests.prove.stored import check_store
 from tests.prove.tally import Tally
 from tests.running import running, running_all, settings
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 PROPERTY: Final = "primary lost under load, synchronous standby promoted: nothing acknowledged lost"
 SIZE: Final = 20
 OF: Final = "failovers"
@@ -32,6 +38,9 @@ WORK: Final = 60
 """Acknowledgements between two failures, at most."""
 UNHEARD: Final = 20
 """Acknowledgements of which the standby that has to be found out hears nothing."""
+UNHEARD_S: Final = 4.0
+"""For how long waits are ended: twice as long as somebody is kept waiting for a 503."""
+_END: Final = "SELECT pg_%s_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
 def prove(url: str, count: int) -> Tally:
@@ -39,35 +48,88 @@ def prove(url: str, count: int) -> Tally:
     del url
     tally, ledger = Tally(), Ledger()
     more = 0.0 if count >= STEP else BUSY_S
-    with PostgresPair() as pair:
-        pair.rejoin()
+    with _pair() as (pair, wires):
         url = pair.create_database()
         have_administrator(url, ledger)
         with running_all(settings(url), settings(url)) as (one, other):
             ports = [one.port, other.port]
-            asyncio.run(_fail_over(pair, ports, ledger, count, tally, more))
+            asyncio.run(_fail_over(pair, wires, ports, ledger, count, tally, more))
         check_store(url, ledger, tally)
     told(ledger, tally)
     tally.control("an asynchronous standby", noticed=_is_noticed())
+    if count >= STEP:
+        tally.control("an ended wait taken for success", noticed=_is_noticed_when_ended())
     return tally
 
 
+@contextmanager
+def _pair() -> Iterator[tuple[PostgresPair, tuple[Proxy, Proxy]]]:
+    """A primary with its standby, and the wires by which each is heard when it is the primary."""
+    with PostgresPair() as pair, ExitStack() as stack:
+        servers = pair.primary, pair.standby
+        one, other = (stack.enter_context(Proxy("127.0.0.1", each.port)) for each in servers)
+        pair.through = {servers[0].port: one.port, servers[1].port: other.port}
+        pair.rejoin()
+        yield pair, (one, other)
+
+
 async def _fail_over(
-    pair: PostgresPair, ports: list[int], ledger: Ledger, count: int, tally: Tally, more: float
+    pair: PostgresPair,
+    wires: tuple[Proxy, Proxy],
+    ports: list[int],
+    ledger: Ledger,
+    count: int,
+    tally: Tally,
+    more: float,
 ) -> None:
     async with working(ports, ledger, people=8):
         for each in range(count):
             if each:
                 await asyncio.to_thread(pair.rejoin)
             await worked(ledger, random.randint(1, WORK), tally)
+            if each % 2 == 0:
+                tally.count("ended waits", await _end_waits(pair, wires))
             lost = time.monotonic()
             await asyncio.to_thread(pair.fail_over)
+            for wire in wires:
+                wire.mend()
             tally.figure("primary lost to standby promoted, s", time.monotonic() - lost)
             await go_on(ports, ledger, tally, more)
             in_time(ledger, "without a primary", more, tally)
             tally.tried += 1
     for port in ports:
         await check_tokens(port, ledger, {*ledger.sessions, *ledger.ended}, tally)
+
+
+async def _end_waits(pair: PostgresPair, wires: tuple[Proxy, Proxy]) -> int:
+    """The standby hears nothing, and whoever waits for it is cancelled or ended; how many."""
+    for wire in wires:
+        wire.hold()
+    ended, until = 0, time.monotonic() + UNHEARD_S
+    while time.monotonic() < until:
+        how = random.choice(("cancel", "terminate"))
+        ended += len(await asyncio.to_thread(pair.primary.psql, _END % how))
+        await asyncio.sleep(random.uniform(0.0, 0.2))
+    return ended
+
+
+def _is_noticed_when_ended() -> bool:
+    """The control: a service that takes PostgreSQL's word for it loses what it answered."""
+    tally, ledger = Tally(), Ledger()
+    with _pair() as (pair, wires):
+        url = pair.create_database()
+        with running(settings(url, TEST_DEAF="1")) as server:
+            asyncio.run(_ended(pair, wires, server.port, ledger))
+        pair.fail_over()
+        check_store(url, ledger, tally)
+    return any(each.startswith("lost: ") for each in tally.first)
+
+
+async def _ended(pair: PostgresPair, wires: tuple[Proxy, Proxy], port: int, ledger: Ledger) -> None:
+    async with working([port], ledger):
+        await worked(ledger, UNHEARD, Tally())
+        await _end_waits(pair, wires)
+        await asyncio.to_thread(pair.lose_primary)
 
 
 def _is_noticed() -> bool:

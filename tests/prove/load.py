@@ -27,6 +27,13 @@ Heard = Literal["answered", "refused", "cut"]
 SECRET: Final = "a horse that eats marmalade"
 SESSIONS_EACH: Final = 3
 FORM: Final = len("gbr_")
+CHANGES: Final = (
+    *("secret", "permissions given", "permissions taken", "disabled", "enabled", "erased"),
+    *("rotated", "all ended"),
+)
+"""What may be changed of people besides single sessions."""
+MANY: Final = 400
+"""Registrations beside which each of them was acknowledged, if anybody sees to them."""
 
 
 def session_of(refresh_token: str) -> str:
@@ -117,8 +124,12 @@ class Ledger:
         """Tell a tally what there was."""
         tally.count("acknowledged registrations", len(self.registered))
         tally.count("acknowledged sessions", len(self.sessions) + len(self.ended))
-        for kind, number in Counter(self.changes.values()).items():
+        made = Counter(self.changes.values())
+        for kind, number in made.items():
             tally.count(f"acknowledged changes: {kind}", number)
+        if self.administrator and len(self.registered) >= MANY:
+            lacking = {*CHANGES} - {*made}
+            tally.expect(not lacking, f"of so many no change was {', '.join(sorted(lacking))}")
         tally.count("answers of 503", self.refused)
         if "refused" in self.slowest:
             tally.figure("slowest 503, s", self.slowest["refused"])
@@ -172,8 +183,10 @@ async def revoke(client: Client, ledger: Ledger, token: str) -> None:
     """End a session."""
     session_id = session_of(token)
     del ledger.sessions[session_id]
-    if ledger.note("/revoke", await client.post("/revoke", refresh_token=token), 200, 503):
-        ledger.ended[session_id] = token
+    for _ in range(2):  # whoever is answered 503 repeats it
+        if ledger.note("/revoke", await client.post("/revoke", refresh_token=token), 200, 503):
+            ledger.ended[session_id] = token
+            return
 
 
 async def person(port: int, ledger: Ledger, over: asyncio.Event) -> None:
