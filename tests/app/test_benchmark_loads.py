@@ -239,13 +239,14 @@ def _calls_for_time() -> Iterator[None]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench_parts, "time", mine)
+        before = threading.getprofile(), sys.getprofile()
         threading.setprofile(count)
         sys.setprofile(count)
         try:
             yield
         finally:
-            sys.setprofile(None)
-            threading.setprofile(None)
+            threading.setprofile(before[0])
+            sys.setprofile(before[1])
 
 
 def test_a_refresh_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,10 +99,10 @@ def prove(url: str, count: int) -> Tally:
         ends: list[float] = _said(ending, tally) or []
     slow = sum(took >= IN_TIME_S for took in ends)
     tally.expect(len(ends) == ENDS[short], f"{len(ends)} of {ENDS[short]} ends were heard of")
+    for what in ("process", "tab"):
+        judge_excused(tally, CALLS.format(what), EXCUSED.format(what), busy=bool(short))
     if not short:
         tally.expect(slow <= LATE, f"{slow} of {ENDS[short]} ends were heard of late")
-        for what in ("process", "tab"):
-            judge_excused(tally, CALLS.format(what), EXCUSED.format(what))
     tally.count("ends heard of late", slow)
     tally.figure("an end of session heard of, s", max(ends, default=0.0))
     for name, noticed in controls.result().items():

@@ -58,6 +58,7 @@ def prove(url: str, count: int) -> Tally:
         else:
             found = fuzz(target, count, random.Random(seed))
         tally.expect(not found.fault, f"seed {seed}, {name}: {found.fault}")
+        tally.expect(found.runs >= count, f"{name}: {found.runs} runs, of {count}")
         tally.expect(found.covered > 1, f"{name}: no code was reached")
         tally.count(f"runs by {fuzzer}", found.runs)
         tally.figure(f"places reached by {fuzzer}: {name}", found.covered)

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 PROPERTY: Final = "hostile texts in every field are data: no 5xx, a line a request, all kept"
 SIZE: Final = 2 * len(ALL)
 OF: Final = "texts"
-STEP: Final = len(ALL) // 3
+STEP: Final = len(ALL)
+"""Each of them in a round."""
 SHORT: Final = 2
 STORES: Final = ("sqlite", "postgresql")
 TRUSTED: Final = "127.0.0.0/8"
@@ -71,7 +72,7 @@ def prove(url: str, count: int) -> Tally:
     texts = rng.sample(ALL, count)
     operations, web = [*OPERATIONS], sorted(forms())
     if count == SHORT:
-        texts = [rng.choice(SQL), rng.choice(LOGS)]
+        texts = [SQL[0], rng.choice([*SQL[1:], *LOGS])]
         operations, web = rng.sample(operations, SOME), rng.sample(web, SOME)
     hostile = Hostile()
     hostile.tally = tally

@@ -31,7 +31,7 @@ from tests.prove.memory import Memory
 from tests.prove.tally import Tally
 from tests.running import running, settings
 from tests.tokens.chance import by_chance
-from tests.tokens.mutants import NEAR, OUT_OF_TIME, mutants
+from tests.tokens.mutants import NEAR, NEXT_TO, OUT_OF_TIME, mutants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ STORES: Final = ("sqlite",)
 ALGORITHMS: Final = ("ES256", "EdDSA", "RS256")
 KNOWN: Final = 40
 """Of the known ones, in the short form, besides those of the kinds that it always has."""
-ALWAYS: Final = (NEAR, OUT_OF_TIME)
+ALWAYS: Final = (NEAR, OUT_OF_TIME, *NEXT_TO)
 EXPIRED_S: Final = (1, 2, 30, MAX_LEEWAY - 1, MAX_LEEWAY + 1)
 """How long ago; the service may accept none of them, a client those within its leeway."""
 BEYOND_S: Final = 30

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.processes import Served
 
-PROPERTY: Final = "15 minutes of mixed load, 3 of rest: memory, threads, files, WAL flat; idle"
+PROPERTY: Final = "15 minutes of load, 3 of rest: memory, threads, files, SQLite's WAL flat; idle"
 SIZE: Final = 900
 OF: Final = "seconds"
 STEP: Final = 900
@@ -182,6 +182,11 @@ def _rest(soak: Soak, looks: Sequence[Look], seconds: float, tally: Tally, *, lo
     )
     tally.expect(after.files <= before.files, f"files stay open: {before.files}, {after.files}")
     tally.figure("files at rest", after.files)
+    for what, had, has in (
+        ("memory", before.memory, after.memory),
+        ("the write-ahead log", before.wal, after.wal),
+    ):
+        tally.expect(has <= had * (1 + MEMORY), f"{what} at rest: {had:,} to {has:,} bytes")
     tally.figure("% of a core at rest", percent)
     if long:
         tally.expect(percent <= IDLE_PERCENT, f"it takes {percent:.1f} % of a core at rest")

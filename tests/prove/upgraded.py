@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +39,7 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from app.store import Store
     from tests.stores.kept import Kept
@@ -52,6 +53,9 @@ SIZE: Final = max(20, STEP)
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")
 WAIT_S: Final = 30.0
+FOLLOWED_S: Final = 1.0
+"""Without anything more, after which a stream has told all."""
+LINES, STREAM = "application/x-ndjson", "text/event-stream"
 FOLLOWING: Final = tuple(each.name for each in PROJECTIONS if each.mode == "follow")
 
 _PASSING: Final = {
@@ -121,6 +125,11 @@ class Reader:
         """Ask with the access token."""
         return self.api.get(path, headers={**self._headers, **headers})
 
+    def follow(self, path: str, kind: str) -> AbstractContextManager[httpx.Response]:
+        """Read what comes as it comes; who waits for more is left soon."""
+        headers = {**self._headers, "Accept": kind}
+        return self.api.stream("GET", path, headers=headers, timeout=FOLLOWED_S)
+
     def view(self, name: str) -> dict[str, Any]:
         """A projection's status."""
         items = self.get("/projections").json()["items"]
@@ -169,7 +178,7 @@ def _keep_out(api: httpx.Client, expected: Expected, tally: Tally) -> None:
 
 def _read(reader: Reader, expected: Expected, tally: Tally) -> None:
     """The whole log, and every user, by HTTP."""
-    lines = reader.get("/events", Accept="application/x-ndjson").text.splitlines()
+    lines = reader.get("/events", Accept=LINES).text.splitlines()
     items = [json.loads(line) for line in lines]
     positions = [each["position"] for each in items]
     tally.expect(positions == [*range(1, len(items) + 1)], "the log has gaps")
@@ -213,6 +222,11 @@ def _parks(reader: Reader, person: Person, store: Store, tally: Tally) -> int:
         tally.wrong(f"{name} passed over the newer event at {at}: {reader.view(name)}")
     status = _page(reader, at)
     tally.expect(status == 503, f"a page after it: {status}")
+    own = Reader(reader.api, answer.json()["access_token"]).get("/me/events")
+    tally.expect(own.status_code == 503, f"the person's own history: {own.status_code}")
+    for kind in (LINES, STREAM):
+        told = _told(reader, kind, at)
+        tally.expect(told == [at - 1], f"of it and the one before, {kind} tells {told}")
     return at
 
 
@@ -225,6 +239,26 @@ def _page(reader: Reader, at: int) -> int:
     """The status of the page of the log that begins with a newer event."""
     place = f"{reader.api.get('/version').json()['log_id']}:{at - 1}"
     return reader.get(f"/events?after={place}").status_code
+
+
+def _told(reader: Reader, kind: str, at: int) -> list[int]:
+    """Which positions a reader of the log hears of from the last one before a newer event on."""
+    place = f"{reader.api.get('/version').json()['log_id']}:{at - 2}"
+    path = "/events/stream" if kind == STREAM else "/events"
+    told: list[int] = []
+    # It breaks off at what it can't tell, or waits until it can.
+    with (
+        suppress(httpx.RemoteProtocolError, httpx.ReadTimeout),
+        reader.follow(f"{path}?after={place}", kind) as answer,
+    ):
+        for line in answer.iter_lines():
+            if line.startswith("{"):
+                told.append(json.loads(line)["position"])
+            elif line.startswith("id:"):
+                told.append(int(line.rpartition(":")[2]))
+            if told[-1:] > [at]:
+                break
+    return told
 
 
 def _passed_over(reader: Reader, at: int) -> list[str]:
@@ -274,7 +308,7 @@ def _goes_on(reader: Reader, store: Store, person: Person, at: int, tally: Tally
     tally.expect(tried == [*FOLLOWING], f"these had parked: {tried}")
     answer = reader.api.post("/authenticate", json=_proof(person))
     tally.expect(answer.status_code == 200, f"the newer release refuses: {answer.text}")
-    items = reader.get("/events", Accept="application/x-ndjson").text.splitlines()
+    items = reader.get("/events", Accept=LINES).text.splitlines()
     for name in FOLLOWING:
         view = until(partial(reader.view, name), lambda view: view["lag"] == 0)
         tally.expect(view["state"] == "live", f"{name} is {view['state']}")

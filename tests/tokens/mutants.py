@@ -21,6 +21,8 @@ SLACK_S: Final = 600
 """More than any clock may be off by."""
 NEAR: Final = "another character of the signature"
 OUT_OF_TIME: Final = "all moments moved"
+NEXT_TO: Final = ("alg 'none'", "typ 'JWT'", "kid 'x'", "no exp", "aud 'other'", "iss 'other'")
+"""What a verifier that passes over one member of a token accepts."""
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _NONE: Final[tuple[Any, ...]] = (
