@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +44,19 @@ def _spend_nothing_on_nobody(service: Service, value: str) -> None:
     service.pool.verify = sparing  # type: ignore[method-assign]
 
 
+def _tarry_over_nobody(service: Service, seconds: str) -> None:
+    """A refusal takes so many seconds more where there is no user."""
+    verify = service.pool.verify
+
+    async def tarrying(secret_hash: str | None, secret: str, *, admitted: bool = True) -> bool:
+        right = await verify(secret_hash, secret, admitted=admitted)
+        if secret_hash is None:
+            await asyncio.sleep(float(seconds))
+        return right
+
+    service.pool.verify = tarrying  # type: ignore[method-assign]
+
+
 def _spend_nothing_on_the_erased(service: Service, value: str) -> None:
     """A refusal costs no hash where a user was erased, by key."""
     lookup = copy.copy(service.proving._lookup)
@@ -62,5 +76,6 @@ def _spend_nothing_on_the_erased(service: Service, value: str) -> None:
 BREACHES: Final[Mapping[str, Breach]] = {
     "OWN_HASH": _spend_own_hash_alone,
     "UNHASHED": _spend_nothing_on_nobody,
+    "SLOW_NOBODY": _tarry_over_nobody,
     "UNHASHED_ERASED": _spend_nothing_on_the_erased,
 }

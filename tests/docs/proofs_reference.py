@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _MADE: Final = "This page is made from the source, by `python -m tests.docs.generate`."
 SHORT_FORMS_S: Final = 90
+SHORT_FORMS_SEEN_S: Final = 160
 _STORES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
@@ -35,8 +36,8 @@ after it, those alone. A name takes {SECONDS_A_NAME // 60} minutes at most: no r
 that would end later, what isn't finished then says so, and the same command goes on where it was.
 A change of the product begins all of them anew, one of a proof those that run it; so what is
 changed while a proof runs ends it. Versions of what is installed don't count.
-`--short` tries one small step, as `./run test` does with every one of them; `--hours N` is for what
-goes by time. `--table` runs nothing and tells what was found so far; `--list` tells what there is.
+`--short` tries one small step, as `./run test` does with every one of them, and of those for both
+stores on one of the two (`tests/choosing.py`). `--hours N` is for what goes by time. `--table` runs nothing and tells what was found so far; `--list` tells what there is.
 
 These are one round at full size, and begin anew when they are broken off:
 {whole}.
@@ -48,10 +49,11 @@ use. What can't be tried says why, and is no success; of `hostile_tokens` all bu
 client is tried without Node.js, and of `read_only` PostgreSQL without `cc`. What has a limit of
 seconds, or compares times, needs {ALONE}: whatever else runs may make it fail.
 
-All short forms together take at most {SHORT_FORMS_S} s on a machine of two cores that does nothing
-else, with as many workers as `./run test` has there, once it has installed what it needs:
+All short forms together are to take {SHORT_FORMS_S} s at most on a machine of two cores that does
+nothing else, with as many workers as `./run test` has there, once it has installed what it needs.
+They took {SHORT_FORMS_SEEN_S} when they were measured last:
 
-    .venv/bin/python -m pytest -n 3 --dist worksteal -m short_form tests/faults
+    .venv/bin/python -m pytest -n 3 --dist worksteal -m short_form tests
 
 `--durations 50` tells which of them take how long. A test that runs one is marked by itself.
 

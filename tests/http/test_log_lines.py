@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from tests.running import Server
 
+NOBODY = "uk_00000000000000000000000000"
+GUESSES = 1_000
+"""More than anybody has."""
 ODD = "ad\N{LATIN SMALL LETTER A WITH DIAERESIS}quate"
 """A name that the server with `UNFORESEEN` stumbles over."""
 
@@ -50,6 +54,27 @@ def test_every_refusal_is_a_line_with_its_status_and_the_caller(tmp_path: Path) 
         ("/me", 401, None),
         ("/register", 400, None),
     ]
+
+
+def test_a_spent_budget_is_a_line_and_counted(tmp_path: Path) -> None:
+    """What tries to get round a budget is seen by whoever watches."""
+    given = settings(f"sqlite:///{tmp_path}/gatebook.db", LOG_FORMAT="json")
+    with running(given) as server:
+        here = f"http://127.0.0.1:{server.port}"
+        with httpx.Client(base_url=here, timeout=WAIT) as client:
+            wrong = {"user_key": NOBODY, "user_secret": "a loud rope of eight"}
+            for _ in range(GUESSES):
+                answer = client.post("/authenticate", json=wrong)
+                if answer.status_code == 429:
+                    break
+            counted = client.get("/metrics").text
+        said = lines(server)
+    (line,) = (each for each in said if each.get("request_id") == answer.headers["x-request-id"])
+    assert (line["route"], line["status"]) == ("/authenticate", 429)
+    of_it = r'^gatebook_refusals_total{code="too_many_attempts".*} (.*)$'
+    refused = re.search(of_it, counted, re.MULTILINE)
+    assert refused
+    assert float(refused[1]) == 1
 
 
 def test_an_event_and_the_line_of_its_request_are_found_by_one_id(tmp_path: Path) -> None:

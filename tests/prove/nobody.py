@@ -11,13 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from app.argon2id import Parameters
-from tests.prove.ranks import TELLING
+from tests.prove.ranks import TELLING, told_apart
 from tests.prove.refusals import (
     BASE,
     COUNTED,
     KEY,
     LEAST,
     NAME,
+    SHIFT_S,
     Kind,
     compare,
     costs_differ,
@@ -47,6 +48,8 @@ KINDS: Final = (
     Kind(NAME, "unknown"),
 )
 """A name whose user was erased is one that nobody has, which `alike` compares."""
+SLOW: Final = 2_000
+"""Attempts at what has to be noticed: of so many that takes 0.037."""
 UNHASHED: Final = (BASE, Kind(KEY, "unknown"))
 """Which a service tells apart that spends no hash on nobody."""
 ERASED: Final = (BASE, Kind(KEY, "erased"))
@@ -65,6 +68,9 @@ def prove(url: str, count: int) -> Tally:
     tell(found, now, tally)
     if enough:
         compare(found, " at the product's hash", tally)
+        slow = times(url, "slow", UNHASHED, SLOW, OWN, Tally(), TEST_SLOW_NOBODY=f"{SHIFT_S}")
+        told = told_apart(slow[UNHASHED[1]], slow[BASE])
+        tally.control("a millisecond more for nobody alone", noticed=told)
     for name, noticed in controls.result().items():
         tally.control(name, noticed=noticed)
     tally.tried += count

@@ -182,10 +182,8 @@ def _rest(soak: Soak, looks: Sequence[Look], seconds: float, tally: Tally, *, lo
     )
     tally.expect(after.files <= before.files, f"files stay open: {before.files}, {after.files}")
     tally.figure("files at rest", after.files)
-    for what, had, has in (
-        ("memory", before.memory, after.memory),
-        ("the write-ahead log", before.wal, after.wal),
-    ):
+    for what in OF_BYTES if long else ():
+        had, has = getattr(before, what), getattr(after, what)
         tally.expect(has <= had * (1 + MEMORY), f"{what} at rest: {had:,} to {has:,} bytes")
     tally.figure("% of a core at rest", percent)
     if long:
