@@ -37,7 +37,8 @@ that would end later, what isn't finished then says so, and the same command goe
 A change of the product begins all of them anew, one of a proof those that run it; so what is
 changed while a proof runs ends it. Versions of what is installed don't count.
 `--short` tries one small step, as `./run test` does with every one of them, and of those for both
-stores on one of the two (`tests/choosing.py`). `--hours N` is for what goes by time. `--table` runs nothing and tells what was found so far; `--list` tells what there is.
+stores on one of the two (`tests/choosing.py`). `--hours N` is for what goes by time. `--table` runs
+nothing and tells what was found so far; `--list` tells what there is.
 
 These are one round at full size, and begin anew when they are broken off:
 {whole}.

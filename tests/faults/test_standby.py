@@ -96,9 +96,7 @@ def writer_on(store: Store) -> Writer:
     return Writer(store.log, store.vault, store.ring, Policy())
 
 
-ENDED = pytest.mark.parametrize(
-    "how", ["cancel", "terminate", pytest.param("restart", marks=pytest.mark.long)]
-)
+ENDED = pytest.mark.parametrize("how", ["cancel", "terminate", "restart"])
 
 
 @ENDED
