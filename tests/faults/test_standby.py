@@ -1,6 +1,6 @@
 """PostgreSQL with a standby: what is answered with success is on both disks.
 
-The long proofs of `tests.prove` about it in their short form, and one case by itself.
+The long proofs of `tests.prove` about it in their short form, and two cases by themselves.
 """
 
 from __future__ import annotations
