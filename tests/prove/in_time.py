@@ -31,7 +31,8 @@ def in_time(ledger: Ledger, when: str, more: float, tally: Tally) -> None:
         name = {"refused": "slowest 503", "cut": "longest wait of one cut"}.get(heard, "slowest")
         tally.figure(f"{name} {when}, s", seconds)
         most = REFUSED_S + more + (CUT_S if heard == "cut" else 0.0)
-        tally.expect(seconds <= most, f"{heard} after {seconds:.1f} s {when}")
+        where = ledger.slowest_at.get(heard, "")
+        tally.expect(seconds <= most, f"{heard} after {seconds:.1f} s {when}: {where}")
 
 
 async def all_hear(ledger: Ledger, when: str, more: float, tally: Tally) -> None:

@@ -89,6 +89,8 @@ class Ledger:
         self.cut = 0
         self.slowest: dict[Heard, float] = {}
         """Seconds after which the last one heard what he heard, since somebody looked."""
+        self.slowest_at: dict[Heard, str] = {}
+        """Where that was, and which request."""
         self.at_work: list[Client] = []
         self.pause_s = 0.0
         """How long somebody rests who couldn't register: an address may try so much in vain."""
@@ -107,7 +109,8 @@ class Ledger:
     def note(self, path: str, answer: Answer, *good: int) -> bool:
         """Count an answer; whether it is the success, which `good` begins with."""
         self.answers[f"{path} {answer.status}"] += 1
-        self._note("refused" if answer.status == 503 else "answered", answer.seconds)
+        heard: Heard = "refused" if answer.status == 503 else "answered"
+        self._note(heard, answer.seconds, f"{path} {answer.headers.get('x-request-id')}")
         if answer.status not in good:
             self.unexpected.append(f"{path}: {answer.status} {answer.body[:300]!r}")
         return answer.status == good[0]
@@ -115,10 +118,11 @@ class Ledger:
     def note_cut(self, cut: Cut) -> None:
         """Count a request that nobody knows the end of."""
         self.cut += 1
-        self._note("cut", cut.seconds)
+        self._note("cut", cut.seconds, "")
 
-    def _note(self, heard: Heard, seconds: float) -> None:
-        self.slowest[heard] = max(seconds, self.slowest.get(heard, 0.0))
+    def _note(self, heard: Heard, seconds: float, where: str) -> None:
+        if seconds >= self.slowest.get(heard, 0.0):
+            self.slowest[heard], self.slowest_at[heard] = seconds, where
 
     def report(self, tally: Tally) -> None:
         """Tell a tally what there was."""
