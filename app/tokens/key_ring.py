@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from app.deadline import WITHIN, left
 from app.eventstore.log import read_head
 from app.store import Store
 from app.tokens.signing import SigningKey, VerifyingKey
@@ -69,9 +70,19 @@ class KeyRing:
         return self._state.verified
 
     async def at(self, generation: int) -> None:
-        """Make sure that the ring is of a generation that was just read, or was read after it."""
-        if generation != self._state.generation:
-            await self.reload()
+        """Make sure that the ring is of a generation that was just read, or was read after it.
+
+        Raises `Unavailable` when the store doesn't answer in time; it is read all the same then.
+        """
+        if generation == self._state.generation:
+            return
+        reloading = asyncio.ensure_future(self.reload())
+        reloading.add_done_callback(_heard)
+        try:
+            async with asyncio.timeout(left(WITHIN)):
+                await asyncio.shield(reloading)
+        except TimeoutError as error:
+            raise Unavailable from error
 
     async def reload(self) -> None:
         """Read the store again; one reader at a time."""
@@ -100,6 +111,12 @@ class KeyRing:
         """The public keys that verifiers need at `now`, as JWKs."""
         published = self._state.keys.published(now)
         return [self._state.public[key.kid].public_jwk() for key in published]
+
+
+def _heard(reloading: asyncio.Future[None]) -> None:
+    """What became of one that nobody waits for any more; the next request tries again."""
+    if not reloading.cancelled():
+        reloading.exception()
 
 
 def _read(store: Store) -> RingState:
