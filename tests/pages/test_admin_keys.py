@@ -77,6 +77,7 @@ def test_both_ways_in_a_browser(look: Browsing, house: House, javascript: bool) 
     window = admin.opens(look, "/admin", javascript=javascript)
     page = window.page
     page.get_by_role("navigation", name="Administration").get_by_role("link", name="Keys").click()
+    page.locator("#keys > li").first.wait_for()
     count = page.locator("#keys > li").count()
     page.get_by_role("link", name="Rotate …", exact=True).click()
     window.press("Rotate")
