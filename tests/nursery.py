@@ -9,6 +9,7 @@ library that servers are to be loaded with.
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import select
@@ -141,6 +142,9 @@ def main(descriptor: int) -> None:
     from tests import server  # noqa: PLC0415
 
     application(load({f"GATEBOOK_{name}": value for name, value in _WARM.items()}).settings)
+    # Whoever is born looks through what is its own, and copies none of this for it.
+    gc.collect()
+    gc.freeze()
     asked = socket.socket(fileno=descriptor)
     waking, wakes = os.pipe()
     for end in (waking, wakes):

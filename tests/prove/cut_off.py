@@ -18,7 +18,7 @@ from tests.prove.load import SECRET, Ledger, check_tokens, register, working
 from tests.prove.lost_reply import proxied
 from tests.prove.proxy import Proxy
 from tests.prove.reads import STORELESS
-from tests.prove.restarted import go_on, told, worked
+from tests.prove.restarted import SHORT_PAUSE_S, go_on, told, worked
 from tests.prove.stored import another, check_store, lose_the_last_registration
 from tests.prove.tally import Tally
 from tests.running import running_all, settings
@@ -50,7 +50,7 @@ SLOW_S: Final = 0.5
 def prove(url: str, count: int) -> Tally:
     """Disturb the wire of one of two processes `count` times."""
     tally, ledger = Tally(), Ledger()
-    more = 0.0 if count >= STEP else BUSY_S
+    more, ledger.pause_s = (0.0, 0.0) if count >= STEP else (BUSY_S, SHORT_PAUSE_S)
     parts = urlsplit(url)
     target = str(parts.hostname), parts.port or 5432
     with (

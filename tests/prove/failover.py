@@ -20,7 +20,7 @@ from tests.prove.changes import have_administrator
 from tests.prove.in_time import BUSY_S, in_time
 from tests.prove.load import Ledger, check_tokens, working
 from tests.prove.proxy import Proxy
-from tests.prove.restarted import go_on, told, worked
+from tests.prove.restarted import SHORT_PAUSE_S, go_on, told, worked
 from tests.prove.stored import check_store
 from tests.prove.tally import Tally
 from tests.running import running, running_all, settings
@@ -47,7 +47,7 @@ def prove(url: str, count: int) -> Tally:
     """Fail over `count` times, between two servers of its own."""
     del url
     tally, ledger = Tally(), Ledger()
-    more = 0.0 if count >= STEP else BUSY_S
+    more, ledger.pause_s = (0.0, 0.0) if count >= STEP else (BUSY_S, SHORT_PAUSE_S)
     with _pair() as (pair, wires):
         url = pair.create_database()
         have_administrator(url, ledger)

@@ -44,15 +44,16 @@ SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")
 SOURCES: Final = tuple(f"10.{number // 250}.{number % 250}.1" for number in range(1_000))
 OWNERS: Final = "192.0.2.7"
-EVERY_S: Final = 30
+EVERY_S, SHORT_EVERY_S = 30, 120
 AT_ONCE: Final = 10
-"""Guesses in each half minute; in the first all 1,000, of a control so many."""
+"""Guesses in each half minute, two minutes in the short form; in the first all 1,000, of a control
+so many."""
 FIRST: Final = 200
 MOST: Final = 100
 """Guesses that may be looked at in any 24 hours."""
 DAY_S: Final = 86_400
 CONTROL_ROUNDS: Final = 8
-WIDE_ROUNDS: Final = 40
+WIDE_S: Final = 1_200
 """So long that 100 and the first that come back are more than 100."""
 
 PATIENT_S: Final = 60.0
@@ -123,24 +124,24 @@ def most_in(times: Sequence[float], seconds: float) -> int:
 def prove(url: str, count: int) -> Tally:
     """Guess for `count` hours on one store, from its first login on."""
     tally = Tally()
-    rounds = count * 3600 // EVERY_S
-    asyncio.run(_prove(url, rounds, tally))
+    every = EVERY_S if count >= STEP else SHORT_EVERY_S
+    asyncio.run(_prove(url, count, every, tally))
     tally.tried = count
     return tally
 
 
-async def _prove(url: str, rounds: int, tally: Tally) -> None:
+async def _prove(url: str, hours: int, every: int, tally: Tally) -> None:
     # That is the tests' own server's.
     given = {k: v for k, v in settings(url).items() if not k.startswith("GATEBOOK_TEST_")}
     with closing(Turned(url)) as turned:
         async with running(load(given).settings) as service:
-            await _try(_Guessed(service, turned), rounds, tally)
+            await _try(_Guessed(service, turned, every), hours * 3600 // every, tally)
 
 
 async def _try(guessed: _Guessed, rounds: int, tally: Tally) -> None:
     seen = await guessed.at("owner", rounds)
     tally.expect(seen.most <= MOST, f"{seen.most} guesses in 24 hours, at most {MOST} allowed")
-    found, due = len(seen.looked_at), _due(rounds)
+    found, due = len(seen.looked_at), guessed.due(rounds)
     # But for the one that is on its way.
     tally.expect(due - 1 <= found <= due, f"{found} guesses, {due} were due")
     tally.expect(seen.shut_out == 0, f"the owner was refused {seen.shut_out} times")
@@ -153,24 +154,20 @@ async def _try(guessed: _Guessed, rounds: int, tally: Tally) -> None:
     tally.control("one bucket for all", noticed=shared.shut_out > 0)
     refilled = await guessed.breached("refilled", CONTROL_ROUNDS, _Refilled)
     tally.control("a login that lets strangers go on", noticed=refilled.most > MOST)
-    wide = await guessed.breached("wide", WIDE_ROUNDS, _Wide)
+    wide = await guessed.breached("wide", WIDE_S // guessed.every, _Wide)
     tally.control("a budget of 100 at once", noticed=wide.most > MOST)
     apart = await guessed.breached("apart", CONTROL_ROUNDS, AccountBudget, _OfNames)
-    doubled = len(apart.looked_at) > _due(CONTROL_ROUNDS)
+    doubled = len(apart.looked_at) > guessed.due(CONTROL_ROUNDS)
     tally.control("budgets of their own by name", noticed=doubled)
-
-
-def _due(rounds: int) -> int:
-    """How many guesses there was room for: what was there, and what has come back since."""
-    return STRANGERS + (rounds - 1) * EVERY_S * STRANGERS // DAY_S
 
 
 class _Guessed:
     """A service that runs on the clock that is turned, and notes when a guess is hashed."""
 
-    def __init__(self, service: Service, turned: Turned) -> None:
+    def __init__(self, service: Service, turned: Turned, every: int) -> None:
         self._service = service
         self._turned = turned
+        self.every = every
         self._hashed: list[float] = []
         service.accounts._clock = service.proving._clock = lambda: int(turned() * SECOND)
         keeper = service.proving._accounts._keeper
@@ -186,6 +183,10 @@ class _Guessed:
             return await verify(secret_hash, secret, admitted=admitted)
 
         service.pool.verify = noting  # type: ignore[method-assign]
+
+    def due(self, rounds: int) -> int:
+        """How many guesses there is room for: what is there, and what has come back since."""
+        return STRANGERS + (rounds - 1) * self.every * STRANGERS // DAY_S
 
     async def at(self, name: str, rounds: int) -> _Seen:
         """Guesses at a new user of the service as it is."""
@@ -218,7 +219,7 @@ class _Guessed:
         return PostgresKeeper(self._turned.url, secret, patience=PATIENT_S)
 
     async def _guess(self, accounts: Accounts, name: str, rounds: int, first: int) -> _Seen:
-        """Half minutes of guessing at a new user, who logs in at the begin of each."""
+        """So many half minutes of guesses at a new user, who logs in at the begin of each."""
         owner = Caller(new_request_id(), OWNERS)
         user_key = await self._service.accounts.register(name, _SECRET, owner)
         shut_out, unexpected = 0, list[str]()
@@ -239,5 +240,5 @@ class _Guessed:
                     guesses.append(accounts.authenticate(user_key, _WRONG, caller))
             ends = await asyncio.gather(*guesses, return_exceptions=True)
             unexpected += [f"a guess: {end!r}" for end in ends if not isinstance(end, _REFUSALS)]
-            self._turned.on(EVERY_S)
+            self._turned.on(self.every)
         return _Seen(self._hashed, shut_out, unexpected)

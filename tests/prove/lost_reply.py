@@ -23,7 +23,7 @@ PROPERTY: Final = "a COMMIT without an answer: success or 503, nothing lost or d
 SIZE: Final = 200
 OF: Final = "lost answers"
 STEP: Final = 50
-SHORT: Final = 12
+SHORT: Final = 8
 STORES: Final = ("postgresql",)
 TOGETHER: Final = 4
 """Commands that wait together, so that batches are cut and not commands alone."""

@@ -9,15 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from app.eventstore.feed import LogFeed
@@ -26,6 +23,7 @@ from domain.policy import Policy
 from projections.rebuild import Rebuild
 from projections.rebuild_state import LEASE
 from projections.registry import PROJECTIONS
+from tests.nursery import Nursery
 from tests.prove.checker import Op, check
 from tests.prove.client import Client, a_source
 from tests.prove.in_time import BUSY_S, in_time
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from projections.rebuild_state import State
+    from tests.nursery import Born
     from tests.prove.rebuilds_watched import Watch
     from tests.running import Server
 
@@ -57,7 +56,7 @@ SHORT: Final = 4
 STORES: Final = ("sqlite", "postgresql")
 PAST: Final = 40_000
 """Events before anybody works, so that a rebuild takes a while."""
-SHORT_PAST: Final = 3_000
+SHORT_PAST: Final = 2_000
 REVOCATIONS: Final = 60
 """While one view is rebuilt."""
 SHORT_REVOCATIONS: Final = 8
@@ -70,8 +69,6 @@ SHORT_KILLED_UP_TO: Final = 0.6
 VIEWS: Final = tuple(dict.fromkeys(each.name for each in PROJECTIONS))
 ATTEMPTS: Final = 20
 KILLED: Final = "rebuilds killed at work"
-
-_ROOT: Final = Path(__file__).parent.parent.parent
 
 
 def prove(url: str, count: int) -> Tally:
@@ -169,12 +166,10 @@ def _by_hand(
             if not wait:
                 _expire(url)
             started = time.perf_counter()
-            with _start(given, name) as process:
+            with _started(given, name) as process:
                 watch.follows(killed, lambda: process.poll() is not None, tally)
-                process.kill()
-                _, said = process.communicate()
+                _judge_process(process, name, tally)
             tally.figure("seconds of a rebuild", time.perf_counter() - started)
-            _judge_process(process.returncode, said, name, tally)
             tally.count(f"rebuilds of {name}")
 
 
@@ -230,9 +225,8 @@ def _killed(
 
 @contextmanager
 def _at_hand(given: Mapping[str, str], name: str) -> Iterator[Begun]:
-    with _start(given, name) as process:
+    with _started(given, name) as process:
         yield (lambda: process.poll() is None), process.kill
-        process.communicate()
 
 
 @contextmanager
@@ -275,7 +269,9 @@ def _people(port: int, ledger: Ledger) -> Iterator[None]:
         ended.result()
 
 
-def _judge_process(code: int, said: bytes, name: str, tally: Tally) -> None:
+def _judge_process(process: Born, name: str, tally: Tally) -> None:
+    process.kill()
+    code, said = process.wait(), process.stdout.read()
     tally.expect(code == 0, f"rebuild of {name}: {code}, {said[-300:]!r}")
     tally.expect(b"was wrong" not in said, f"the live table of {name} was not the log's: {said!r}")
 
@@ -293,17 +289,18 @@ def _expire(url: str) -> None:
         rows.commit()
 
 
-def _start(given: Mapping[str, str], name: str) -> subprocess.Popen[bytes]:
+@contextmanager
+def _started(given: Mapping[str, str], name: str) -> Iterator[Born]:
+    """`gatebook projections rebuild`; killed at the end, if it hasn't ended."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("GATEBOOK_")}
-    wanted = {k: v for k, v in given.items() if not k.startswith("GATEBOOK_TEST_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "projections", "rebuild", name],
-        env={**environ, **wanted},
-        cwd=_ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    command = {"GATEBOOK_TEST_AS_COMMAND": f"projections rebuild {name}"}
+    process = Nursery.of_this_process().bear(environ | dict(given) | command)
+    with process.stdin, process.stdout:
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _begin_anew(url: str, given: Mapping[str, str], name: str, part: float, tally: Tally) -> None:
@@ -314,11 +311,9 @@ def _begin_anew(url: str, given: Mapping[str, str], name: str, part: float, tall
         with opened(url) as store, store.storage.transaction() as rows:
             rows.execute("DELETE FROM rebuilds")
             rows.commit()
-        with _start(given, name) as process:
+        with _started(given, name) as process:
             watch.follows(killed, lambda: process.poll() is not None, second)
-            process.kill()
-            _, said = process.communicate()
-        _judge_process(process.returncode, said, name, tally)
+            _judge_process(process, name, tally)
     begun = any(each.startswith(BEGAN_AGAIN) for each in second.first)
     tally.control("a rebuild that begins anew", noticed=begun)
 

@@ -40,6 +40,8 @@ AWAY_S: Final = (0.0, 3.0)
 WORK: Final = 30
 """Acknowledgements between two restarts, at most."""
 PATIENCE_S: Final = 30.0
+SHORT_PAUSE_S: Final = 0.05
+"""How long somebody rests who couldn't register: the short form shares its machine with others."""
 UNWRITTEN: Final = 20
 """Acknowledgements whose loss has to be found out."""
 _UNDURABLE: Final = {
@@ -56,7 +58,7 @@ def prove(url: str, count: int) -> Tally:
     """Restart a PostgreSQL of its own `count` times: others may use that of `url`."""
     del url
     tally, ledger = Tally(), Ledger()
-    more = 0.0 if count >= STEP else BUSY_S
+    more, ledger.pause_s = (0.0, 0.0) if count >= STEP else (BUSY_S, SHORT_PAUSE_S)
     with PostgresServer() as postgres:
         url = postgres.create_database()
         have_administrator(url, ledger)
