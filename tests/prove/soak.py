@@ -359,6 +359,8 @@ class Soak:
         """The log as it happens, for some seconds at a time."""
         async with Client(self._port) as client:
             token = await self._renewed(client, begun)
+        if not token:  # it was answered 503
+            return
         until = time.monotonic() + self._rng.uniform(1, 10)
         headers = {"Authorization": f"Bearer {token}"}
         here = f"http://127.0.0.1:{self._port}"
