@@ -97,8 +97,8 @@ class Look(NamedTuple):
 
 LIMITS: Final = Look(memory=0, threads=1, files=4, wal=_MIB, connections=1)
 """By how much it may have grown: what comes and goes with requests."""
-UNSTEADY: Final = 5
-"""Times as much in the short form, in which a request more or less counts."""
+UNSTEADY: Final = 8
+"""Times as much in the short form: a request more or less counts, and pools begin their threads."""
 OF_BYTES: Final = ("memory", "wal")
 MEMORY: Final = 0.05
 """Memory by so much of what it was: caches that have a bound may still fill a little."""
