@@ -6,6 +6,7 @@ every write and checkpoint of every process happens under one lock file. Knows n
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -181,7 +182,7 @@ class SqliteStorage:
             self._drop_writer()
 
     def confirm(self) -> None:
-        """Nothing: one disk has it."""
+        """Nothing: one disk has it, and had it before a writing connection was there."""
 
     def tidy(self) -> None:
         """Bring the write-ahead log into the file, once enough was written (ADR 0023).
@@ -277,6 +278,26 @@ class SqliteStorage:
         if mode != "wal" or (level < _FULL and self._synchronous == "FULL"):
             msg = f"{self.path} can't be kept durable (journal {mode}, synchronous {level})"
             raise NotDurable(msg)
+        if level >= _FULL:
+            self._sync_what_is_there()
+
+    def _sync_what_is_there(self) -> None:
+        """What a process that was killed inside a commit had written is read, and may be in memory.
+
+        Without locks: SQLite has none on the write-ahead log, which closing this would free.
+        """
+        try:
+            for path in (self.path.with_name(f"{self.path.name}-wal"), self.path.parent):
+                opened = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(opened)
+                finally:
+                    os.close(opened)
+        except FileNotFoundError:
+            pass  # nothing was written, or all of it is in the file
+        except OSError as error:
+            if error.errno != errno.EROFS:  # where nothing can be written, no transaction begins
+                raise Lost(str(error)) from error
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(

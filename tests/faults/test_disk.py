@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,16 +56,20 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield made
 
 
-_STORE = """
-import sys
+_OPENED = """
+import os, sys, threading
 from pathlib import Path
 from projections.storage import Lost
 from projections.storage_sqlite import SqliteStorage
 storage = SqliteStorage(Path(sys.argv[1]) / "gatebook.db")
 storage.prepare()
+"""
+_MADE = """
 with storage.transaction() as rows:
     rows.execute("CREATE TABLE kept (n INTEGER)")
     rows.commit()
+"""
+_STORE = f"""{_OPENED}{_MADE}
 storage.look_up("SELECT n FROM kept", ())
 storage.discard()
 said = "written"
@@ -81,6 +86,21 @@ while True:
         said = error
 """
 """Tries to write whenever it is told to, at first by a new connection."""
+_KILLED = f"""{_OPENED}{_MADE}
+print(flush=True)
+sys.stdin.readline()
+threading.Timer(0.5, os._exit, (0,)).start()
+with storage.transaction() as rows:
+    rows.execute("INSERT INTO kept VALUES (1)")
+    rows.commit()
+"""
+"""Is gone while it waits for the sync of its commit."""
+_COUNTS = f"""{_OPENED}
+with storage.transaction() as rows:
+    print(rows.fetch("SELECT count(*) FROM kept")[0][0], flush=True)
+os._exit(0)
+"""
+"""Reads as whoever is to say that something is so already, and brings nothing to the disk later."""
 
 
 def run(disk: Disk, program: str) -> str:
@@ -242,6 +262,23 @@ def test_a_store_that_was_opened_while_it_was_read_only_is_written_when_it_can_b
         disk.control.read_only = 0
         told()
         assert hear() == "written\n"
+
+
+def test_what_a_killed_process_wrote_is_on_the_disk_before_anybody_hears_of_it(
+    disk: Disk, tmp_path: Path
+) -> None:
+    """Security rule 25: it was killed between the write of a commit and its sync."""
+    with begun(disk, _KILLED) as (told, hear):
+        hear()
+        disk.control.sync_takes = FOR_EVER
+        told()
+    disk.control.sync_takes = 0
+    with begun(disk, _COUNTS) as (_, hear):
+        heard = int(hear())
+    disk.cut(disk.written, "none", tmp_path / "left")
+    with closing(sqlite3.connect(tmp_path / "left" / "gatebook.db")) as there:
+        assert there.execute("SELECT count(*) FROM kept").fetchall() == [(heard,)]
+    assert heard == 1
 
 
 def test_a_journal_that_misses_a_write_is_found_out(disk: Disk) -> None:
