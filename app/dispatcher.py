@@ -98,12 +98,18 @@ class Dispatcher:
             await asyncio.to_thread(self._thread.join)
 
     async def dispatch(
-        self, command: Command, meta: Meta, rows: tuple[Statement, ...] = ()
+        self,
+        command: Command,
+        meta: Meta,
+        rows: tuple[Statement, ...] = (),
+        *,
+        patient: bool = False,
     ) -> tuple[Recorded, ...]:
         """The events that a command led to, once they are durable.
 
         Raises the refusal of the domain; `Overloaded` when too many wait, `Unavailable` when the
-        answer doesn't come in time: it may have been stored.
+        answer doesn't come in time: it may have been stored. Who is `patient` waits for it, and
+        hears `Unsure` when that isn't known.
         """
         loop = self._loop
         if loop is None or self._draining or self.waiting >= MAX_WAITING:
@@ -114,12 +120,13 @@ class Dispatcher:
         self._gathered.append((wish, future))
         if len(self._gathered) in {1, MAX_BATCH}:
             self._look()
-        timer = loop.call_later(left(ANSWER_WITHIN), _give_up, future)
+        timer = None if patient else loop.call_later(left(ANSWER_WITHIN), _give_up, future)
         try:
             return await future
         finally:
             wish.cancelled = True
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
 
     def _look(self) -> None:
         """Hand over what waits at the end of this turn of the loop, or once the loop rests."""

@@ -14,12 +14,13 @@ from typing import Final
 
 import structlog
 
+from app.deadline import left
 from app.traces import FINISH, UNFINISHED
 from projections.storage import Rows, Storage, StorageError
 from projections.storage_sqlite import SqliteStorage
 
 ANSWER_WITHIN: Final = 1.0
-"""Seconds that somebody waits for an erasure to be finished: the commit had its own."""
+"""Seconds that somebody waits for an erasure to be finished, or what its commit has left."""
 PAUSE: Final = 0.02
 """Seconds after the first try, since most reads last no longer; twice as long after each other."""
 
@@ -65,7 +66,7 @@ class Erasing:
         When it isn't, `go_on` brings it about.
         """
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(left(ANSWER_WITHIN)):
                 pause = PAUSE
                 while user_key in await self._finish():
                     await self._sleep(pause)

@@ -15,12 +15,14 @@ import structlog
 from app.caller import system
 from app.dispatcher import MAX_BATCH, Dispatcher
 from domain.commands import RecordFailedLogins
-from domain.errors import Overloaded, Unavailable
+from domain.errors import TryLater, Unsure
 
 MINUTE: Final = 60_000_000
 MAX_COUNTS: Final = 10_000
 """Counts kept at a time; what is beyond goes unrecorded, and budgets still hold."""
 _NOBODY: Final = "nobody"
+WRITE_WITHIN: Final = 1.8
+"""Seconds for which whoever wants it done is held up."""
 CLOSE_WITHIN: Final = 2.0
 """Seconds for what is left when the process ends: it may have drained for long already."""
 
@@ -60,15 +62,15 @@ class FailedLogins:
             _keep(counts, key, _Count(1, now, now))
 
     async def write(self) -> None:
-        """Record the counts of minutes that are over.
+        """Record the counts of minutes that are over, or go on doing it; waits for it a moment.
 
-        Who is cancelled here doesn't stop what was begun: it would be stored, and counted again.
+        Nothing stops what was begun: it would be stored, and counted again.
         """
         if self._round is None or self._round.done():
             minute = self._clock() // MINUTE
             over = [key for key in self._counts if key.minute < minute]
             self._round = asyncio.create_task(self._record(over))
-        await asyncio.shield(self._round)
+        await asyncio.wait({self._round}, timeout=WRITE_WITHIN)
 
     async def close(self) -> None:
         """Record whatever is left, as far as the store takes it now."""
@@ -93,14 +95,16 @@ class FailedLogins:
     async def _record_one(self, key: _Key) -> bool:
         """Whether it is done with: stored, or never to be."""
         counted = self._counts.pop(key)
+        command = RecordFailedLogins(key.user_key, *counted)
         done = False
         try:
-            await self._dispatcher.dispatch(RecordFailedLogins(key.user_key, *counted), system())
+            await self._dispatcher.dispatch(command, system(), patient=True)
             done = True
-        except (Overloaded, Unavailable):
-            pass
         except Exception as error:
-            # One user's damage is no reason to forget the others', or to try it for ever.
+            if isinstance(error, TryLater) and not isinstance(error, Unsure):
+                return False
+            # One user's damage is no reason to forget the others', or to try it for ever; and what
+            # may be in the log mustn't be there twice.
             _logger.exception(
                 "failed_logins_not_recorded",
                 user_key=key.user_key,

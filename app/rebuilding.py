@@ -1,7 +1,8 @@
 """Rebuilds of views by a running service: begun when asked, gone on with when one broke off.
 
-One thread does the work, another drops what is left over; what they have done is in the store, so
-that whoever comes later goes on.
+One thread does the work, another drops what is left over, and a third begins and cancels, for which
+nobody waits longer than a request may; what they have done is in the store, so that whoever comes
+later goes on.
 Knows no HTTP, and nothing of how a view is filled.
 """
 
@@ -9,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
 import structlog
 
+from app.deadline import WITHIN, left
 from app.eventstore.feed import LogFeed
 from app.eventstore.schema import RAISE_GENERATION
 from app.identifiers import new_request_id
@@ -53,7 +55,8 @@ class Rebuilding:
         self._stopping = threading.Event()
         self._thread = ThreadPoolExecutor(1, "gatebook-rebuild")
         self._sweeper = ThreadPoolExecutor(1, "gatebook-sweep")
-        self._beginning: asyncio.Future[tuple[Rebuild, State] | None] | None = None
+        self._beginner = ThreadPoolExecutor(1, "gatebook-rebuild-begin")
+        self._beginning: asyncio.Task[None] | None = None
         self._running: asyncio.Future[None] | None = None
         self._sweeping: Future[None] | None = None
         self._looks = 0
@@ -64,16 +67,13 @@ class Rebuilding:
 
     async def cancel(self, name: str) -> None:
         """Give up the rebuild of a view, whoever is at it; nothing when there is none."""
-        try:
-            await asyncio.to_thread(cancel, self._storage, name)
-        except StorageError as error:
-            raise Unavailable from error
-        self._sweep()
+        await _in_time(self._cancelled(name))
 
     async def tend(self) -> None:
         """Drop leftovers; go on with a rebuild that a service began, and whose lease is over."""
         self._looks += 1
-        if self._looks % LOOK_EVERY == 1 and (self._running is None or self._running.done()):
+        busy = [each for each in (self._beginning, self._running) if each and not each.done()]
+        if self._looks % LOOK_EVERY == 1 and not busy:
             self._sweep()
             await self._begin(self._left_behind)
 
@@ -84,20 +84,26 @@ class Rebuilding:
         for work in (self._beginning, self._running):
             if work is not None:
                 await asyncio.gather(work, return_exceptions=True)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        for thread in (self._thread, self._beginner):
+            thread.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._sweeper.shutdown, cancel_futures=True)
         if self._owned:
             await asyncio.to_thread(self._storage.close)
 
     async def _begin(self, work: Callable[[], tuple[Rebuild, State] | None]) -> None:
+        self._beginning = asyncio.create_task(self._started(work))
+        await _in_time(self._beginning)
+
+    async def _started(self, work: Callable[[], tuple[Rebuild, State] | None]) -> None:
         """Not on the rebuild's thread, which may be at the end of the one before."""
-        self._beginning = asyncio.get_running_loop().run_in_executor(None, work)
-        try:
-            begun = await asyncio.shield(self._beginning)
-        except StorageError as error:
-            raise Unavailable from error
+        begun = await asyncio.get_running_loop().run_in_executor(self._beginner, work)
         if begun is not None:
             self._running = asyncio.wrap_future(self._thread.submit(self._run, *begun))
+
+    async def _cancelled(self, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._beginner, cancel, self._storage, name)
+        self._sweep()
 
     def _begun(self, name: str, *, accept: bool) -> tuple[Rebuild, State]:
         rebuild = rebuild_of(self._storage, served=True, told=self._told)
@@ -152,6 +158,17 @@ class Rebuilding:
         """Between two steps; raises `_Stopping`."""
         if self._stopping.is_set():
             raise _Stopping
+
+
+async def _in_time(work: Coroutine[object, object, None] | asyncio.Task[None]) -> None:
+    """Wait for it as long as a request may; then it goes on by itself. Raises `Unavailable`."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+    try:
+        async with asyncio.timeout(left(WITHIN)):
+            await asyncio.shield(task)
+    except (StorageError, TimeoutError) as error:
+        raise Unavailable from error
 
 
 class _Stopping(Exception):

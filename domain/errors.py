@@ -253,6 +253,10 @@ class Unavailable(TryLater):
         super().__init__(detail, retry_after)
 
 
+class Unsure(Unavailable):
+    """Nobody could find out whether it was stored; else it wasn't, for whoever waited till then."""
+
+
 class InternalError(GatebookError):
     """A fault of the service itself."""
 

@@ -47,7 +47,9 @@ class KeyRing:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._state = _read(store)
-        self._reloading = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
+        """The read that hasn't begun: for all who come before it does."""
 
     @property
     def generation(self) -> int:
@@ -72,21 +74,29 @@ class KeyRing:
     async def at(self, generation: int) -> None:
         """Make sure that the ring is of a generation that was just read, or was read after it.
 
+        Raises as `reload` does.
+        """
+        if generation != self._state.generation:
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Read the store again, from now on; whoever comes before that begins shares the read.
+
         Raises `Unavailable` when the store doesn't answer in time; it is read all the same then.
         """
-        if generation == self._state.generation:
-            return
-        reloading = asyncio.ensure_future(self.reload())
-        reloading.add_done_callback(_heard)
+        if self._next is None:
+            self._next = asyncio.create_task(self._read())
+            self._next.add_done_callback(_heard)
         try:
             async with asyncio.timeout(left(WITHIN)):
-                await asyncio.shield(reloading)
+                await asyncio.shield(self._next)
         except TimeoutError as error:
             raise Unavailable from error
 
-    async def reload(self) -> None:
-        """Read the store again; one reader at a time."""
-        async with self._reloading:
+    async def _read(self) -> None:
+        """One at a time."""
+        async with self._reading:
+            self._next = None
             try:
                 self._state = await asyncio.to_thread(_read, self._store)
             except StorageError as error:
@@ -113,10 +123,10 @@ class KeyRing:
         return [self._state.public[key.kid].public_jwk() for key in published]
 
 
-def _heard(reloading: asyncio.Future[None]) -> None:
+def _heard(read: asyncio.Future[None]) -> None:
     """What became of one that nobody waits for any more; the next request tries again."""
-    if not reloading.cancelled():
-        reloading.exception()
+    if not read.cancelled():
+        read.exception()
 
 
 def _read(store: Store) -> RingState:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from app.deadline import begin
 from app.erasing import Erasing, unfinished
 from app.store import Store, open_store, storage_of
 from app.vault import Vault
@@ -17,6 +18,7 @@ from domain.commands import EraseUser
 from domain.policy import Policy
 from projections.storage_sqlite import SqliteStorage
 from tests.store.wishing import commit, meta, register, user_key
+from tests.waiting import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +57,30 @@ def test_an_erasure_is_finished_for_whoever_asks(store: Store, writer: Writer) -
 
     assert asyncio.run(ask()) == (True, True)
     assert unfinished(store.storage) == {}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_nobody_waits_longer_for_it_than_his_request_may(
+    store: Store, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Security rule 27: the commit before may have taken nearly all of it."""
+    monkeypatch.setattr("app.erasing.ANSWER_WITHIN", LONGEST)
+    monkeypatch.setattr("app.deadline.WITHIN", 0.0)
+    reading = SqliteStorage(store.storage.path)  # type: ignore[attr-defined]
+    erase(writer, "ada")
+
+    async def ask() -> bool:
+        begin()
+        erasing = Erasing(store.storage)
+        try:
+            return await erasing.is_finished(ADA)
+        finally:
+            erasing.close()
+
+    with reading.snapshot() as rows:
+        rows.fetch("SELECT count(*) FROM events")
+        assert not asyncio.run(ask())
+    reading.close()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

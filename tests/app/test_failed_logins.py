@@ -14,7 +14,7 @@ from app import dispatcher as dispatcher_module
 from app import failed_logins as failed_logins_module
 from app.dispatcher import MAX_BATCH, Dispatcher
 from app.failed_logins import MINUTE, FailedLogins
-from domain.errors import Damage, InternalError, Overloaded, Unavailable
+from domain.errors import Damage, InternalError, Overloaded, Unavailable, Unsure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -208,11 +208,48 @@ def test_cancelling_a_round_neither_loses_nor_doubles_a_count(recording, clock) 
     )
 
 
+def test_what_is_stored_later_than_somebody_waits_is_stored_once(
+    recording, clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Security rule 25: on a disk whose sync takes longer than a request may wait."""
+    monkeypatch.setattr(dispatcher_module, "ANSWER_WITHIN", 0.01)
+    monkeypatch.setattr(failed_logins_module, "WRITE_WITHIN", 0.01)
+
+    async def run() -> None:
+        synced = threading.Event()
+        async with running(recording, clock) as failed:
+            recording.before = lambda: synced.wait(30)
+            failed.count("ada")
+            clock.now += MINUTE
+            for _ in range(3):
+                await failed.write()
+            synced.set()
+            await failed.close()
+
+    asyncio.run(run())
+    assert [each[:2] for each in recording.recorded] == [("ada", 1)]
+
+
+def test_what_may_be_stored_is_not_tried_again(recording, clock) -> None:
+    async def run() -> None:
+        async with running(recording, clock) as failed:
+            recording.away = Unsure()
+            failed.count("ada")
+            clock.now += MINUTE
+            with capture_logs() as lines:
+                await failed.write()
+            recording.away = None
+            await failed.close()
+            assert [each["event"] for each in lines] == ["failed_logins_not_recorded"]
+
+    asyncio.run(run())
+    assert recording.recorded == []
+
+
 def test_the_end_is_bounded_and_says_what_was_not_recorded(
     recording, clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(failed_logins_module, "CLOSE_WITHIN", 0.01)
-    monkeypatch.setattr(dispatcher_module, "ANSWER_WITHIN", 3600)
 
     async def run() -> None:
         released = threading.Event()

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app import rebuilding as rebuilding_module
 from app.rebuilding import Rebuilding, rebuild_of
+from app.store import storage_of
+from domain.errors import Unavailable
 from projections.live import read_pointers
 from projections.rebuild_state import LEASE, read_state
 from tests.store.wishing import log_in, register
@@ -15,6 +18,32 @@ from tests.store.wishing import log_in, register
 if TYPE_CHECKING:
     from app.store import Store
     from app.writer import Writer
+
+
+def test_who_begins_or_cancels_one_is_refused_in_time_and_it_is_done_all_the_same(
+    store: Store, writer: Writer, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Security rule 27: somebody else holds the lock of the log."""
+    writer.commit([register("ada")])
+    monkeypatch.setattr(rebuilding_module, "left", lambda _: 0.01)
+    other = storage_of(database_url)
+
+    async def ask() -> None:
+        rebuilding = Rebuilding(store.storage, owned=False)
+        with other.transaction():
+            with pytest.raises(Unavailable):
+                await rebuilding.start("token_lookup", accept=False)
+            with pytest.raises(Unavailable):
+                await rebuilding.cancel("user_directory")
+        assert rebuilding._beginning is not None
+        await rebuilding._beginning
+        assert rebuilding._running is not None
+        await rebuilding.close()
+
+    try:
+        asyncio.run(ask())
+    finally:
+        other.close()
 
 
 @pytest.mark.parametrize("served", [True, False])
