@@ -82,6 +82,8 @@ def test_every_behaviour_that_clients_share_has_a_name_and_an_outcome() -> None:
     for each in table["behaviours"]:
         assert any("outcome" in step for step in each["steps"]), each["name"]
         assert each["requests"], each["name"]
+    for each in table["revocations"]:
+        assert any("outcome" in step for step in each["steps"]), each["name"]
     assert {each["outcome"] for each in table["tokens"]} == {
         "accepted",
         "token_expired",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from datetime import UTC, datetime
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Final
@@ -31,9 +32,12 @@ from gatebook_client import (
     held,
     hold,
     keeper,
+    revocations,
     service,
     verifier,
 )
+from gatebook_client.revocations import RevocationFeed
+from gatebook_client.sse import SentEvent
 from gatebook_client.testing import FakeIssuer
 from tests.tokens.forging import b64
 
@@ -41,6 +45,7 @@ TABLE: Final = json.loads(
     (Path(__file__).parents[2] / "clients" / "behaviours.json").read_text(encoding="utf-8")
 )
 BEHAVIOURS: Final = TABLE["behaviours"]
+REVOCATIONS: Final = TABLE["revocations"]
 TOKENS: Final = TABLE["tokens"]
 URL: Final = "https://auth.example"
 API: Final = "https://api.example/orders"
@@ -265,6 +270,59 @@ def test_the_client_behaves_as_all_do(
     assert {name: asked[name] for name in behaviour["requests"]} == behaviour["requests"]
     if "presented" in behaviour:
         assert trial.stand_in.presented == behaviour["presented"]
+
+
+class Followed:
+    """A feed, and what its thread would hear of an issuer that tells its head each second."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._off, self._position = clock, 0, 0
+        self._feed = RevocationFeed(
+            service.Service(URL), withdrawn=lambda _: None, log_changed=lambda: None
+        )
+        self._head()
+
+    def take(self, step: dict[str, Any]) -> None:
+        if "ends_s" in step:
+            self._position += 1
+            until = _written_time(self._clock.time() + step["ends_s"])
+            self._tell("revocation", until=until, session_id="ended")
+            self._head()
+        self._off = step.get("issuer_off_s", self._off)
+        for _ in range(step.get("wait_s", 0)):
+            self._clock.set_to(self._clock.monotonic() + 1)
+            self._head()
+        if "outcome" in step:
+            outcome = "session_ended" if self._feed.revoked("ended", "kid") else "accepted"
+            assert outcome == step["outcome"]
+
+    def _head(self) -> None:
+        said = {"log_id": "log", "time": _written_time(self._clock.time() + self._off)}
+        try:
+            self._tell("head", **said)
+        except ServiceUnavailable:
+            # The clock was set back: the stream is left, and followed anew.
+            self._feed._ahead = None
+            self._tell("head", **said)
+
+    def _tell(self, name: str, **said: str) -> None:
+        data = json.dumps({"position": self._position, **said})
+        self._feed._hear(SentEvent(name, data, None))
+
+
+def _written_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+@pytest.mark.parametrize("row", REVOCATIONS, ids=[each["name"] for each in REVOCATIONS])
+def test_an_ended_session_is_remembered_as_by_all(
+    row: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(revocations, "time", clock)
+    followed = Followed(clock)
+    for step in row["steps"]:
+        followed.take(step)
 
 
 IAT: Final = int(EPOCH)

@@ -27,6 +27,8 @@ export class Issuer {
   broken: (() => Promise<Response> | Response) | undefined;
   maxAge: number = 300;
   logId: string = 'log1';
+  /** Seconds by which the clock that its heads tell is off. */
+  off: number = 0;
   #head = 1;
   readonly #streams = new Set<ReadableStreamDefaultController<Uint8Array>>();
   readonly #told: string[] = [];
@@ -73,16 +75,17 @@ export class Issuer {
     return `${data}.${base64url(await this.#sign(data))}`;
   }
 
-  /** The session's end, or a key's withdrawal. */
-  revoke(what: { session_id: string } | { kid: string }): void {
-    const until = new Date(Date.now() + 3_660_000).toISOString();
+  /** The session's end, or a key's withdrawal, which is told to last for so many seconds. */
+  revoke(what: { session_id: string } | { kid: string }, lasts: number = 3660): void {
+    const until = new Date(Date.now() + lasts * 1000).toISOString();
     this.#head++;
     this.#say(`id: ${this.logId}:${this.#head}\r\nevent: revocation\r\ndata: ${JSON.stringify({ position: this.#head, ...what, until })}\r\n\r\n`);
     this.head();
   }
 
   head(): void {
-    const told = { log_id: this.logId, position: this.#head, time: new Date().toISOString() };
+    const time = new Date(Date.now() + this.off * 1000).toISOString();
+    const told = { log_id: this.logId, position: this.#head, time };
     for (const stream of this.#streams) stream.enqueue(new TextEncoder().encode(`event: head\r\ndata: ${JSON.stringify(told)}\r\n\r\n`));
   }
 
@@ -100,7 +103,10 @@ export class Issuer {
       start: (stream) => {
         mine = stream;
         this.#streams.add(stream);
-        for (const each of this.#told) stream.enqueue(new TextEncoder().encode(each));
+        // Of this log, who comes again is told what is after its place; the first position is 2.
+        const [log, place = 1] = new Headers(init?.headers).get('last-event-id')?.split(':') ?? [];
+        const known = log === this.logId ? Number(place) - 1 : 0;
+        for (const each of this.#told.slice(known)) stream.enqueue(new TextEncoder().encode(each));
         this.head();
       },
       cancel: () => void this.#streams.delete(mine!),

@@ -10,6 +10,7 @@ import { serviceAt } from './service.js';
 
 const table = JSON.parse(readFileSync(new URL('../../behaviours.json', import.meta.url), 'utf8')) as {
   tokens: (Changes & { name: string; outcome: string })[];
+  revocations: { name: string; steps: { ends_s?: number; wait_s?: number; issuer_off_s?: number; outcome?: string }[] }[];
 };
 const seconds = (): number => Math.floor(Date.now() / 1000);
 
@@ -201,6 +202,27 @@ describe('revocations', () => {
     issuer.revoke({ session_id: 's'.repeat(22) });
     await vi.waitFor(async () => expect(await outcomeOf(verifier, token)).toBe('session_ended'));
     expect(verifier.state()).toMatchObject({ ready: true, revocations: 1 });
+  });
+
+  test.each(table.revocations)('as all clients remember them: $name', async ({ steps }) => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance', 'setTimeout', 'clearTimeout'] });
+    try {
+      const issuer = await Issuer.make();
+      const verifier = verifierOf(issuer, { revocations: true });
+      expect(await outcomeOf(verifier, await issuer.token(seconds()))).toBe('accepted');
+      for (const { ends_s, wait_s = 0, issuer_off_s, outcome } of steps) {
+        if (ends_s) issuer.revoke({ session_id: 's'.repeat(22) }, ends_s);
+        issuer.off = issuer_off_s ?? issuer.off;
+        for (let second = 0; second < wait_s; second++) {
+          await vi.advanceTimersByTimeAsync(1000);
+          issuer.head();
+        }
+        await vi.advanceTimersByTimeAsync(0);
+        if (outcome) expect(await outcomeOf(verifier, await issuer.token(seconds()))).toBe(outcome);
+      }
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('of a key refuse what it signed, and fetch the keys again', async () => {

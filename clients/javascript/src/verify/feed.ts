@@ -31,12 +31,18 @@ const SILENCE = 3000;
 /** Milliseconds until the next try, however long the issuer says: who fails closed is out meanwhile. */
 const LONGEST_WAIT = 3000;
 const PRUNE_EVERY = 60_000;
+/**
+ * Milliseconds for which a revocation is kept at least: the longest that a token can be good, an hour, a minute of
+ * leeway, and another one by which this clock may be behind the issuer's.
+ */
+const KEPT = 3_720_000;
 const PATH = '/revocations/stream';
 
 export function follow(
   wire: { readonly url: string; readonly fetch: Fetch; readonly patience: number },
   heard: Heard,
 ): Feed {
+  // Each with the time on the monotonic clock until which it is kept: no clock that is set changes that.
   const sessions = new Map<string, number>();
   const kids = new Map<string, number>();
   const closing = new AbortController();
@@ -44,6 +50,8 @@ export function follow(
   let position: number | undefined;
   /** The least, on the monotonic clock, at which the newest head may have been so. */
   let newest = -Infinity;
+  /** What the issuer's clock said then, ms since the epoch; before the first head later than anything. */
+  let said = Infinity;
   /** How far the issuer's clock is ahead of the monotonic one, as far as is known; ms. */
   let ahead: number | undefined;
   let changed = false;
@@ -128,8 +136,10 @@ export function follow(
   }
 
   function learn(told: { position: number; until: string; session_id?: string; kid?: string }): void {
-    const until = Date.parse(told.until);
-    if (Number.isNaN(until)) throw unexpected(200);
+    const lasts = Date.parse(told.until) - said;
+    if (Number.isNaN(lasts)) throw unexpected(200);
+    // By its age here: an issuer's clock that leaps ahead for a while would else bring back sessions that have ended.
+    const until = performance.now() + Math.max(lasts, KEPT);
     if (told.session_id !== undefined) sessions.set(told.session_id, until);
     if (told.kid !== undefined && !kids.has(told.kid)) {
       kids.set(told.kid, until);
@@ -154,19 +164,21 @@ export function follow(
     logId = head.log_id;
     position = Math.max(head.position, position ?? 0);
     newest = told - ahead;
+    said = told;
     changed = false;
     first();
     if (now - prunedAt < PRUNE_EVERY) return;
     prunedAt = now;
     // What no unexpired token can have.
     for (const known of [sessions, kids]) {
-      for (const [each, until] of known) if (until < told) known.delete(each);
+      for (const [each, until] of known) if (until < now) known.delete(each);
     }
   }
 
   function forget(): void {
     changed = true;
     newest = -Infinity;
+    said = Infinity;
     logId = position = undefined;
     sessions.clear();
     kids.clear();
