@@ -313,6 +313,17 @@ def test_what_was_tried_while_what_it_runs_changed_counts_for_nothing(
     assert (found.source, found.tally.tried) == ("of before", 2)
 
 
+def test_what_is_demanded_is_looked_for_in_all_that_was_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    assert prove(monkeypatch, tmp_path, Demanding(), "kill") == 1
+    assert "VIOLATION: of all that was tried: no kind two" in capsys.readouterr().err
+    monkeypatch.setattr(Demanding, "DEMANDED", ("kind one", "others"))
+    assert prove(monkeypatch, tmp_path, Demanding(), "kill", "--again") == 0
+    monkeypatch.setattr(Demanding, "DEMANDED", ("kind two",))
+    assert prove(monkeypatch, tmp_path, Demanding(), "kill", "--short") == 0
+
+
 class Timed:
     """A proof whose size is time; `controlled`, when it can show that it would notice."""
 
@@ -328,6 +339,18 @@ class Timed:
         tally = Tally(tried=count)
         if self._controlled:
             tally.control("a breach", noticed=True)
+        return tally
+
+
+class Demanding(Timed):
+    """A proof that counts something in its first round alone."""
+
+    STEP = 2
+    DEMANDED = ("kind one", "kind two")
+
+    def prove(self, url: str, count: int) -> Tally:
+        tally = super().prove(url, count)
+        tally.count("kind one" if len(self.asked) == 1 else "others")
         return tally
 
 

@@ -105,7 +105,11 @@ class Proof(Protocol):
     STORES: tuple[str, ...]
 
     def prove(self, url: str, count: int) -> Tally:
-        """Try `count` times on a new store."""
+        """Try `count` times on a new store.
+
+        `DEMANDED`, where a proof has it, is what has to be counted once at least at full size, and
+        `HOUR` how much of `SIZE` an hour is.
+        """
 
 
 class Databases:
@@ -309,6 +313,9 @@ def _try(
         step.seconds = step.longest = time.monotonic() - started
         minutes.took(step.seconds)
         tally.add(step)
+        if not result.form and tally.tried >= size:
+            for each in getattr(proof, "DEMANDED", ()):
+                tally.expect(tally.counts.get(each, 0) > 0, f"of all that was tried: no {each}")
         keep(path, entry)
         say(f"{path.stem}: {tally.tried} of {size}, {tally.violations} violations")
 

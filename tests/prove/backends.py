@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from tests.prove.changes import have_administrator
 from tests.prove.client import Client, a_source
 from tests.prove.in_time import BUSY_S, RECOVER_S, in_time
 from tests.prove.kept_waiting import INSISTS, somebody
-from tests.prove.load import Ledger, check_tokens, log_in, refresh, register, working
+from tests.prove.load import EACH_CHANGE, Ledger, check_tokens, log_in, refresh, register, working
 from tests.prove.lost_reply import proxied
 from tests.prove.proxy import Proxy
 from tests.prove.stored import another, check_store, lose_the_last_registration
@@ -30,6 +31,7 @@ OF: Final = "ended connections"
 STEP: Final = 100
 SHORT: Final = 8
 STORES: Final = ("postgresql",)
+DEMANDED: Final = EACH_CHANGE
 EVERY_S: Final = 0.05
 IDLE_ROUNDS: Final = 3
 """How often, at the end, every connection is ended while nobody uses one."""
@@ -45,6 +47,7 @@ def prove(url: str, count: int) -> Tally:
     """End `count` connections of two processes at work on one store."""
     tally, ledger = Tally(), Ledger()
     more = 0.0 if count >= STEP else BUSY_S
+    have_administrator(url, ledger)
     parts = urlsplit(url)
     with (
         another(url) as beside,

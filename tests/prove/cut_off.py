@@ -12,9 +12,10 @@ import random
 from typing import TYPE_CHECKING, Final, Literal, get_args
 from urllib.parse import urlsplit
 
+from tests.prove.changes import have_administrator
 from tests.prove.client import Client, a_source
 from tests.prove.in_time import BUSY_S, REFUSED_S, in_time
-from tests.prove.load import SECRET, Ledger, check_tokens, register, working
+from tests.prove.load import EACH_CHANGE, SECRET, Ledger, check_tokens, register, working
 from tests.prove.lost_reply import proxied
 from tests.prove.proxy import Proxy
 from tests.prove.reads import STORELESS
@@ -32,6 +33,7 @@ OF: Final = "disturbances"
 STEP: Final = 15
 SHORT: Final = 3
 STORES: Final = ("postgresql",)
+DEMANDED: Final = EACH_CHANGE
 
 Way = Literal["cut", "silent", "slow"]
 WAYS: Final[tuple[Way, ...]] = get_args(Way)
@@ -51,6 +53,7 @@ def prove(url: str, count: int) -> Tally:
     """Disturb the wire of one of two processes `count` times."""
     tally, ledger = Tally(), Ledger()
     more, ledger.pause_s = (0.0, 0.0) if count >= STEP else (BUSY_S, SHORT_PAUSE_S)
+    have_administrator(url, ledger)
     parts = urlsplit(url)
     target = str(parts.hostname), parts.port or 5432
     with (

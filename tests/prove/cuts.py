@@ -18,6 +18,7 @@ from app.vault import Vault
 from app.verifying.store import verify_store
 from domain.errors import GatebookError
 from projections.storage import StorageError
+from tests.prove.changes import have_administrator
 from tests.prove.disk import CUTS, Disk
 from tests.prove.load import Ledger, check_tokens, working
 from tests.prove.stored import check_store, opened
@@ -111,6 +112,7 @@ def live_and_cut(
     with Disk(Path(url.removeprefix(SQLITE)).parent) as disk:
         ledger = Timed(disk)
         make(url, disk, tally)
+        have_administrator(url, ledger)
         for _ in range(count):
             disk.begin()
             ledger.begin()

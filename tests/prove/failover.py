@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from tests.postgres_pair import PostgresPair
 from tests.prove.changes import have_administrator
 from tests.prove.in_time import BUSY_S, in_time
-from tests.prove.load import Ledger, check_tokens, working
+from tests.prove.load import EACH_CHANGE, Ledger, check_tokens, working
 from tests.prove.proxy import Proxy
 from tests.prove.restarted import SHORT_PAUSE_S, go_on, told, worked
 from tests.prove.stored import check_store
@@ -34,6 +34,8 @@ OF: Final = "failovers"
 STEP: Final = 5
 SHORT: Final = 1
 STORES: Final = ("postgresql",)
+ENDED_WAITS: Final = "ended waits"
+DEMANDED: Final = (*EACH_CHANGE, ENDED_WAITS)
 WORK: Final = 60
 """Acknowledgements between two failures, at most."""
 UNHEARD: Final = 20
@@ -55,6 +57,7 @@ def prove(url: str, count: int) -> Tally:
             ports = [one.port, other.port]
             asyncio.run(_fail_over(pair, wires, ports, ledger, count, tally, more))
         check_store(url, ledger, tally)
+    tally.expect(tally.counts[ENDED_WAITS] > 0, "nobody's wait for the standby was ended")
     told(ledger, tally)
     tally.control("an asynchronous standby", noticed=_is_noticed())
     if count >= STEP:
@@ -88,7 +91,7 @@ async def _fail_over(
                 await asyncio.to_thread(pair.rejoin)
             await worked(ledger, random.randint(1, WORK), tally)
             if each % 2 == 0:
-                tally.count("ended waits", await _end_waits(pair, wires))
+                tally.count(ENDED_WAITS, await _end_waits(pair, wires))
             lost = time.monotonic()
             await asyncio.to_thread(pair.fail_over)
             for wire in wires:

@@ -19,7 +19,7 @@ from tests.prove.cuts import LIFE_S, acknowledged, live_and_cut, new_store
 from tests.prove.disk import FOR_EVER, UNLIMITED
 from tests.prove.in_time import BUSY_S, CUT_S, REFUSED_S, in_time
 from tests.prove.io_errors import WORK, goes_on
-from tests.prove.load import Ledger, log_in, refresh, register, working
+from tests.prove.load import EACH_CHANGE, Ledger, log_in, refresh, register, working
 from tests.prove.stored import lose_the_last_registration
 from tests.prove.tally import Tally
 from tests.running import running, settings
@@ -35,6 +35,7 @@ OF: Final = "full disks"
 STEP: Final = 5
 SHORT: Final = 1
 STORES: Final = ("sqlite",)
+DEMANDED: Final = EACH_CHANGE
 ROOM: Final = (0, 400_000)
 """Bytes that are left, at least and at most."""
 REFUSED: Final = (1, 40)

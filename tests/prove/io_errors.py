@@ -21,7 +21,7 @@ from tests.prove.disk import A_MILLION
 from tests.prove.in_time import BUSY_S, RECOVER_S, all_hear, in_time
 from tests.prove.kept_waiting import INSISTS
 from tests.prove.late_on_disks import writes_are_late
-from tests.prove.load import register, working
+from tests.prove.load import EACH_CHANGE, register, working
 from tests.prove.tally import Tally
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ OF: Final = "lives"
 STEP: Final = 5
 SHORT: Final = 1
 STORES: Final = ("sqlite",)
+DEMANDED: Final = EACH_CHANGE
 WRITES: Final = (0.002, 0.1)
 """How many of them fail, at least and at most; of either kind none in a third of the lives."""
 SYNCS: Final = (0.05, 0.7)

@@ -15,7 +15,7 @@ from typing import Final
 from tests.prove.changes import have_administrator
 from tests.prove.client import Client
 from tests.prove.in_time import BUSY_S, in_time
-from tests.prove.load import Ledger, check_tokens, working
+from tests.prove.load import EACH_CHANGE, Ledger, check_tokens, working
 from tests.prove.stored import an_empty, check_store, lose_the_last_registration
 from tests.prove.tally import Tally
 from tests.running import Server, running, settings
@@ -26,6 +26,7 @@ OF: Final = "kills"
 STEP: Final = 20
 SHORT: Final = 2
 STORES: Final = ("sqlite", "postgresql")
+DEMANDED: Final = EACH_CHANGE
 LIVES: Final = (5, 100)
 """After how many acknowledgements a server is killed, at least and at most."""
 EARLY_LIFE: Final = 1, 5

@@ -18,6 +18,7 @@ from tests.prove.changes import have_administrator
 from tests.prove.cuts import FILE, MOMENTS, Timed, cut_and_reopen, is_noticed, make, work
 from tests.prove.disk import A_MILLION, Disk
 from tests.prove.in_time import BUSY_S, in_time
+from tests.prove.load import EACH_CHANGE
 from tests.prove.tally import Tally
 from tests.running import running, settings
 from tests.store.intruding import SQLITE
@@ -28,6 +29,7 @@ OF: Final = "cuts"
 STEP: Final = 40
 SHORT: Final = 2
 STORES: Final = ("sqlite",)
+DEMANDED: Final = EACH_CHANGE
 LIVES: Final = (5, 200)
 """After how many acknowledgements a server is killed, at least and at most."""
 

@@ -19,11 +19,12 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from tests.prove.backends import end_all
+from tests.prove.changes import have_administrator
 from tests.prove.client import Client, a_source
 from tests.prove.cuts import acknowledged, live_and_cut, new_store
 from tests.prove.in_time import BUSY_S, RECOVER_S, in_time
 from tests.prove.io_errors import WORK, goes_on
-from tests.prove.load import SECRET, Ledger, check_tokens, new_name, register, working
+from tests.prove.load import EACH_CHANGE, SECRET, Ledger, check_tokens, new_name, register, working
 from tests.prove.reads import is_not_ready, reading
 from tests.prove.restarted import go_on, told, worked
 from tests.prove.stored import check_store, lose_the_last_registration
@@ -44,6 +45,7 @@ OF: Final = "times"
 STEP: Final = 5
 SHORT: Final = 1
 STORES: Final = ("sqlite", "postgresql")
+DEMANDED: Final = EACH_CHANGE
 AWAY_S: Final = (0.0, 14.0)
 """For how long it can't be written, at least and at most: also for longer than it takes to give up
 the commit that met it, after which each begins with a store that was opened meanwhile."""
@@ -74,6 +76,7 @@ def prove(url: str, count: int) -> Tally:
     else:
         ledger = Ledger()
         ledger.pause_s = PAUSE_S
+        have_administrator(url, ledger)
         with running_all(settings(url), settings(url)) as servers:
             ports = [server.port for server in servers]
             asyncio.run(_disturbed(url, ports, ledger, count, tally, more))

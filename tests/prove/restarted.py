@@ -20,7 +20,7 @@ from tests.prove.changes import have_administrator
 from tests.prove.client import Client, a_source
 from tests.prove.in_time import BUSY_S, RECOVER_S, in_time
 from tests.prove.kept_waiting import INSISTS, somebody
-from tests.prove.load import Ledger, check_tokens, register, working
+from tests.prove.load import EACH_CHANGE, Ledger, check_tokens, register, working
 from tests.prove.stored import check_store, lose_the_last_registration
 from tests.prove.tally import Tally
 from tests.running import MASTER, running, running_all, settings
@@ -34,6 +34,7 @@ OF: Final = "restarts"
 STEP: Final = 10
 SHORT: Final = 1
 STORES: Final = ("postgresql",)
+DEMANDED: Final = EACH_CHANGE
 MODES: Final[tuple[StopMode, ...]] = tuple(each for each in get_args(StopMode) if each != "smart")
 AWAY_S: Final = (0.0, 3.0)
 """How long it is away, at least and at most, besides what stopping and starting take."""

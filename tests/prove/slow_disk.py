@@ -19,7 +19,7 @@ from tests.prove.in_time import BUSY_S, REFUSED_S, in_time
 from tests.prove.io_errors import WORK, goes_on
 from tests.prove.kept_waiting import WAITS
 from tests.prove.late_on_disks import both_are_late
-from tests.prove.load import working
+from tests.prove.load import EACH_CHANGE, working
 from tests.prove.reads import reading
 from tests.prove.stored import lose_the_last_registration
 from tests.prove.tally import Tally
@@ -37,6 +37,7 @@ OF: Final = "slow disks"
 STEP: Final = 6
 SHORT: Final = 1
 STORES: Final = ("sqlite",)
+DEMANDED: Final = EACH_CHANGE
 SYNCS: Final = {5.0: (1, 2), 0.5: (1, 6), 0.05: (5, 40)}
 """Seconds that a sync takes, and how many do, at least and at most; in the short form a hang ends
 as soon as somebody was refused."""

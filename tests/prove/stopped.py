@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
+from tests.prove.changes import have_administrator
 from tests.prove.client import Client, a_source
 from tests.prove.in_time import BUSY_S, REFUSED_S
 from tests.prove.load import (
+    EACH_CHANGE,
     SECRET,
     Ledger,
     check_tokens,
@@ -43,6 +45,7 @@ OF: Final = "stops"
 STEP: Final = 4
 SHORT: Final = 1
 STORES: Final = ("postgresql",)
+DEMANDED: Final = EACH_CHANGE
 
 GOES_ON_S: Final = 6.0
 PATIENCE_S: Final = 30.0
@@ -63,6 +66,7 @@ def prove(url: str, count: int) -> Tally:
     """Stop one of two processes `count` times, each time with the lock in its hand."""
     tally, ledger = Tally(), Ledger()
     more = 0.0 if count >= STEP else BUSY_S
+    have_administrator(url, ledger)
     with (
         another(url) as beside,
         running_all(
