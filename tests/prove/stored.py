@@ -20,6 +20,7 @@ from app.caller import command_line
 from app.eventstore.log import read_head, read_range
 from app.store import Store, open_store, storage_of
 from app.vault import PERSON, PERSON_KEYS, Vault, Wrapped, name_mac, open_sealed
+from app.verifying.store import verify_store
 from app.writer import Wish, Writer
 from domain import events
 from domain.commands import GrantPermissions
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 TABLE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 INLINE = tuple(each for each in PROJECTIONS if each.mode == "inline")
 _ALL: Final = 10**9
+_KEYS_OF_ONE: Final = """
+SELECT * FROM user_keys WHERE user_key = (SELECT min(user_key) FROM user_keys)"""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -98,7 +101,10 @@ def opened(url: str) -> Iterator[Store]:
 
 
 def check_store(url: str, ledger: Ledger, tally: Tally) -> None:
-    """The log is whole, the views are its fold, and everything acknowledged is there once."""
+    """The log is whole, the views are its fold, and everything acknowledged is there once.
+
+    And `audit verify` finds nothing: no key is missing, and no row is beside what the log says.
+    """
     with opened(url) as store, store.storage.snapshot() as rows:
         log = _check_whole(store, rows, tally)
         if not log:
@@ -108,6 +114,7 @@ def check_store(url: str, ledger: Ledger, tally: Tally) -> None:
         found = {row[0]: row[1] for row in rows.fetch("SELECT name_mac, user_key FROM user_ids")}
         tally.expect(found == macs, f"{len(found)} reserved names, {len(macs)} registered ones")
     judge(ledger, stored, tally)
+    _verify(url, tally)
 
 
 def check_log(url: str, tally: Tally) -> list[Recorded]:
@@ -162,7 +169,22 @@ def judge(ledger: Ledger, stored: Stored, tally: Tally) -> None:
 
 
 def lose_the_last_registration(url: str, ledger: Ledger, tally: Tally) -> None:
-    """The control: cut the log before the last acknowledged registration, and look again."""
+    """The controls: cut the log before the last acknowledged registration, and look again.
+
+    Before that, somebody's keys are taken away, and given back.
+    """
+    keyless = type(tally)()
+    with opened(url) as store:
+        with store.storage.transaction() as rows:
+            keys = rows.fetch(_KEYS_OF_ONE)
+            rows.execute("DELETE FROM user_keys WHERE user_key = ?", keys[0][:1])
+            rows.commit()
+        _verify(url, keyless)
+        with store.storage.transaction() as rows:
+            for key in keys:
+                rows.execute(f"INSERT INTO user_keys VALUES ({', '.join('?' * len(key))})", key)
+            rows.commit()
+    tally.control("a key that is missing", noticed=keyless.violations > 0)
     last = list(ledger.registered.values())[-1]
     with opened(url) as store, store.storage.transaction() as rows:
         unseal(rows, store.storage.kind)
@@ -178,6 +200,13 @@ def lose_the_last_registration(url: str, ledger: Ledger, tally: Tally) -> None:
     views = any(each.startswith("view ") for each in second.first)
     tally.control("a lost registration", noticed=lost)
     tally.control("views that are not the log's", noticed=views)
+
+
+def _verify(url: str, tally: Tally) -> None:
+    with opened(url) as store, store.storage.snapshot() as rows:
+        found = verify_store(rows, Vault(MASTER), None, lambda _: None, store.storage.kind)
+    for each in found.findings:
+        tally.wrong(f"found: {each}")
 
 
 def _check_whole(store: Store, rows: Rows, tally: Tally) -> list[Recorded]:
