@@ -17,10 +17,12 @@ from app import issuing, live, sessions, throttle, traces
 from app.administration import Directory
 from app.buckets import Limit
 from app.eventstore.log import Append, EventLog
+from app.grants import Grants
 from app.http import user
 from app.http.auth import caller_of
 from app.issuing import Issuer
 from app.known_networks import Network
+from app.opening import Opener
 from app.tokens import access_token
 from app.vault import FORGET_PERSON_KEYS, FREE_NAME
 from domain import authority, events, permission, session_rules
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from app.administration import UserItem
     from app.bootstrap import Service
+    from app.grants import Granted
     from domain import commands
     from domain.stream import Recorded
     from domain.user import Session, User
@@ -52,6 +55,8 @@ _make_room: Final = session_rules._make_room
 _forget: Final = traces.forget
 _item: Final = Directory._item
 _issue: Final = Issuer.issue
+_grant: Final = Grants.grant
+_user_id: Final = Opener.user_id
 _implies: Final = permission.implies
 _check: Final = access_token.check
 _LAST_ALONE: Final = re.sub(r"= daily_activity_v1\.\w+ \+", "=", daily_activity._COUNT)
@@ -210,6 +215,17 @@ def _remembered_name(self: Directory, row: UserRow) -> UserItem:
     return msgspec.structs.replace(item, user_id=known)
 
 
+def _whoever_came_first(self: Opener, *asked: Any) -> str:
+    return self.__dict__.setdefault("_first", _user_id(self, *asked))
+
+
+async def _whoever_asked_before(self: Grants, row: TokenRow, scope: str | None) -> Granted:
+    granted = await _grant(self, row, scope)
+    before = self.__dict__.get("_before", granted)
+    self.__dict__["_before"] = granted
+    return before
+
+
 BREACHES: Final = (
     Breach(
         "a grace that use doesn't end",
@@ -328,6 +344,16 @@ BREACHES: Final = (
         "a name that is told of who is erased",
         frozenset({"readable"}),
         lambda: patch.object(Directory, "_item", _remembered_name),
+    ),
+    Breach(
+        "a name that is remembered for everybody",
+        frozenset({"somebody else's"}),
+        lambda: patch.object(Opener, "user_id", _whoever_came_first),
+    ),
+    Breach(
+        "the access token of who asked before",
+        frozenset({"somebody else's"}),
+        lambda: patch.object(Grants, "grant", _whoever_asked_before),
     ),
     Breach(
         "permissions as the token has them",

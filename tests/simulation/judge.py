@@ -153,10 +153,29 @@ class Judge:
             begun = known.sessions.get(answer.json["refresh_token"][4:26])
             if begun is None or begun.user_key != request.user_key:
                 raise Violation("lost", f"{where}: the session")
+        self._whose(request, answer, where)
         if session is not None:
             self._changed(request, answer, session, where)
         if any(self._goes_on(known.sessions[each]) for each in arrival.sessions):
             raise Violation("lost", f"{where}: the end of a session")
+
+    def _whose(self, request: Request, answer: Answer, where: str) -> None:
+        """Everybody is told of himself, and is given a token of his own session."""
+        given = "" if request.bearer else answer.json.get("access_token", "")
+        if given:
+            told = claims_of(given)
+            family, begun = request.family, answer.json.get("refresh_token", "")[4:26]
+            session_id = family.session_id if family else begun
+            user_key = self._witness.sessions[session_id].user_key
+            right = (told["sub"], told["sid"]) == (user_key, session_id)
+        elif (request.method, request.path) == ("GET", "/me"):
+            told, user_key = answer.json, request.user_key
+            right = told["user_key"] == user_key
+        else:
+            return
+        erased = self._witness.users[user_key].status == "erased"
+        if not right or not (erased or self._witness.holder(told["user_id"]) == user_key):
+            raise Violation("somebody else's", f"{where}: {told}")
 
     def _goes_on(self, session: Known) -> bool:
         """Whether it was neither ended nor, by the log's own time, over for good."""
@@ -175,7 +194,9 @@ class Judge:
                 raise Violation("lost", f"{where}: the first use")
             return
         token = parse(answer.json["refresh_token"])
-        if token is None or token.generation != request.generation + 1:
+        family = request.family
+        another = family is None or token is None or token.session_id != family.session_id
+        if another or token is None or token.generation != request.generation + 1:
             raise Violation("another successor", f"{where}: {token}")
         if session.generation < token.generation:
             raise Violation("lost", f"{where}: the rotation")
