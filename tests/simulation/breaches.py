@@ -25,10 +25,12 @@ from app.known_networks import Network
 from app.opening import Opener
 from app.tokens import access_token
 from app.vault import FORGET_PERSON_KEYS, FREE_NAME
+from app.writer import Writer
 from domain import authority, events, permission, session_rules
 from domain.errors import InvalidToken
 from domain.policy import CLOCK_TOLERANCE, Policy
 from projections import daily_activity
+from projections.storage import Lost
 from projections.token_lookup import TokenLookup
 from tests import server
 from tests.breaches import PREFIX
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
 
     from app.administration import UserItem
     from app.bootstrap import Service
+    from app.eventstore.record import Record
     from app.grants import Granted
+    from app.writer import Answer, Wish
     from domain import commands
     from domain.stream import Recorded
     from domain.user import Session, User
@@ -226,6 +230,15 @@ async def _whoever_asked_before(self: Grants, row: TokenRow, scope: str | None) 
     return before
 
 
+def _settles_no_more(self: Writer, first: Record) -> None:
+    del first
+    self._write = _unavailable  # type: ignore[method-assign]
+
+
+def _unavailable(batch: Sequence[Wish]) -> list[Answer]:
+    raise Lost(f"{len(batch)} commands")
+
+
 BREACHES: Final = (
     Breach(
         "a grace that use doesn't end",
@@ -354,6 +367,11 @@ BREACHES: Final = (
         "the access token of who asked before",
         frozenset({"somebody else's"}),
         lambda: patch.object(Grants, "grant", _whoever_asked_before),
+    ),
+    Breach(
+        "a writer that doesn't come back",
+        frozenset({"over"}),
+        lambda: patch.object(Writer, "_settle", _settles_no_more),
     ),
     Breach(
         "permissions as the token has them",

@@ -119,6 +119,15 @@ CONTROLS: Final[dict[str, Plan]] = {
         administrators=(0,),
         changes=("erasing",),
     ),
+    "a writer that doesn't come back": Plan(
+        seed=101,
+        steps=20,
+        people=(0,),
+        thieves=(),
+        processes=1,
+        faults=("lost acknowledgement",),
+        settings=(("SESSION_IDLE", "1h"),),
+    ),
     "keys that are kept": Plan(
         seed=100,
         steps=10,

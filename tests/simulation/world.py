@@ -56,6 +56,10 @@ SHORT_WINDOW_S: Final = 60.0
 """In a retry window below that nobody can ask more than once or twice."""
 FOLLOWED_S: Final = 60.0
 """After a commit some process follows within this time."""
+SERVES_S: Final = 60.0
+"""Once nothing befalls it any more, by then a process writes again."""
+_SECRET: Final = "a quiet rope of seven"
+_CREATED: Final = 201
 
 
 class World:
@@ -139,6 +143,27 @@ class World:
         for task in tasks:
             task.add_done_callback(self.failed)
         await self.over
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for number, process in enumerate(self.processes):
+            await self._serves(process, number)
+
+    async def _serves(self, process: Process, number: int) -> None:
+        """Whatever befell it, it writes once nothing befalls it any more; raises `Violation`."""
+        self._faults = frozenset()
+        if not process.up:
+            process.start()
+        process.file.away = 0
+        body = msgspec.json.encode({"user_id": f"last-{number}", "user_secret": _SECRET})
+        headers, source = [(b"content-type", b"application/json")], f"198.51.100.{number}"
+        until = self.now() + SERVES_S
+        while self.now() < until:
+            answer = await process.ask("POST", "/register", body, headers, source)
+            if answer.status == _CREATED:
+                return
+            await asyncio.sleep(1)
+        raise Violation("over", f"process {number} answers {answer.status} {answer.body!r}")
 
     def failed(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
