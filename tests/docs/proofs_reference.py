@@ -42,6 +42,8 @@ nothing and tells what was found so far; `--list` tells what there is.
 
 These are one round at full size, and begin anew when they are broken off:
 {whole}.
+The first round begins however long it takes; one of `soak` takes nineteen minutes, so that it needs
+two runs, one for each store.
 
 It needs what `./run test` installs; what a proof needs besides stands beside it. `cc` is a C
 compiler, `Node.js` one of 20 or newer, Chromium that of Debian (`/usr/bin/chromium`); atheris, for

@@ -1,4 +1,4 @@
-"""Every table is exactly what the log says: one changed byte anywhere is found, and named.
+"""What follows from the log is exactly what it says: one changed byte is found, and named.
 
 Each step makes a store by a random history, in which nothing may be found; changes one byte in a
 random row of the log, a view, a reservation, a key or a snapshot, looks, and undoes it; swaps,
