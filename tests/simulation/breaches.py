@@ -34,22 +34,20 @@ from projections.storage import Lost
 from projections.token_lookup import TokenLookup
 from tests import server
 from tests.breaches import PREFIX
+from tests.simulation import mixed_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from app.administration import UserItem
     from app.bootstrap import Service
     from app.eventstore.record import Record
-    from app.grants import Granted
     from app.writer import Answer, Wish
     from domain import commands
     from domain.stream import Recorded
     from domain.user import Session, User
     from projections.storage import Rows, Statement
     from projections.token_lookup import TokenRow
-    from projections.user_directory import UserRow
 
 _present: Final = session_rules.present_retired
 _ends_at: Final = Policy.ends_at
@@ -57,10 +55,7 @@ _apply: Final = TokenLookup.apply
 _end_all: Final = session_rules.end_all
 _make_room: Final = session_rules._make_room
 _forget: Final = traces.forget
-_item: Final = Directory._item
 _issue: Final = Issuer.issue
-_grant: Final = Grants.grant
-_user_id: Final = Opener.user_id
 _implies: Final = permission.implies
 _check: Final = access_token.check
 _LAST_ALONE: Final = re.sub(r"= daily_activity_v1\.\w+ \+", "=", daily_activity._COUNT)
@@ -211,25 +206,6 @@ def _as_the_token_has_it(held: Collection[str], token: Collection[str]) -> tuple
     return tuple(token)
 
 
-def _remembered_name(self: Directory, row: UserRow) -> UserItem:
-    item = _item(self, row)
-    if item.user_id is not None:
-        self.__dict__.setdefault("_names", {})[row.user_key] = item.user_id
-    known = self.__dict__.get("_names", {}).get(row.user_key)
-    return msgspec.structs.replace(item, user_id=known)
-
-
-def _whoever_came_first(self: Opener, *asked: Any) -> str:
-    return self.__dict__.setdefault("_first", _user_id(self, *asked))
-
-
-async def _whoever_asked_before(self: Grants, row: TokenRow, scope: str | None) -> Granted:
-    granted = await _grant(self, row, scope)
-    before = self.__dict__.get("_before", granted)
-    self.__dict__["_before"] = granted
-    return before
-
-
 def _settles_no_more(self: Writer, first: Record) -> None:
     del first
     self._write = _unavailable  # type: ignore[method-assign]
@@ -356,17 +332,17 @@ BREACHES: Final = (
     Breach(
         "a name that is told of who is erased",
         frozenset({"readable"}),
-        lambda: patch.object(Directory, "_item", _remembered_name),
+        lambda: patch.object(Directory, "_item", mixed_up.remembered_name),
     ),
     Breach(
         "a name that is remembered for everybody",
         frozenset({"somebody else's"}),
-        lambda: patch.object(Opener, "user_id", _whoever_came_first),
+        lambda: patch.object(Opener, "user_id", mixed_up.whoever_came_first),
     ),
     Breach(
         "the access token of who asked before",
         frozenset({"somebody else's"}),
-        lambda: patch.object(Grants, "grant", _whoever_asked_before),
+        lambda: patch.object(Grants, "grant", mixed_up.whoever_asked_before),
     ),
     Breach(
         "a writer that doesn't come back",

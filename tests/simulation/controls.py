@@ -15,6 +15,10 @@ from tests.simulation.kept import KEPT
 from tests.simulation.plan import CHANGES, Plan
 
 _OFTEN_REFUSED: Final = next(plan for plan in KEPT if plan.seed == 275670223147287)
+_ALONE: Final = Plan(
+    seed=100, steps=9, people=(0,), thieves=(), processes=1, faults=(), settings=()
+)
+_ERASING: Final = msgspec.structs.replace(_ALONE, administrators=(0,), changes=("erasing",))
 
 CONTROLS: Final[dict[str, Plan]] = {
     "a grace that use doesn't end": Plan(
@@ -97,34 +101,12 @@ CONTROLS: Final[dict[str, Plan]] = {
         faults=(),
         settings=(("REFRESH_ROTATION", "always"),),
     ),
-    "a name that is remembered for everybody": Plan(
-        seed=100,
-        steps=4,
-        people=(0,),
-        thieves=(),
-        processes=1,
-        faults=("lost answer",),
-        settings=(),
-        administrators=(0,),
-        changes=("erasing",),
-    ),
-    "the access token of who asked before": Plan(
-        seed=100,
-        steps=9,
-        people=(0,),
-        thieves=(),
-        processes=1,
-        faults=(),
-        settings=(),
-        administrators=(0,),
-        changes=("erasing",),
-    ),
-    "a writer that doesn't come back": Plan(
+    "a name that is remembered for everybody": _ERASING,
+    "the access token of who asked before": _ERASING,
+    "a writer that doesn't come back": msgspec.structs.replace(
+        _ALONE,
         seed=101,
         steps=20,
-        people=(0,),
-        thieves=(),
-        processes=1,
         faults=("lost acknowledgement",),
         settings=(("SESSION_IDLE", "1h"),),
     ),
