@@ -21,6 +21,7 @@ from app.buckets import Keeper
 from app.buckets_memory import MemoryKeeper
 from app.buckets_postgres import PostgresKeeper
 from app.clock import now
+from app.confirmed import Confirmed
 from app.dispatcher import Commit, Dispatcher
 from app.erasing import Erasing
 from app.event_feed import EventFeed
@@ -231,9 +232,12 @@ def composed(
     ending.callback(erasing.close)
     readiness = Readiness(store, keys, stopping, clock)
     ending.callback(readiness.close)
-    revocations = RevocationFeed(looking, paging, stopping, clock)
+    confirming, owned = own_storage(store, settings)
+    confirmed = Confirmed(confirming, owned=owned)
+    ending.push_async_callback(confirmed.close)
+    revocations = RevocationFeed(looking, paging, confirmed, stopping, clock)
     ending.push_async_callback(revocations.close)
-    event_feed = EventFeed(reading, store.vault, lookup.head, stopping)
+    event_feed = EventFeed(reading, store.vault, lookup.head, confirmed, stopping)
     ending.push_async_callback(event_feed.close)
     streams, live_streams = Streams(REVOCATION_STREAMS), Streams(LIVE_STREAMS)
     _watch(metrics, pool, dispatcher, (streams, live_streams), keys)
@@ -304,7 +308,7 @@ def composed(
         session_list=SessionList(reader, policy),
         revocations=revocations,
         revocation_streams=streams,
-        event_pages=EventPages(reading, store.vault),
+        event_pages=EventPages(reading, store.vault, confirmed),
         event_feed=event_feed,
         turns=Turns(reading, store.vault, policy),
         heartbeats=Heartbeats(lookup.head, stopping),

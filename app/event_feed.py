@@ -2,7 +2,8 @@
 
 While anybody follows, one look at the head serves all; those who are at one place share a read, and
 nothing that was opened is kept. Positions are dense and come in the order of commits, so whoever
-reads up to a head has missed nothing before it. Knows no HTTP.
+reads up to a head has missed nothing before it. Nothing is told that a fail-over could take back.
+Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import msgspec
 import structlog
 
 from app.audit import EventItem, Page, Wanted, read_page
-from app.eventstore.log import Head, read_head
+from app.confirmed import Confirmed
+from app.eventstore.log import Head, Replaced, read_head
 from app.log_place import log_place, position_of
 from app.reading import Reading
 from app.sharing import Sharing
 from app.vault import Vault
-from domain.errors import TryLater
+from domain.errors import TryLater, Unavailable
 from projections.storage import Rows
 
 LOOK_EVERY: Final = 0.2
@@ -41,18 +43,48 @@ class Told(msgspec.Struct, frozen=True):
     items: list[EventItem]
     place: str
 
+    def place_of(self, item: EventItem) -> str:
+        """Where to go on behind one of the events."""
+        return log_place(self.place.partition(":")[0], item.position)
+
+
+class _Run:
+    """Looks at one log, from the first follower until nobody follows or it is another log."""
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        """A head that followers rely on: without it it is another log."""
+        self.sure = 0
+        """How far the log is confirmed, and may be told; no further than that head."""
+        self.asked: Head | None = None
+        """What a look found, and the next go on to wait for the confirmation of."""
+        self.looked = asyncio.Event()
+        self.over = False
+
+    def wake(self) -> None:
+        """Have everybody who waits see what there is."""
+        self.looked.set()
+        self.looked = asyncio.Event()
+
+    def end(self) -> None:
+        """Tell nobody any more."""
+        self.over = True
+        self.wake()
+
 
 class EventFeed:
     """Belongs to the event loop; ends when `stopping` is set. `tick` gives seconds.
 
-    `head` says where the log ends: whatever was acknowledged before is in it.
+    `head` says where the log ends: whatever was acknowledged before is in it. It raises `Replaced`
+    for one that was known and isn't in the log. Nothing is told before it is `confirmed`.
     """
 
     def __init__(
         self,
         reading: Reading,
         vault: Vault,
-        head: Callable[[], Awaitable[Head]],
+        head: Callable[[Head | None], Awaitable[Head]],
+        confirmed: Confirmed,
         stopping: asyncio.Event,
         *,
         tick: Callable[[], float] = time.monotonic,
@@ -61,15 +93,14 @@ class EventFeed:
         self._reading = reading
         self._vault = vault
         self._head = head
+        self._confirmed = confirmed
         self._stopping = stopping
         self._tick = tick
         self._sleep = sleep
-        self._reads: Sharing[tuple[Wanted, int], Page] = Sharing(0, 0, tick)
+        self._reads: Sharing[tuple[_Run, Wanted, int], Page] = Sharing(0, 0, tick)
         self._followers = 0
         self._looking: asyncio.Task[None] | None = None
-        self._seen = 0
-        """How far the log went when it was last looked at."""
-        self._looked = asyncio.Event()
+        self._run: _Run | None = None
 
     @asynccontextmanager
     async def following(
@@ -77,20 +108,19 @@ class EventFeed:
     ) -> AsyncIterator[AsyncIterator[Told]]:
         """The wanted events after a place, or from now on, as they come; ends with the service.
 
-        What is told first has the place that it begins at. Raises `InvalidRequest` and `LogChanged`
-        for the place, `TryLater` while the store is away, and why the first event can't be shown.
+        What is told first has the place that it begins at. It ends also when the log is replaced:
+        whoever resumes hears of that by the place. Raises `InvalidRequest` and `LogChanged` for the
+        place, `TryLater` while the store is away, or can't confirm where now is, and why the first
+        event can't be shown.
         """
-        head = await self._head()
+        head = await self._newest()
         position = head.position if place is None else position_of(place, head)
-        first = await self._read(wanted, position) if position < head.position else None
-        if first is not None and first.failure is not None and not first.items:
-            raise first.failure
-        self._seen = max(self._seen, head.position)
+        sure = await self._sure_of(head, needed=place is None)
+        run = self._joined(head, position, sure)
         self._followers += 1
         try:
-            if self._looking is None or self._looking.done():
-                self._looking = asyncio.create_task(self._look())
-            async with aclosing(self._told(wanted, head.log_id, position, first)) as told:
+            first = await self._first(run, wanted, position)
+            async with aclosing(self._told(run, wanted, head.log_id, position, first)) as told:
                 yield told
         finally:
             self._followers -= 1
@@ -101,13 +131,61 @@ class EventFeed:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
 
+    async def _newest(self) -> Head:
+        """Where the log ends. Who was told of another one is told no more."""
+        run = self._run
+        if run is not None and not run.over:
+            try:
+                return await self._head(run.head)
+            except Replaced:
+                run.end()
+        return await self._head(None)
+
+    async def _sure_of(self, head: Head, *, needed: bool) -> int:
+        """Up to where it is confirmed: all of it, or what is `needed` of it."""
+        try:
+            await self._confirmed.reached(head)
+        except TryLater:
+            if needed:
+                raise
+            return 0
+        return head.position
+
+    def _joined(self, head: Head, position: int, sure: int) -> _Run:
+        """The run of this log, which looks for news from now on."""
+        run = self._run
+        if run is None or run.over:
+            if self._looking is not None:
+                self._looking.cancel()
+            run = self._run = _Run(head)
+            self._looking = asyncio.create_task(self._look(run))
+        elif max(position, sure) > run.head.position:
+            run.head = head
+        run.sure = max(run.sure, sure)
+        return run
+
+    async def _first(self, run: _Run, wanted: Wanted, position: int) -> Page | None:
+        """What there is already; raises why the first of it can't be shown."""
+        if position >= run.sure:
+            return None
+        try:
+            first = await self._read(run, wanted, position)
+        except Replaced as error:
+            raise Unavailable from error
+        if first.failure is not None and not first.items:
+            raise first.failure
+        return first
+
     async def _told(
-        self, wanted: Wanted, log_id: str, position: int, first: Page | None
+        self, run: _Run, wanted: Wanted, log_id: str, position: int, first: Page | None
     ) -> AsyncGenerator[Told, None]:
         yield Told([], log_place(log_id, position))
         told_at = self._tick()
-        while not self._stopping.is_set():
-            found, first = first or await self._news(wanted, position), None
+        while not self._stopping.is_set() and not run.over:
+            try:
+                found, first = first or await self._news(run, wanted, position), None
+            except Replaced:
+                return  # whoever resumes hears of it
             if found.failure is None:
                 position = found.reached
             elif found.items:
@@ -121,42 +199,61 @@ class EventFeed:
                 _logger.error("event_not_told", place=position, detail=found.failure.detail)
                 return
 
-    async def _news(self, wanted: Wanted, position: int) -> Page:
+    async def _news(self, run: _Run, wanted: Wanted, position: int) -> Page:
         """What there is after a position; nothing after a while, if there is nothing."""
-        if position < self._seen:
+        if position < run.sure:
             with suppress(TryLater):
-                return await self._read(wanted, position)
-        if self._looking is not None and not self._looking.done():
-            await self._looked.wait()
+                return await self._read(run, wanted, position)
+        if not run.over:
+            await run.looked.wait()
         return Page([], position, None)
 
-    async def _read(self, wanted: Wanted, position: int) -> Page:
-        """The next wanted events; one read for all who come for them while it is under way."""
+    async def _read(self, run: _Run, wanted: Wanted, position: int) -> Page:
+        """The next wanted events; one read for all who come for them while it is under way.
+
+        Raises `Replaced` when the log isn't the one of this run.
+        """
+        head, sure = run.head, run.sure
 
         def read(rows: Rows) -> Page:
-            last = read_head(rows).position
-            return read_page(rows, self._vault, wanted, position, last, PAGE)
+            read_head(rows, head)
+            return read_page(rows, self._vault, wanted, position, sure, PAGE)
 
-        return await self._reads.get((wanted, position), lambda: self._reading.read(read))
+        return await self._reads.get((run, wanted, position), lambda: self._reading.read(read))
 
-    async def _look(self) -> None:
+    async def _look(self, run: _Run) -> None:
         """While anybody follows, see how far the log goes; wake everybody for news, or a beat."""
         woken_at, woken_for = self._tick(), 0
         try:
-            while self._followers and not self._stopping.is_set():
+            while self._followers and not self._stopping.is_set() and not run.over:
                 try:
-                    self._seen = max(self._seen, (await self._head()).position)
+                    await self._see(run)
                 except TryLater:
                     pass  # whoever asks the store next is told
+                except Replaced as error:
+                    _logger.warning("events_of_another_log", detail=str(error))
+                    return
                 except Exception:
                     _logger.exception("head_not_read")
-                if self._seen > woken_for or self._tick() - woken_at >= BEAT_EVERY:
-                    woken_at, woken_for = self._tick(), self._seen
-                    self._wake()
+                if run.sure > woken_for or self._tick() - woken_at >= BEAT_EVERY:
+                    woken_at, woken_for = self._tick(), run.sure
+                    run.wake()
                 await self._sleep(LOOK_EVERY)
         finally:
-            self._wake()
+            run.end()
 
-    def _wake(self) -> None:
-        self._looked.set()
-        self._looked = asyncio.Event()
+    async def _see(self, run: _Run) -> None:
+        """Once. It waits so long that no beat is late; the next look waits on for the same."""
+        head = await self._head(run.head)
+        asked = run.asked = run.asked or head
+        if asked.position > run.sure:
+            try:
+                await self._confirmed.reached(asked, LOOK_EVERY)
+            except Unavailable as error:
+                if not isinstance(error.__cause__, TimeoutError):
+                    run.asked = None  # it may be of another log, and gone
+                raise
+            run.sure = max(run.sure, asked.position)
+            if asked.position > run.head.position:
+                run.head = asked
+        run.asked = None

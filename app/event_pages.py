@@ -1,6 +1,7 @@
 """The log for administrators, by user, type and time: a page of it, or all of it as lines.
 
-A page is looked for in parts of the log, between which other lists are read. Knows no HTTP.
+A page is looked for in parts of the log, between which other lists are read. Nothing is told that a
+fail-over could take back. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 
 from app import audit
 from app.audit import EventItem, Wanted, places, read_page
-from app.eventstore.log import read_head
+from app.confirmed import Confirmed, Seen
 from app.json_lines import json_line
 from app.log_place import log_place, position_of
 from app.paging import MAX_LIMIT, Order, Page, Part
@@ -31,7 +32,7 @@ LINES: Final = 500
 class Walk(msgspec.Struct, frozen=True):
     """What of a log is still to be looked through: after a position up to another, or back."""
 
-    log_id: str
+    seen: Seen
     after: int
     last: int
     back: bool
@@ -48,7 +49,7 @@ class Walk(msgspec.Struct, frozen=True):
 
     def place_of(self, position: int) -> str:
         """Where to go on behind an event."""
-        return log_place(self.log_id, position)
+        return log_place(self.seen.head.log_id, position)
 
     def beyond(self, reached: int) -> Walk:
         """What is left when it was looked through up to there."""
@@ -57,37 +58,43 @@ class Walk(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, after=reached)
 
 
-def begin(rows: Rows, wanted: Wanted, place: str | None, order: Order) -> Walk:
-    """All that a reader may find from a place on, up to the head that there is now.
+def begin(rows: Rows, seen: Seen, wanted: Wanted, place: str | None, order: Order) -> Walk:
+    """All that a reader may find from a place on, up to the head that was seen just now.
 
     Raises `InvalidRequest` and `LogChanged` for the place.
     """
-    head = read_head(rows)
     after, last = places(rows, wanted)
     if place is not None:
-        position = position_of(place, head)
+        position = position_of(place, seen.head)
         if order == "desc":
             last = min(last, position - 1)
         else:
             after = max(after, position)
-    return Walk(head.log_id, after, last, order == "desc")
+    return Walk(seen, after, last, order == "desc")
 
 
 class EventPages:
     """Belongs to the event loop. `tick` gives seconds."""
 
     def __init__(
-        self, reading: Reading, vault: Vault, *, tick: Callable[[], float] = time.monotonic
+        self,
+        reading: Reading,
+        vault: Vault,
+        confirmed: Confirmed,
+        *,
+        tick: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reading = reading
         self._vault = vault
+        self._confirmed = confirmed
         self._tick = tick
 
     async def page(self, wanted: Wanted, part: Part) -> Page[EventItem]:
         """A part of the wanted events; perhaps fewer than its limit, though there are more.
 
         Nothing is passed over: what can't be shown ends the page before it, and is raised when it
-        is the first, as `Damage` or `Unavailable`. Raises as `begin` does for the place.
+        is the first, as `Damage` or `Unavailable`. Raises as `begin` does for the place, and
+        `Unavailable` for what can't be confirmed.
         """
         until = self._tick() + LOOK_FOR
         items: list[EventItem] = []
@@ -137,15 +144,23 @@ class EventPages:
         self, wanted: Wanted, place: str | None, order: Order, limit: int
     ) -> tuple[Walk, audit.Page]:
         def read(rows: Rows) -> tuple[Walk, audit.Page]:
-            walk = begin(rows, wanted, place, order)
+            walk = begin(rows, self._confirmed.seen(rows), wanted, place, order)
             return walk, _looked(rows, self._vault, wanted, walk, limit)
 
-        return await self._reading.read(read)
+        walk, found = await self._reading.read(read)
+        return walk, await self._told(walk, found)
 
     async def _next(self, wanted: Wanted, walk: Walk, limit: int) -> audit.Page:
-        return await self._reading.read(
+        found = await self._reading.read(
             lambda rows: _looked(rows, self._vault, wanted, walk, limit)
         )
+        return await self._told(walk, found)
+
+    async def _told(self, walk: Walk, found: audit.Page) -> audit.Page:
+        """What was found, once all is confirmed that it tells of; a part of the past is already."""
+        if (walk.last if walk.back else found.reached) > walk.seen.sure:
+            await self._confirmed.reached(walk.seen.head)
+        return found
 
 
 def _looked(rows: Rows, vault: Vault, wanted: Wanted, walk: Walk, limit: int) -> audit.Page:

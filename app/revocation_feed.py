@@ -1,7 +1,7 @@
 """What offline verifiers must stop believing, as they read it: pages, and a feed that goes on.
 
 One look at the store serves everybody who follows, and one read everybody who asks for the same
-page. Says nothing of whom or why; knows no HTTP.
+page. Nothing is told that a fail-over could take back. Says nothing of whom or why; knows no HTTP.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import msgspec
 import structlog
 
 from app.broadcast import Broadcast, FarBehind
-from app.eventstore.log import Head, read_head
+from app.confirmed import Confirmed, Seen
+from app.eventstore.log import Head, Replaced, read_head
 from app.log_place import log_place, position_of
 from app.paging import MAX_LIMIT
 from app.reading import Reading
@@ -84,7 +85,7 @@ class _Run:
 
     def __init__(self, head: Head) -> None:
         self.head = head
-        """Where the newest look found that the log ends."""
+        """Where the newest look that was told found that the log ends."""
         self.looks: Broadcast[_Look] = Broadcast(MAX_BEHIND)
         self.pages: dict[str | None, RevocationPage] = {}
 
@@ -92,15 +93,6 @@ class _Run:
         """Tell everybody who follows."""
         self.pages.clear()
         self.looks.tell(look)
-
-
-def page(rows: Rows, after: str | None, limit: int, now: int) -> RevocationPage:
-    """A part of what is revoked after a place; `now` in µs.
-
-    Raises `InvalidRequest` and `LogChanged` for the place.
-    """
-    head = read_head(rows)
-    return _page(rows, head, 0 if after is None else position_of(after, head), limit, now)
 
 
 def _page(rows: Rows, head: Head, after: int, limit: int, now: int) -> RevocationPage:
@@ -123,13 +115,14 @@ class RevocationFeed:
     """Belongs to the event loop; ends when `stopping` is set. `clock` gives µs, `tick` seconds.
 
     `looking` is the feed's own, and `paging` for pages: however many ask for those, no look and no
-    follower waits for them.
+    follower waits for them. Nothing is told before it is `confirmed`.
     """
 
     def __init__(
         self,
         looking: Reading,
         paging: Reading,
+        confirmed: Confirmed,
         stopping: asyncio.Event,
         clock: Callable[[], int],
         *,
@@ -138,6 +131,7 @@ class RevocationFeed:
     ) -> None:
         self._reading = looking
         self._paging = paging
+        self._confirmed = confirmed
         self._stopping = stopping
         self._clock = clock
         self._tick = tick
@@ -150,14 +144,24 @@ class RevocationFeed:
         self._beginning: Sharing[None, None] = Sharing(0, 0, tick)
         self._turn = asyncio.Lock()
 
+    @property
+    def log_id(self) -> str:
+        """Of the log that is told to whoever began to follow just now."""
+        return self._run.head.log_id
+
     async def page(self, after: str | None, limit: int) -> RevocationPage:
-        """As `page`, as it was at most `KEEP_PAGE` seconds ago; raises what reading raises."""
-        work = self._page_of(after, limit)
+        """A part of what is revoked after a place, as it was at most `KEEP_PAGE` seconds ago.
+
+        Raises `InvalidRequest` and `LogChanged` for the place, and what reading raises;
+        `Unavailable` also while it can't be confirmed.
+        """
         try:
-            return await self._pages.get((after, limit), lambda: self._paging.read(work))
+            return await self._pages.get(
+                (after, limit), lambda: self._page(self._paging, after, limit)
+            )
         except LogChanged:
             # What somebody else began to read may be older than this place.
-            return await self._paging.read(work)
+            return await self._page(self._paging, after, limit)
 
     @asynccontextmanager
     async def following(
@@ -165,8 +169,10 @@ class RevocationFeed:
     ) -> AsyncIterator[AsyncIterator[Revocation | HeadSeen]]:
         """Every revocation after a place, in order, and heads; ends with the service.
 
-        A head comes every second, after every revocation up to it. Raises as `page` does, before
-        anything is told. Whoever falls `MAX_BEHIND` looks behind is told no more, and resumes.
+        A head comes every second, after every revocation up to it; none while nothing can be
+        confirmed. Raises as `page` does, before anything is told. Whoever falls `MAX_BEHIND` looks
+        behind is told no more, and resumes; so is everybody when the log is replaced, who then
+        hears of that by the place.
         """
         self._followers += 1
         try:
@@ -213,8 +219,8 @@ class RevocationFeed:
                         yield each
                 position = max(position, look.head.position)
                 yield look.head
-        except (FarBehind, TryLater):
-            return
+        except (FarBehind, TryLater, LogChanged):
+            return  # whoever resumes hears why
 
     async def _read(self, run: _Run, after: str | None) -> tuple[RevocationPage, int]:
         """A page for a follower, and how many looks had been told before it was read.
@@ -238,14 +244,23 @@ class RevocationFeed:
         told = run.looks.told
         found = run.pages.get(after)
         if found is None:
-            found = await self._reading.read(self._page_of(after, MAX_LIMIT))
+            found = await self._page(self._reading, after, MAX_LIMIT)
             if run.looks.told == told and len(run.pages) < PAGES_KEPT:
                 run.pages[after] = found
         return found
 
-    def _page_of(self, after: str | None, limit: int) -> Callable[[Rows], RevocationPage]:
+    async def _page(self, reading: Reading, after: str | None, limit: int) -> RevocationPage:
         now = self._clock()
-        return lambda rows: page(rows, after, limit, now)
+
+        def read(rows: Rows) -> tuple[Seen, RevocationPage]:
+            seen = self._confirmed.seen(rows)
+            position = 0 if after is None else position_of(after, seen.head)
+            return seen, _page(rows, seen.head, position, limit, now)
+
+        seen, found = await reading.read(read)
+        if found.head > seen.sure:
+            await self._confirmed.reached(seen.head)
+        return found
 
     async def _joined(self) -> _Run:
         """The run whose next look finds everything after what a read from now on finds."""
@@ -260,7 +275,8 @@ class RevocationFeed:
     async def _look(self, run: _Run) -> None:
         """While anybody follows, tell them what is new, and once a second that nothing is.
 
-        When the service stops, the last thing that they hear is that there is no more.
+        When the service stops, the last thing that they hear is that there is no more; and when
+        the log is not the one any more that they were told of.
         """
         told_at = -HEAD_EVERY
         try:
@@ -270,17 +286,22 @@ class RevocationFeed:
                     told_at = self._tick()
                     run.tell(look)
                 await self._sleep(LOOK_EVERY)
+        except Replaced as error:
+            _logger.warning("revocations_of_another_log", detail=str(error))
         finally:
             run.looks.end()
 
     async def _news(self, run: _Run) -> _Look | None:
-        """What there is after the head, which moves; None when the store doesn't say."""
-        now, reached = self._clock(), run.head.position
+        """What there is after the head, which moves; None when the store doesn't say.
+
+        Raises `Replaced` when the log isn't the one that was told.
+        """
+        now, known = self._clock(), run.head
 
         def read(rows: Rows) -> tuple[Head, list[Revocation]]:
-            head = read_head(rows)
+            head = read_head(rows, known)
             items: list[Revocation] = []
-            after: int | None = None if reached == head.position else reached
+            after: int | None = None if known == head else known.position
             while after is not None:
                 found = _page(rows, head, after, MAX_LIMIT, now)
                 items += found.items
@@ -288,7 +309,11 @@ class RevocationFeed:
             return head, items
 
         try:
-            run.head, items = await self._reading.read(read)
+            head, items = await self._reading.read(read)
+            await self._confirmed.reached(head)
+            run.head = head
+        except Replaced:
+            raise
         except GatebookError as error:
             _logger.warning("revocations_not_read", detail=error.detail)
         except Exception:

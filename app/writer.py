@@ -16,7 +16,7 @@ import structlog
 
 from app import traces
 from app.eventstore import snapshot
-from app.eventstore.log import Append, EventLog, Head, Replaced, padded, read_head
+from app.eventstore.log import Append, EventLog, Head, Replaced, confirm, padded, read_head
 from app.eventstore.record import Record, record_of
 from app.states import advanced
 from app.vault import (
@@ -191,7 +191,7 @@ class Writer:
                 self._store(draft, answers)
         if not draft.records and any(isinstance(each, tuple) for each in answers):
             # That it is so already has to be as durable as an event that makes it so.
-            self._log.storage.confirm()
+            confirm(self._log.storage, [draft.append.head])
         self._publish(draft)
         return answers
 

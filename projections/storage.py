@@ -131,11 +131,12 @@ class Storage(Protocol):
     def discard(self) -> None:
         """Drop the writing connection, so that the next transaction uses a new one."""
 
-    def confirm(self) -> None:
+    def confirm(self, look: Callable[[Rows], object]) -> None:
         """Wait until what can be read is wherever a commit has to be before it is answered.
 
-        Of a commit that somebody ended the wait of, or a crash, all can be read before. Raises what
-        a transaction and its commit raise.
+        Of a commit that somebody ended the wait of, or a crash, all can be read before. `look` is
+        for what was read, and raises when it isn't there: the server that confirms may be another
+        than the one that was read from. Raises what that and a transaction and its commit raise.
         """
 
     def tidy(self) -> None:

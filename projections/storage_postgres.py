@@ -162,11 +162,13 @@ class PostgresStorage:
     def tidy(self) -> None:
         """Nothing: the server sees to it."""
 
-    def confirm(self) -> None:
+    def confirm(self, look: Callable[[PostgresRows], object]) -> None:
         """Commit something, which reaches the standby after all that was committed before."""
         with self._begun(self._writer, _take_nothing) as (connection, _):
+            rows = PostgresRows(connection)
+            look(rows)
             connection.execute(_MARK)
-            PostgresRows(connection).commit()
+            rows.commit()
 
     def close(self) -> None:
         """Close both connections, once nobody uses them."""

@@ -181,7 +181,7 @@ class SqliteStorage:
         with self._locked():
             self._drop_writer()
 
-    def confirm(self) -> None:
+    def confirm(self, look: Callable[[SqliteRows], object]) -> None:
         """Nothing: one disk has it, and had it before a writing connection was there."""
 
     def tidy(self) -> None:

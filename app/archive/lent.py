@@ -74,7 +74,7 @@ class LentStorage:
         """Not here: what was written is nobody's before its owner has committed."""
         raise TypeError(work)
 
-    def confirm(self) -> None:
+    def confirm(self, look: Callable[[Rows], object]) -> None:
         """Nothing: its owner's commit is for all of it."""
 
     def tidy(self) -> None:

@@ -140,9 +140,10 @@ class EventLog:
         self.storage.discard()
         with self.storage.transaction() as rows:
             found = rows.fetch(_ONE, (record.stream, record.version))
+            head = read_head(rows)
         if not found or record_from(found[0]) != record:
             return False
-        self.storage.confirm()
+        confirm(self.storage, [head])
         return True
 
 
@@ -172,6 +173,15 @@ def head_of(row: Row, known: Head | None = None) -> Head:
         msg = f"position {known.position} is not what it was, and the log ends at {head.position}"
         raise Replaced(msg)
     return head
+
+
+def confirm(storage: Storage, heads: Iterable[Head]) -> None:
+    """Wait until the log up to these heads, which were read, is wherever a commit has to be.
+
+    Raises `Replaced` when one of them isn't in the log that would be confirmed: of two servers the
+    one that took over may lack it. Raises what the storage raises.
+    """
+    storage.confirm(lambda rows: [read_head(rows, head) for head in heads])
 
 
 def read_newer(rows: Rows, versions: Mapping[str, int]) -> list[Record]:

@@ -21,7 +21,7 @@ from app.http.problems import BEARER, OF_THE_STORE, refusals
 from app.http.query import only_known
 from app.http.standing import Standing
 from app.http.stream import LINES, EventStream, LineStream, message
-from app.log_place import is_place, log_place
+from app.log_place import is_place
 from app.paging import Part
 from app.timestamps import parse_rfc3339
 from domain.errors import Fault, InvalidRequest
@@ -170,17 +170,15 @@ async def _following(
     with service.live_streams.opened(source):
         async with (
             service.event_feed.following(wanted, place) as told,
-            aclosing(_spelled(told, service.store.log_id, place)) as events,
+            aclosing(_spelled(told, place)) as events,
         ):
             yield events
 
 
-async def _spelled(
-    told: AsyncIterator[Told], log_id: str, place: str | None
-) -> AsyncGenerator[bytes, None]:
+async def _spelled(told: AsyncIterator[Told], place: str | None) -> AsyncGenerator[bytes, None]:
     """Each event with its place; a place that was reached without any stands alone."""
     async for each in told:
-        pieces = [message("event", item, log_place(log_id, item.position)) for item in each.items]
+        pieces = [message("event", item, each.place_of(item)) for item in each.items]
         if not pieces:
             pieces = [_NOTHING_NEW if each.place == place else b"id: %s\n\n" % each.place.encode()]
         place = each.place

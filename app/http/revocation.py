@@ -59,7 +59,7 @@ async def _opened(
     with service.revocation_streams.opened(source):
         async with (
             service.revocations.following(place) as told,
-            aclosing(_spelled(told, service.store.log_id)) as events,
+            aclosing(_spelled(told, service.revocations.log_id)) as events,
         ):
             yield events
 

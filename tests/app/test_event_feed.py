@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.audit import Wanted
+from app.audit import EventItem, Wanted
 from app.event_feed import BEAT_EVERY, LOOK_EVERY, PAGE, EventFeed, Told
 from app.eventstore.log import Head, read_head
 from app.store import open_store, storage_of
 from app.vault import Vault
 from domain.errors import Damage, InvalidRequest, LogChanged, Unavailable
-from tests.app.test_revocation_feed import WAIT, Log, Time, Watched
+from tests.app.test_revocation_feed import WAIT, Behind, Log, Standby, Time, Watched
 from tests.store.intruding import unseal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
 
 BEGUN = 4
 """Events of a log in which somebody was registered."""
@@ -38,23 +39,25 @@ class Feed(EventFeed):
         self.stopping = asyncio.Event()
         self.store = open_store(storage_of(url), Vault(bytes(range(32))), "ES256")
         self.reading = Watched(url)
+        self.confirmed = Standby(url)
         self.looks = 0
         self.away = False
         super().__init__(
             self.reading,
             self.store.vault,
             self.see,
+            self.confirmed,
             self.stopping,
             tick=self.time,
             sleep=self.time.sleep,
         )
 
-    async def see(self) -> Head:
+    async def see(self, known: Head | None = None) -> Head:
         self.looks += 1
         if self.away:
             raise Unavailable
         with self.store.storage.snapshot() as rows:
-            return read_head(rows)
+            return read_head(rows, known)
 
 
 @pytest.fixture
@@ -62,6 +65,13 @@ def log(database_url: str) -> Iterator[Log]:
     storage = storage_of(database_url)
     yield Log(database_url, open_store(storage, Vault(bytes(range(32))), "ES256"))
     storage.close()
+
+
+@pytest.fixture
+def behind(log: Log, tmp_path: Path) -> Iterator[Behind]:
+    found = Behind(log, tmp_path)
+    yield found
+    found.remove()
 
 
 def run(log: Log, test: Callable[[Feed], Awaitable[None]]) -> None:
@@ -74,6 +84,7 @@ def run(log: Log, test: Callable[[Feed], Awaitable[None]]) -> None:
             await feed.close()
             feed.reading.close()
             feed.store.storage.close()
+            await feed.confirmed.close()
 
     asyncio.run(running())
 
@@ -86,6 +97,14 @@ async def heard(told: AsyncIterator[Told], last: int) -> list[int]:
         if positions and positions[-1] >= last:
             break
     return positions
+
+
+async def told_items(told: AsyncIterator[Told], last: int) -> list[EventItem]:
+    """The events that are told until one has that position."""
+    items: list[EventItem] = []
+    while not items or items[-1].position < last:
+        items += (await anext(told)).items
+    return items
 
 
 def test_nothing_is_looked_at_while_nobody_follows(log: Log) -> None:
@@ -181,13 +200,13 @@ def test_a_sign_of_life_comes_every_second_when_nothing_happens(log: Log) -> Non
         async with feed.following(EVERYTHING, None) as told:
             await anext(told)
             await feed.time.idle()
-            woken = feed._looked
+            woken = feed._run.looked
             for _ in range(5):
                 signs = asyncio.ensure_future(anext(told))
                 for _ in range(8):
                     await feed.time.look(BEAT_EVERY / 8)
                 assert await signs == Told([], log.place(BEGUN))
-            assert feed._looked is not woken
+            assert feed._run.looked is not woken
 
     run(log, test)
 
@@ -201,9 +220,9 @@ def test_whoever_comes_doesn_t_keep_news_from_others(log: Log) -> None:
             log.ended()
             async with feed.following(EVERYTHING, None) as other:
                 await anext(other)
-                woken = feed._looked
+                woken = feed._run.looked
                 await feed.time.look(0)
-                assert feed._looked is not woken
+                assert feed._run.looked is not woken
             assert await hearing == [BEGUN + 1, BEGUN + 2, BEGUN + 3]
 
     run(log, test)
@@ -248,5 +267,104 @@ def test_a_place_that_is_none_is_refused_before_anything_is_told(log: Log) -> No
             with pytest.raises(refusal):
                 await feed.following(EVERYTHING, place).__aenter__()
         assert feed._looking is None
+
+    run(log, test)
+
+
+def test_what_a_fail_over_could_take_back_is_told_to_nobody(log: Log) -> None:
+    """Security rule 25."""
+
+    async def test(feed: Feed) -> None:
+        async with feed.following(EVERYTHING, None) as told:
+            await anext(told)
+            await feed.time.idle()
+            feed.confirmed.silent = True
+            log.ended()
+            for _ in range(3):
+                signs = asyncio.ensure_future(anext(told))
+                while not signs.done():
+                    await feed.time.look(BEAT_EVERY)
+                assert await signs == Told([], log.place(BEGUN))
+            with pytest.raises(Unavailable):
+                await feed.following(EVERYTHING, None).__aenter__()
+            async with feed.following(EVERYTHING, log.place(2)) as other:
+                hearing = [asyncio.ensure_future(heard(each, BEGUN + 1)) for each in (told, other)]
+                await feed.time.look(BEAT_EVERY)
+                assert not any(each.done() for each in hearing)
+                feed.confirmed.silent = False
+                await feed.time.look(BEAT_EVERY)
+                new = [BEGUN + 1, BEGUN + 2, BEGUN + 3]
+                assert [await each for each in hearing] == [new, [3, 4, *new]]
+
+    run(log, test)
+
+
+def test_events_at_positions_that_were_lost_are_told(log: Log, behind: Behind) -> None:
+    """Security rule 25: who had heard of the lost ones would pass over these."""
+
+    async def test(feed: Feed) -> None:
+        async with feed.following(EVERYTHING, None) as told:
+            await anext(told)
+            await feed.time.idle()
+            feed.confirmed.silent = True
+            log.ended()
+            signs = asyncio.ensure_future(anext(told))
+            while not signs.done():
+                await feed.time.look(BEAT_EVERY)
+            assert (await signs).items == []
+            behind.take_over()
+            feed.confirmed.silent = False
+            hearing = asyncio.create_task(told_items(told, BEGUN + EVENTS))
+            (ended,) = log.ended()
+            while not hearing.done():
+                await feed.time.look(BEAT_EVERY)
+            items = await hearing
+            assert [item.position for item in items] == [BEGUN + 1, BEGUN + 2, BEGUN + 3]
+            assert items[-1].data["session_id"] == ended
+
+    run(log, test)
+
+
+def test_who_followed_a_log_that_was_replaced_is_told_no_more_and_comes_anew(
+    log: Log, behind: Behind
+) -> None:
+    async def test(feed: Feed) -> None:
+        async with feed.following(EVERYTHING, None) as told:
+            await anext(told)
+            hearing = asyncio.create_task(heard(told, BEGUN + EVENTS))
+            await feed.time.idle()
+            log.ended()
+            while not hearing.done():
+                await feed.time.look()
+            behind.take_over()
+            await feed.time.wake()
+            assert [each async for each in told] == []
+        with pytest.raises(LogChanged):
+            await feed.following(EVERYTHING, log.place(BEGUN + EVENTS)).__aenter__()
+        async with feed.following(EVERYTHING, log.place(BEGUN)) as told:
+            hearing = asyncio.create_task(heard(told, BEGUN + EVENTS))
+            await feed.time.idle()
+            reads = feed.reading.asked
+            for _ in range(5):
+                await feed.time.look()
+            assert feed.reading.asked == reads  # nothing is there, and nobody asks for it
+            log.ended()
+            while not hearing.done():
+                await feed.time.look()
+            assert await hearing == [BEGUN + 1, BEGUN + 2, BEGUN + 3]
+
+    run(log, test)
+
+
+def test_who_comes_first_after_a_log_was_replaced_begins_anew(log: Log, behind: Behind) -> None:
+    async def test(feed: Feed) -> None:
+        log.ended()
+        async with feed.following(EVERYTHING, None) as told:
+            assert (await anext(told)).place == log.place(BEGUN + EVENTS)
+            await feed.time.idle()
+            behind.take_over()
+            async with feed.following(EVERYTHING, None) as other:
+                assert (await anext(other)).place == log.place(BEGUN)
+                assert [each async for each in told] == []
 
     run(log, test)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from app.clock import now
+from app.confirmed import Confirmed
 from app.log_place import log_place
 from app.reading import MAX_WAITING, Reading
 from app.revocation_feed import (
@@ -32,11 +33,15 @@ from app.vault import Vault
 from app.writer import Writer
 from domain.errors import InvalidRequest, LogChanged, Overloaded, Unavailable
 from domain.policy import Policy
+from projections.storage import Lost
+from tests.store.replacing import beside, copy, remove, replace
 from tests.store.wishing import commit, end, log_in, register, session_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from pathlib import Path
 
+    from app.eventstore.log import Head
     from projections.storage import Rows
 
 T = TypeVar("T")
@@ -127,6 +132,22 @@ class Watched(Reading):
                 await held.wait()
 
 
+class Standby(Confirmed):
+    """Counts its commits; the standby that they reach hears nothing while it is `silent`."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(storage_of(url), owned=True)
+        self.commits = 0
+        self.silent = False
+
+    async def _confirm(self, heads: Iterable[Head]) -> None:
+        self.commits += 1
+        if self.silent:
+            msg = "canceling statement due to statement timeout"
+            raise Lost(msg)
+        await super()._confirm(heads)
+
+
 class Feed(RevocationFeed):
     """A feed with what it is made of."""
 
@@ -134,8 +155,15 @@ class Feed(RevocationFeed):
         self.time = Time()
         self.stopping = asyncio.Event()
         self.looking, self.paging = Watched(url), Watched(url)
+        self.confirmed = Standby(url)
         super().__init__(
-            self.looking, self.paging, self.stopping, now, tick=self.time, sleep=self.time.sleep
+            self.looking,
+            self.paging,
+            self.confirmed,
+            self.stopping,
+            now,
+            tick=self.time,
+            sleep=self.time.sleep,
         )
 
 
@@ -144,6 +172,31 @@ def log(database_url: str) -> Iterator[Log]:
     storage = storage_of(database_url)
     yield Log(database_url, open_store(storage, Vault(bytes(range(32))), "ES256"))
     storage.close()
+
+
+class Behind:
+    """A copy of the log as it is now, which takes its place: a server that heard no more."""
+
+    def __init__(self, log: Log, directory: Path) -> None:
+        self._log = log
+        self._url, self._lost = (beside(log.url, directory, word) for word in ("behind", "lost"))
+        copy(log.url, self._url)
+
+    def take_over(self) -> None:
+        """Serve, in the place of what there is."""
+        replace(self._log.url, self._url, self._lost)
+
+    def remove(self) -> None:
+        """Leave nothing."""
+        remove(self._url)
+        remove(self._lost)
+
+
+@pytest.fixture
+def behind(log: Log, tmp_path: Path) -> Iterator[Behind]:
+    found = Behind(log, tmp_path)
+    yield found
+    found.remove()
 
 
 def run(log: Log, test: Callable[[Feed], Awaitable[None]]) -> None:
@@ -156,6 +209,7 @@ def run(log: Log, test: Callable[[Feed], Awaitable[None]]) -> None:
             await feed.close()
             feed.looking.close()
             feed.paging.close()
+            await feed.confirmed.close()
 
     asyncio.run(running())
 
@@ -439,5 +493,75 @@ def test_a_follower_who_leaves_holds_nobody_up(log: Log) -> None:
             await asyncio.gather(leaving, return_exceptions=True)
             async with feed.following(None) as other:
                 assert (await begun(feed, other))[0][0] == ended
+
+    run(log, test)
+
+
+def test_what_a_fail_over_could_take_back_is_told_to_nobody(log: Log) -> None:
+    """Security rule 25."""
+
+    async def test(feed: Feed) -> None:
+        async with feed.following(None) as told:
+            ((_, head),) = await begun(feed, told)
+            feed.confirmed.silent = True
+            ended = log.ended()
+            hearing = asyncio.ensure_future(heard(told, head + EVENTS))
+            for _ in range(3):
+                await feed.time.look(HEAD_EVERY)
+            assert not hearing.done()
+            with pytest.raises(Unavailable):
+                await feed.page(None, 9)
+            async with feed.following(log.place(head)) as other:
+                also = asyncio.ensure_future(heard(other, head + EVENTS))
+                await feed.time.look(HEAD_EVERY)
+                assert not also.done()
+                feed.confirmed.silent = False
+                while not also.done():
+                    await feed.time.look(HEAD_EVERY)
+                assert [await hearing, await also] == [(ended, head + EVENTS)] * 2
+            assert (await feed.page(None, 9)).head == head + EVENTS
+
+    run(log, test)
+
+
+def test_an_end_at_a_position_that_was_lost_is_told(log: Log, behind: Behind) -> None:
+    """Security rule 25: it would have been passed over by who heard of the lost one."""
+
+    async def test(feed: Feed) -> None:
+        async with feed.following(None) as told:
+            ((_, head),) = await begun(feed, told)
+            feed.confirmed.silent = True
+            log.ended()
+            await feed.time.look(HEAD_EVERY)
+            behind.take_over()
+            feed.confirmed.silent = False
+            ended = log.ended()
+            hearing = asyncio.ensure_future(heard(told, head + EVENTS))
+            while not hearing.done():
+                await feed.time.look(HEAD_EVERY)
+            assert await hearing == (ended, head + EVENTS)
+
+    run(log, test)
+
+
+def test_who_followed_a_log_that_was_replaced_is_told_no_more_and_comes_anew(
+    log: Log, behind: Behind
+) -> None:
+    async def test(feed: Feed) -> None:
+        async with feed.following(None) as told:
+            ((_, head),) = await begun(feed, told)
+            log.ended()
+            await feed.time.look(HEAD_EVERY)
+            assert (await heard(told, head + EVENTS))[1] == head + EVENTS
+            behind.take_over()
+            await feed.time.wake(HEAD_EVERY)
+            assert [each async for each in told] == []
+        with pytest.raises(LogChanged):
+            async with feed.following(log.place(head + EVENTS)):
+                pass
+        assert (await feed.page(log.place(head), 9)).head == head
+        ended = log.ended()
+        async with feed.following(log.place(head)) as told:
+            assert (await begun(feed, told))[0] == (ended, head + EVENTS)
 
     run(log, test)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from app.audit import Page, Wanted
     from app.bootstrap import Service
+    from app.event_feed import _Run
     from app.eventstore.record import Record
     from domain.errors import GatebookError
     from domain.events import Event
@@ -44,8 +45,8 @@ def _lose_events(service: Service, value: str) -> None:
     """Whoever follows the log isn't told the first event of each read."""
     read = service.event_feed._read
 
-    async def losing(wanted: Wanted, position: int) -> Page:
-        found = await read(wanted, position)
+    async def losing(run: _Run, wanted: Wanted, position: int) -> Page:
+        found = await read(run, wanted, position)
         return msgspec.structs.replace(found, items=found.items[1:])
 
     del value

@@ -1,18 +1,22 @@
-"""PostgreSQL with a standby: what is answered with success is on both disks.
+"""PostgreSQL with a standby: what is answered with success is on both disks, and what is told.
 
-The long proofs of `tests.prove` about it in their short form, and two cases by themselves.
+The long proofs of `tests.prove` about it in their short form, and some cases by themselves.
 """
 
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from app.eventstore.log import read_head
+from app.store import storage_of
 from app.writer import Writer
+from domain.events import RefreshTokenRevoked
 from domain.policy import Policy
+from tests.faults.followers import Followers
 from tests.faults.holding import holds
 from tests.postgres_pair import PostgresPair
 from tests.prove import cut_off, failover, restarted
@@ -25,8 +29,10 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from app.eventstore.log import Head
     from app.store import Store
     from app.writer import Answer, Wish
+    from domain.stream import Recorded
 
 _WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
@@ -84,7 +90,7 @@ def waiting(change: Wish) -> Iterator[Waiting]:
         url = pair.create_database()
         with opened(url) as one, opened(url) as two:
             writers = writer_on(one), writer_on(two)
-            commit(writers[0], [register("ada"), log_in("ada", "first")])
+            commit(writers[0], [register("ada"), log_in("ada", "first"), log_in("ada", "second")])
             wire.hold()
             try:
                 yield Waiting(pair, wire, url, writers, change)
@@ -126,6 +132,36 @@ def test_what_is_so_already_is_no_success_before_the_standby_has_it(how: str) ->
         assert not isinstance(change.answer(), Exception)
         thread.join()
         assert again == [()]
+
+
+@ENDED
+def test_an_end_whose_wait_was_ended_is_told_to_nobody_before_the_standby_has_it(how: str) -> None:
+    """Security rule 25: after the fail-over another event has its position."""
+    with waiting(end("ada", "first")) as change, Followers(change.url, head(change.url)) as heard:
+        place = head(change.url).position + 1
+        change.interrupt(how)
+        until(lambda: head(change.url).position == place)
+        heard.look()
+        assert heard.ends == heard.events == {}
+        change.pair.fail_over()
+        commit(change.other, [end("ada", "second")])
+        change.answer()
+        log = check_log(change.url, tally := Tally())
+        ended = {each.position: session_of(each) for each in log if each.position >= place}
+        assert session_id("ada", "second") in ended.values()
+        assert place in ended
+        until(lambda: (heard.ends, heard.events), (ended, ended).__eq__)
+    assert tally.first == []
+
+
+def head(url: str) -> Head:
+    with closing(storage_of(url)) as storage, storage.snapshot() as rows:
+        return read_head(rows)
+
+
+def session_of(recorded: Recorded) -> str:
+    assert isinstance(recorded.event, RefreshTokenRevoked)
+    return recorded.event.session_id
 
 
 def test_a_restarted_postgresql_costs_a_503_and_nothing_else(postgres_url: str) -> None:

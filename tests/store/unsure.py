@@ -104,8 +104,8 @@ class UnsureStorage:
         if meanwhile is not None:
             meanwhile()
 
-    def confirm(self) -> None:
-        self._storage.confirm()
+    def confirm(self, look: Callable[[Rows], object]) -> None:
+        self._storage.confirm(look)
 
     def tidy(self) -> None:
         self._storage.tidy()

@@ -15,7 +15,6 @@ from app.event_feed import Told
 from app.http.auth import caller_of, header, service_of
 from app.http.form import FormRequest
 from app.http.stream import EventStream, message
-from app.log_place import log_place
 from app.web.admin.entry import entry_of
 from app.web.admin.section import READ_EVENTS, shared
 from app.web.asked import EventType, Word
@@ -76,11 +75,9 @@ async def _following(
 
 
 async def _spelled(request: FormRequest, told: AsyncIterator[Told]) -> AsyncGenerator[bytes, None]:
-    log_id = service_of(request).store.log_id
     async for each in told:
         pieces, known = [], shared(request)  # links are for what may be seen now
         for item in each.items:
             html = render(request, "admin/entry.html", entry=entry_of(item), **known).decode()
-            place = log_place(log_id, item.position)
-            pieces.append(message("event", Piece(item.position, html), place))
+            pieces.append(message("event", Piece(item.position, html), each.place_of(item)))
         yield b"".join(pieces) or message("beat", Beat(), each.place)
