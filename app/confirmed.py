@@ -8,8 +8,7 @@ in which nothing happens costs no commit. Knows no page and no feed.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -17,7 +16,6 @@ import structlog
 
 from app.deadline import left
 from app.eventstore.log import Head, Replaced, confirm, read_head
-from app.sharing import Sharing
 from domain.errors import Unavailable
 from projections.storage import Rows, Storage, StorageError
 
@@ -41,15 +39,15 @@ class Confirmed:
     deadline, which the writer must not wait for besides its own.
     """
 
-    def __init__(
-        self, storage: Storage, *, owned: bool, tick: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, storage: Storage, *, owned: bool) -> None:
         self._storage = storage
         self._owned = owned
         self._thread = ThreadPoolExecutor(1, "gatebook-confirming")
         self._newest: Head | None = None
         self._wanted: set[Head] = set()
-        self._rounds: Sharing[None, frozenset[Head]] = Sharing(0, 0, tick)
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
+        """The commit that hasn't begun: for all who come before it does."""
 
     def seen(self, rows: Rows) -> Seen:
         """Where the log ends as these rows see it; for any thread.
@@ -72,10 +70,12 @@ class Confirmed:
         if head == self._newest:
             return
         self._wanted.add(head)
+        if self._next is None:
+            self._next = asyncio.create_task(self._round())
+            self._next.add_done_callback(_heard)
         try:
             async with asyncio.timeout(min(within, left(ANSWER_WITHIN))):
-                while head not in await self._rounds.get(None, self._round):
-                    pass  # that one had begun before
+                await asyncio.shield(self._next)
         except (StorageError, Replaced, TimeoutError) as error:
             raise Unavailable from error
 
@@ -86,19 +86,28 @@ class Confirmed:
             await loop.run_in_executor(self._thread, self._storage.close)
         self._thread.shutdown(wait=False)
 
-    async def _round(self) -> frozenset[Head]:
-        """Confirm all that is wanted now, and say what that was."""
-        heads, self._wanted = frozenset(self._wanted), set()
-        try:
-            await self._confirm(heads)
-        except (StorageError, Replaced) as error:
-            _logger.warning("log_not_confirmed", detail=str(error))
-            raise
-        self._newest = max(heads, key=lambda head: head.position)
-        return heads
+    async def _round(self) -> None:
+        """Confirm all that is wanted by then; one at a time."""
+        async with self._turn:
+            self._next = None
+            heads, self._wanted = self._wanted - {self._newest}, set()
+            if not heads:
+                return  # the one before was for the same
+            try:
+                await self._confirm(heads)
+            except (StorageError, Replaced) as error:
+                _logger.warning("log_not_confirmed", detail=str(error))
+                raise
+            self._newest = max(heads, key=lambda head: head.position)
 
     async def _confirm(self, heads: Iterable[Head]) -> None:
         if self._storage.kind == "sqlite":
             return  # one disk has all that can be read
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, confirm, self._storage, heads)
+
+
+def _heard(round_: asyncio.Future[None]) -> None:
+    """What became of one that nobody waits for any more; whoever asks next tries again."""
+    if not round_.cancelled():
+        round_.exception()

@@ -109,7 +109,7 @@ class Dispatcher:
 
         Raises the refusal of the domain; `Overloaded` when too many wait, `Unavailable` when the
         answer doesn't come in time: it may have been stored. Who is `patient` waits for it, and
-        hears `Unsure` when that isn't known.
+        hears by `Unavailable.unsure` whether it may.
         """
         loop = self._loop
         if loop is None or self._draining or self.waiting >= MAX_WAITING:

@@ -15,7 +15,7 @@ import structlog
 from app.caller import system
 from app.dispatcher import MAX_BATCH, Dispatcher
 from domain.commands import RecordFailedLogins
-from domain.errors import TryLater, Unsure
+from domain.errors import TryLater
 
 MINUTE: Final = 60_000_000
 MAX_COUNTS: Final = 10_000
@@ -101,7 +101,7 @@ class FailedLogins:
             await self._dispatcher.dispatch(command, system(), patient=True)
             done = True
         except Exception as error:
-            if isinstance(error, TryLater) and not isinstance(error, Unsure):
+            if isinstance(error, TryLater) and not getattr(error, "unsure", False):
                 return False
             # One user's damage is no reason to forget the others', or to try it for ever; and what
             # may be in the log mustn't be there twice.

@@ -35,7 +35,7 @@ from app.vault import (
 from domain.aggregate import aggregate_of
 from domain.authority import NOBODY_ELSE, Others, is_administrator
 from domain.commands import Command, RegisterUser
-from domain.errors import Damage, GatebookError, InternalError, Unavailable, Unsure, UserIdTaken
+from domain.errors import Damage, GatebookError, InternalError, Unavailable, UserIdTaken
 from domain.events import UserErased
 from domain.policy import Policy
 from domain.stream import Meta, Recorded, is_user_stream, user_key_of
@@ -155,7 +155,7 @@ class Writer:
                 self._forget()
                 stored = self._settle(doubt.first)
                 if stored is None:
-                    return [Unsure() for _ in batch]
+                    return [Unavailable(unsure=True) for _ in batch]
                 if stored:
                     return doubt.answers
                 failure = doubt

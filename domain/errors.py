@@ -240,7 +240,10 @@ class Overloaded(TryLater):
 
 
 class Unavailable(TryLater):
-    """The store can't be reached or written in time; what was asked may still have been stored."""
+    """The store can't be reached or written in time; what was asked may still have been stored.
+
+    For whoever waited until the writer had an answer it wasn't, unless the answer is `unsure`.
+    """
 
     code = "unavailable"
     title = "Unavailable"
@@ -249,12 +252,11 @@ class Unavailable(TryLater):
         self,
         detail: str = "The store did not answer in time. Perhaps it was done: repeat the request.",
         retry_after: int = 1,
+        *,
+        unsure: bool = False,
     ) -> None:
         super().__init__(detail, retry_after)
-
-
-class Unsure(Unavailable):
-    """Nobody could find out whether it was stored; else it wasn't, for whoever waited till then."""
+        self.unsure = unsure
 
 
 class InternalError(GatebookError):

@@ -14,7 +14,7 @@ from app import dispatcher as dispatcher_module
 from app import failed_logins as failed_logins_module
 from app.dispatcher import MAX_BATCH, Dispatcher
 from app.failed_logins import MINUTE, FailedLogins
-from domain.errors import Damage, InternalError, Overloaded, Unavailable, Unsure
+from domain.errors import Damage, InternalError, Overloaded, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -233,7 +233,7 @@ def test_what_is_stored_later_than_somebody_waits_is_stored_once(
 def test_what_may_be_stored_is_not_tried_again(recording, clock) -> None:
     async def run() -> None:
         async with running(recording, clock) as failed:
-            recording.away = Unsure()
+            recording.away = Unavailable(unsure=True)
             failed.count("ada")
             clock.now += MINUTE
             with capture_logs() as lines:

@@ -228,6 +228,9 @@ class Soak:
 
     async def work(self, seconds: float, tally: Tally, *, filled: bool) -> list[Look]:
         """Everything at once for so long; what was seen meanwhile, when caches were `filled`."""
+        async with Client(self._port) as client:
+            for path in _PAGES:  # what is made when it is first asked for takes a while
+                self._ledger.note("pages", await client.get(path), 200, 503)
         end = time.monotonic() + seconds
         begun = await self._administrator()
         await self._fill(FILLED if filled else 0, end - seconds * (1 - FILLING))
