@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from app.store import open_store, storage_of
 from app.vault import Vault
 from domain.errors import Unavailable
 from tests.app.test_revocation_feed import Behind, Log, Standby, Watched
+from tests.waiting import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -135,6 +137,31 @@ def test_nobody_waits_longer_than_he_may_and_the_commit_goes_on(log: Log) -> Non
             assert confirmed.commits == 1
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_whoever_comes_as_a_round_ends_lets_the_loop_go_on(log: Log, turns: int) -> None:
+    """At whichever turn of the loop: the round that has just ended wasn't for him."""
+
+    async def test() -> None:
+        confirmed, storage = Standby(log.url), storage_of(log.url)
+
+        async def later(head: Head) -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await confirmed.reached(head)
+
+        async with closing(confirmed, storage):
+            before = head_of(storage)
+            log.ended()
+            await asyncio.gather(confirmed.reached(before), later(head_of(storage)))
+
+    # In a thread, since a loop that stands still is ended by nobody.
+    loop = threading.Thread(target=lambda: asyncio.run(test()), daemon=True)
+    loop.start()
+    loop.join(LONGEST)
+    assert not loop.is_alive()
 
 
 def test_a_log_that_took_the_place_is_confirmed_anew(log: Log, tmp_path: Path) -> None:
