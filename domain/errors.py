@@ -240,10 +240,7 @@ class Overloaded(TryLater):
 
 
 class Unavailable(TryLater):
-    """The store can't be reached or written in time; what was asked may still have been stored.
-
-    For whoever waited until the writer had an answer it wasn't, unless the answer is `unsure`.
-    """
+    """The store can't be reached or written in time; what was asked may still have been stored."""
 
     code = "unavailable"
     title = "Unavailable"
@@ -257,6 +254,7 @@ class Unavailable(TryLater):
     ) -> None:
         super().__init__(detail, retry_after)
         self.unsure = unsure
+        """Whether it may be stored, for whoever waited until the writer had an answer."""
 
 
 class InternalError(GatebookError):
