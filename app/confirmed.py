@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from app.deadline import left
+from app.deadline import in_time
 from app.eventstore.log import Head, Replaced, confirm, read_head
+from app.sharing import Rounds
 from domain.errors import Unavailable
 from projections.storage import Rows, Storage, StorageError
 
@@ -45,9 +46,7 @@ class Confirmed:
         self._thread = ThreadPoolExecutor(1, "gatebook-confirming")
         self._newest: Head | None = None
         self._wanted: set[Head] = set()
-        self._turn = asyncio.Lock()
-        self._next: asyncio.Task[None] | None = None
-        """The commit that hasn't begun: for all who come before it does."""
+        self._rounds = Rounds(self._round)
 
     def seen(self, rows: Rows) -> Seen:
         """Where the log ends as these rows see it; for any thread.
@@ -70,13 +69,9 @@ class Confirmed:
         if head == self._newest:
             return
         self._wanted.add(head)
-        if self._next is None:
-            self._next = asyncio.create_task(self._round())
-            self._next.add_done_callback(_heard)
         try:
-            async with asyncio.timeout(min(within, left(ANSWER_WITHIN))):
-                await asyncio.shield(self._next)
-        except (StorageError, Replaced, TimeoutError) as error:
+            await in_time(self._rounds.next(), min(within, ANSWER_WITHIN))
+        except (StorageError, Replaced) as error:
             raise Unavailable from error
 
     async def close(self) -> None:
@@ -87,27 +82,19 @@ class Confirmed:
         self._thread.shutdown(wait=False)
 
     async def _round(self) -> None:
-        """Confirm all that is wanted by then; one at a time."""
-        async with self._turn:
-            self._next = None
-            heads, self._wanted = self._wanted - {self._newest}, set()
-            if not heads:
-                return  # the one before was for the same
-            try:
-                await self._confirm(heads)
-            except (StorageError, Replaced) as error:
-                _logger.warning("log_not_confirmed", detail=str(error))
-                raise
-            self._newest = max(heads, key=lambda head: head.position)
+        """Confirm all that is wanted by then."""
+        heads, self._wanted = self._wanted - {self._newest}, set()
+        if not heads:
+            return  # the one before was for the same
+        try:
+            await self._confirm(heads)
+        except (StorageError, Replaced) as error:
+            _logger.warning("log_not_confirmed", detail=str(error))
+            raise
+        self._newest = max(heads, key=lambda head: head.position)
 
     async def _confirm(self, heads: Iterable[Head]) -> None:
         if self._storage.kind == "sqlite":
             return  # one disk has all that can be read
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, confirm, self._storage, heads)
-
-
-def _heard(round_: asyncio.Future[None]) -> None:
-    """What became of one that nobody waits for any more; whoever asks next tries again."""
-    if not round_.cancelled():
-        round_.exception()

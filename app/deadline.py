@@ -11,8 +11,12 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from weakref import ReferenceType, ref
+
+from domain.errors import Unavailable
+
+T = TypeVar("T")
 
 WITHIN: Final = 1.8
 """Seconds from the start of a request in which its waits end: a caller hears within two."""
@@ -43,6 +47,19 @@ def left(most: float) -> float:
     return min(most, max(begun[1] + WITHIN - loop.time(), LEAST))
 
 
+async def in_time(task: asyncio.Task[T], most: float = WITHIN) -> T:
+    """What a task gives, or raises, if its request can wait so long (seconds); it goes on anyway.
+
+    Raises `Unavailable` when it takes longer.
+    """
+    task.add_done_callback(_heard)
+    try:
+        async with asyncio.timeout(left(most)):
+            return await asyncio.shield(task)
+    except TimeoutError as error:
+        raise Unavailable from error
+
+
 @contextmanager
 def paused() -> Iterator[None]:
     """What is waited for in here isn't the store: its time doesn't count."""
@@ -59,3 +76,9 @@ def paused() -> Iterator[None]:
 def _of_this_task(loop: asyncio.AbstractEventLoop) -> _Begun | None:
     begun = _begun.get()
     return None if begun is None or begun[0]() is not asyncio.current_task(loop) else begun
+
+
+def _heard(task: asyncio.Task[Any]) -> None:
+    """What became of one that nobody waits for any more; whoever asks next tries again."""
+    if not task.cancelled():
+        task.exception()

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
 import structlog
 
-from app.deadline import WITHIN, left
+from app.deadline import in_time
 from app.eventstore.feed import LogFeed
 from app.eventstore.schema import RAISE_GENERATION
 from app.identifiers import new_request_id
@@ -67,7 +67,7 @@ class Rebuilding:
 
     async def cancel(self, name: str) -> None:
         """Give up the rebuild of a view, whoever is at it; nothing when there is none."""
-        await _in_time(self._cancelled(name))
+        await _waited(asyncio.create_task(self._cancelled(name)))
 
     async def tend(self) -> None:
         """Drop leftovers; go on with a rebuild that a service began, and whose lease is over."""
@@ -92,7 +92,7 @@ class Rebuilding:
 
     async def _begin(self, work: Callable[[], tuple[Rebuild, State] | None]) -> None:
         self._beginning = asyncio.create_task(self._started(work))
-        await _in_time(self._beginning)
+        await _waited(self._beginning)
 
     async def _started(self, work: Callable[[], tuple[Rebuild, State] | None]) -> None:
         """Not on the rebuild's thread, which may be at the end of the one before."""
@@ -160,14 +160,11 @@ class Rebuilding:
             raise _Stopping
 
 
-async def _in_time(work: Coroutine[object, object, None] | asyncio.Task[None]) -> None:
-    """Wait for it as long as a request may; then it goes on by itself. Raises `Unavailable`."""
-    task = asyncio.ensure_future(work)
-    task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+async def _waited(task: asyncio.Task[None]) -> None:
+    """Wait for it as long as a request may; raises what it raises, and `Unavailable`."""
     try:
-        async with asyncio.timeout(left(WITHIN)):
-            await asyncio.shield(task)
-    except (StorageError, TimeoutError) as error:
+        await in_time(task)
+    except StorageError as error:
         raise Unavailable from error
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
@@ -50,3 +50,26 @@ class Sharing(Generic[K, T]):
         now = self._tick()
         while self._kept and (self._kept[0][0] <= now or len(self._kept) > self._most):
             del self._tasks[self._kept.popleft()[1]]
+
+
+class Rounds:
+    """Belongs to the event loop. Work that is done one round at a time, each for many.
+
+    Whoever needs it done from now on shares the round that hasn't begun.
+    """
+
+    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._work = work
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
+
+    def next(self) -> asyncio.Task[None]:
+        """The round that begins next; it goes on when nobody waits for it."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._begun())
+        return self._next
+
+    async def _begun(self) -> None:
+        async with self._turn:
+            self._next = None
+            await self._work()

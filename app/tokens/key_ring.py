@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
-from app.deadline import WITHIN, left
+from app.deadline import in_time
 from app.eventstore.log import read_head
+from app.sharing import Rounds
 from app.store import Store
 from app.tokens.signing import SigningKey, VerifyingKey
 from app.tokens.verified import Verified
@@ -47,9 +48,7 @@ class KeyRing:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._state = _read(store)
-        self._reading = asyncio.Lock()
-        self._next: asyncio.Task[None] | None = None
-        """The read that hasn't begun: for all who come before it does."""
+        self._reads = Rounds(self._read)
 
     @property
     def generation(self) -> int:
@@ -84,23 +83,13 @@ class KeyRing:
 
         Raises `Unavailable` when the store doesn't answer in time; it is read all the same then.
         """
-        if self._next is None:
-            self._next = asyncio.create_task(self._read())
-            self._next.add_done_callback(_heard)
-        try:
-            async with asyncio.timeout(left(WITHIN)):
-                await asyncio.shield(self._next)
-        except TimeoutError as error:
-            raise Unavailable from error
+        await in_time(self._reads.next())
 
     async def _read(self) -> None:
-        """One at a time."""
-        async with self._reading:
-            self._next = None
-            try:
-                self._state = await asyncio.to_thread(_read, self._store)
-            except StorageError as error:
-                raise Unavailable from error
+        try:
+            self._state = await asyncio.to_thread(_read, self._store)
+        except StorageError as error:
+            raise Unavailable from error
 
     def signer(self, now: int) -> SigningKey:
         """The key that signs at `now` (µs)."""
@@ -121,12 +110,6 @@ class KeyRing:
         """The public keys that verifiers need at `now`, as JWKs."""
         published = self._state.keys.published(now)
         return [self._state.public[key.kid].public_jwk() for key in published]
-
-
-def _heard(read: asyncio.Future[None]) -> None:
-    """What became of one that nobody waits for any more; the next request tries again."""
-    if not read.cancelled():
-        read.exception()
 
 
 def _read(store: Store) -> RingState:

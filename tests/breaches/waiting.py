@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from app import buckets_memory, buckets_postgres, dispatcher, lookup, reading, writer
+from app import buckets_memory, buckets_postgres, deadline, dispatcher, lookup, reading, writer
 from domain.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _AGAIN_S: Final = 0.05
 def _wait_for_ever(service: Service, value: str) -> None:
     """Whoever waits for the store waits for as long as it takes."""
     del service, value
-    for waits in (buckets_memory, buckets_postgres, dispatcher, lookup, reading):
+    for waits in (buckets_memory, buckets_postgres, deadline, dispatcher, lookup, reading):
         vars(waits)["left"] = lambda most: _FOR_EVER
 
 

@@ -179,7 +179,8 @@ def test_a_backup_that_is_told_to_end_leaves_no_file(
                 assert started.poll() is None, started.communicate()
             started.send_signal(sig)
             _, said = started.communicate(timeout=PATIENCE_S)
-        assert (started.returncode, said.split()[-1]) == (1, "Aborted.")
+        # psycopg adds a complaint of its own when the signal comes while it makes a cursor.
+        assert (started.returncode, "Aborted." in said.splitlines()) == (1, True), said
         assert list(files.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app import rebuilding as rebuilding_module
+from app import deadline
 from app.rebuilding import Rebuilding, rebuild_of
 from app.store import storage_of
 from domain.errors import Unavailable
@@ -25,7 +25,7 @@ def test_who_begins_or_cancels_one_is_refused_in_time_and_it_is_done_all_the_sam
 ) -> None:
     """Security rule 27: somebody else holds the lock of the log."""
     writer.commit([register("ada")])
-    monkeypatch.setattr(rebuilding_module, "left", lambda _: 0.01)
+    monkeypatch.setattr(deadline, "left", lambda _: 0.01)
     other = storage_of(database_url)
 
     async def ask() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app import deadline
 from app.eventstore.schema import RAISE_GENERATION
 from app.store import open_store, storage_of
 from app.tokens import key_ring
@@ -79,11 +80,11 @@ def test_who_waits_for_keys_is_refused_in_time_and_they_are_read_all_the_same(
             await ring.at(ring.generation + 1)
         assert ring.known is before
         answers.set()
-        async with ring._reading:
+        async with ring._reads._turn:
             assert ring.known is not before
 
     monkeypatch.setattr(key_ring, "_read", silent)
-    monkeypatch.setattr(key_ring, "left", lambda _: 0.01)
+    monkeypatch.setattr(deadline, "left", lambda _: 0.01)
     try:
         asyncio.run(ask())
     finally:
