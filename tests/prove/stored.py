@@ -48,7 +48,9 @@ TABLE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 INLINE = tuple(each for each in PROJECTIONS if each.mode == "inline")
 _ALL: Final = 10**9
 _KEYS_OF_ONE: Final = """
-SELECT * FROM user_keys WHERE user_key = (SELECT min(user_key) FROM user_keys)"""
+SELECT * FROM user_keys
+WHERE user_key = (SELECT min(user_key) FROM user_keys WHERE version = 0)"""
+"""Somebody's who isn't erased: of whom is, nobody misses any."""
 
 
 class Stored(msgspec.Struct, frozen=True):
