@@ -246,7 +246,7 @@ def composed(
     opener, reader = Opener(store.vault), Opener(store.vault, remembered=0)
     issuer = Issuer(keys, settings.issuer, settings.audience, settings.access_token_ttl)
     grants = Grants(issuer, opener, policy, clock)
-    uses = Uses(opener, policy, clock)
+    uses = Uses(opener, policy, writer.is_sure, clock)
     recognition = Recognition(lookup, issuer, policy, clock)
     registration = Registration(dispatch, pool, rules_of(settings))
     sources = SourceBudget(keeper)

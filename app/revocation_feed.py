@@ -10,20 +10,21 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
 
 from app.broadcast import Broadcast, FarBehind
 from app.confirmed import Confirmed, Seen
+from app.deadline import WITHIN, left
 from app.eventstore.log import Head, Replaced, read_head
 from app.log_place import log_place, position_of
 from app.paging import MAX_LIMIT
 from app.reading import Reading
 from app.sharing import Sharing
 from app.timestamps import rfc3339
-from domain.errors import GatebookError, LogChanged, TryLater
+from domain.errors import GatebookError, LogChanged, TryLater, Unavailable
 from projections.revocations import REVOKED_AFTER, RevokedRow
 from projections.storage import Rows
 
@@ -76,6 +77,13 @@ class _Look(msgspec.Struct, frozen=True):
     head: HeadSeen
 
 
+class _Found(NamedTuple):
+    """A page, and the log that it was read of."""
+
+    seen: Seen
+    page: RevocationPage
+
+
 class _Run:
     """Looks at the store without a gap, from the first follower until nobody follows.
 
@@ -87,7 +95,7 @@ class _Run:
         self.head = head
         """Where the newest look that was told found that the log ends."""
         self.looks: Broadcast[_Look] = Broadcast(MAX_BEHIND)
-        self.pages: dict[str | None, RevocationPage] = {}
+        self.pages: dict[str | None, _Found] = {}
 
     def tell(self, look: _Look) -> None:
         """Tell everybody who follows."""
@@ -156,12 +164,10 @@ class RevocationFeed:
         `Unavailable` also while it can't be confirmed.
         """
         try:
-            return await self._pages.get(
-                (after, limit), lambda: self._page(self._paging, after, limit)
-            )
+            return await self._pages.get((after, limit), lambda: self._page(after, limit))
         except LogChanged:
             # What somebody else began to read may be older than this place.
-            return await self._page(self._paging, after, limit)
+            return await self._page(after, limit)
 
     @asynccontextmanager
     async def following(
@@ -196,8 +202,11 @@ class RevocationFeed:
         try:
             position_of(after, head)
         except LogChanged:
-            async with self._turn:
-                newest = await self._reading.read(read_head)
+            try:
+                async with asyncio.timeout(left(WITHIN)), self._turn:
+                    newest = await self._reading.read(read_head)
+            except TimeoutError as error:
+                raise Unavailable from error
             position_of(after, newest)
 
     async def _told(
@@ -225,42 +234,51 @@ class RevocationFeed:
     async def _read(self, run: _Run, after: str | None) -> tuple[RevocationPage, int]:
         """A page for a follower, and how many looks had been told before it was read.
 
-        Followers take turns, so that a look waits for one of them at most and a herd is not
+        Followers take turns to read, so that a look waits for one of them at most and a herd is not
         refused. While the store is away they wait for a look that finds it; raises `TryLater` when
         there will be none.
         """
         while True:
-            async with self._turn:
-                told = run.looks.told
-                try:
-                    return await self._read_once(run, after), told
-                except TryLater as error:
-                    away = error
+            told = run.looks.told
+            try:
+                async with self._turn:
+                    told = run.looks.told
+                    found = await self._read_once(run, after)
+                return await self._sure(found), told
+            except TryLater as error:
+                away = error
             if await run.looks.after(told) is None:
                 raise away
 
-    async def _read_once(self, run: _Run, after: str | None) -> RevocationPage:
+    async def _read_once(self, run: _Run, after: str | None) -> _Found:
         """For all who come with a place between two looks; in one's turn."""
         told = run.looks.told
         found = run.pages.get(after)
         if found is None:
-            found = await self._page(self._reading, after, MAX_LIMIT)
+            found = await self._found(self._reading, after, MAX_LIMIT)
             if run.looks.told == told and len(run.pages) < PAGES_KEPT:
                 run.pages[after] = found
         return found
 
-    async def _page(self, reading: Reading, after: str | None, limit: int) -> RevocationPage:
+    async def _page(self, after: str | None, limit: int) -> RevocationPage:
+        return await self._sure(await self._found(self._paging, after, limit))
+
+    async def _found(self, reading: Reading, after: str | None, limit: int) -> _Found:
         now = self._clock()
 
-        def read(rows: Rows) -> tuple[Seen, RevocationPage]:
+        def read(rows: Rows) -> _Found:
             seen = self._confirmed.seen(rows)
             position = 0 if after is None else position_of(after, seen.head)
-            return seen, _page(rows, seen.head, position, limit, now)
+            return _Found(seen, _page(rows, seen.head, position, limit, now))
 
-        seen, found = await reading.read(read)
-        if found.head > seen.sure:
+        return await reading.read(read)
+
+    async def _sure(self, found: _Found) -> RevocationPage:
+        """The page, once all is confirmed that it tells of."""
+        seen, page = found
+        if page.head > seen.sure:
             await self._confirmed.reached(seen.head)
-        return found
+        return page
 
     async def _joined(self) -> _Run:
         """The run whose next look finds everything after what a read from now on finds."""

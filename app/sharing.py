@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
+from app.deadline import in_time
+
 K = TypeVar("K")
 T = TypeVar("T")
 
@@ -30,14 +32,15 @@ class Sharing(Generic[K, T]):
     async def get(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What `work` gives, which is the same for everybody who comes with this key.
 
-        Raises what it raises. It goes on when whoever began it goes away.
+        Raises what it raises, and `Unavailable` to whoever can't wait for it any longer. It goes on
+        when whoever began it goes away.
         """
         self._forget()
         task = self._tasks.get(key)
         if task is None:
             task = self._tasks[key] = asyncio.create_task(work())
             task.add_done_callback(lambda done: self._done(key, done))
-        return await asyncio.shield(task)
+        return await in_time(task)
 
     def _done(self, key: K, task: asyncio.Task[T]) -> None:
         if task.cancelled() or task.exception() is not None:  # whoever waited may have gone away

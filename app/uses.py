@@ -16,15 +16,22 @@ from projections.token_lookup import TokenRow
 
 
 class Uses:
-    """Belongs to the event loop. `clock` gives µs."""
+    """Belongs to the event loop. `clock` gives µs; `is_sure` as the writer's."""
 
-    def __init__(self, opener: Opener, policy: Policy, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        opener: Opener,
+        policy: Policy,
+        is_sure: Callable[[int], bool],
+        clock: Callable[[], int],
+    ) -> None:
         self._opener = opener
         self._policy = policy
+        self._is_sure = is_sure
         self._clock = clock
 
     def worth_recording(self, row: TokenRow, generation: int, caller: Caller) -> UseReason | None:
-        """Why a use is to be recorded, None when it only repeats."""
+        """Why a use is to be recorded, None when it only repeats one that can't be lost."""
         if row.used_generation < generation:
             return "first"
         if self._policy.record_every_use:
@@ -33,7 +40,8 @@ class Uses:
             return "elsewhere"
         if self._clock() - row.last_used_at >= self._policy.use_interval:
             return "due"
-        return None
+        # Asked for again, one that is there leads to nothing, and is confirmed with that.
+        return None if self._is_sure(row.last_used_at) else "first"
 
     def is_elsewhere(self, row: TokenRow, caller: Caller) -> bool:
         """Whether the last recorded use came from another address or user agent."""

@@ -140,6 +140,14 @@ class Writer:
         self._generation = -1
         self._live: Live
         self._known: Head | None = None
+        self._sure = 0
+
+    def is_sure(self, time: int) -> bool:
+        """Whether what was recorded until then (µs) is known to be where commits have to be.
+
+        For any thread. On PostgreSQL a row may be of a commit that a fail-over takes back.
+        """
+        return time <= self._sure or self._log.storage.kind == "sqlite"
 
     def commit(self, batch: Sequence[Wish]) -> list[Answer]:
         """Decide a batch in order and store what follows, all of it or nothing.
@@ -161,6 +169,7 @@ class Writer:
                 failure = doubt
             except Replaced as error:
                 self._forget()
+                self._sure = 0
                 _logger.error("log_replaced", detail=str(error))  # noqa: TRY400 - it says it all
                 failure = error
             except Exception as error:  # noqa: BLE001 - whatever it was, the batch isn't stored
@@ -189,9 +198,12 @@ class Writer:
             answers = [self._decide(draft, wish) for wish in batch]
             if draft.records:
                 self._store(draft, answers)
-        if not draft.records and any(isinstance(each, tuple) for each in answers):
-            # That it is so already has to be as durable as an event that makes it so.
+        so_already = not draft.records and any(isinstance(each, tuple) for each in answers)
+        if so_already:
+            # It has to be as durable as an event that makes it so.
             confirm(self._log.storage, [draft.append.head])
+        if draft.records or so_already:
+            self._sure = draft.append.head.time
         self._publish(draft)
         return answers
 

@@ -71,6 +71,8 @@ class SqliteStorage:
         self._closed = False
         self._local = threading.local()
         self._lock_file = -1
+        self._unsynced = False
+        """The write-ahead log couldn't be synced: what is read of it has to be written anew."""
         self._tidied = 0
         """Rows that the writing connection had written when it last tidied up."""
 
@@ -211,14 +213,12 @@ class SqliteStorage:
         with self._locked():
             connection = self._writing()
             try:
-                connection.execute("PRAGMA busy_timeout = 0")
-                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
-                connection.execute(f"PRAGMA busy_timeout = {int(LOCK_DEADLINE * 1000)}")
+                emptied = _emptied(connection)
             except sqlite3.Error as error:
                 self._drop_writer()
                 raise Lost(str(error)) from error
             log = self.path.with_name(f"{self.path.name}-wal")
-            return not busy and (not log.exists() or not log.stat().st_size)
+            return emptied and (not log.exists() or not log.stat().st_size)
 
     def close(self) -> None:
         """Close every connection, once nobody reads; the writer last, so that it checkpoints.
@@ -278,8 +278,15 @@ class SqliteStorage:
         if mode != "wal" or (level < _FULL and self._synchronous == "FULL"):
             msg = f"{self.path} can't be kept durable (journal {mode}, synchronous {level})"
             raise NotDurable(msg)
-        if level >= _FULL:
-            self._sync_what_is_there()
+        if level < _FULL:
+            return
+        if self._unsynced:
+            # Another sync would say that all is well, whatever the one that failed has lost.
+            if not _emptied(connection):
+                msg = "a read stands before what has to be written anew"
+                raise Lost(msg)
+            self._unsynced = False
+        self._sync_what_is_there()
 
     def _sync_what_is_there(self) -> None:
         """What a process that was killed inside a commit had written is read, and may be in memory.
@@ -297,6 +304,7 @@ class SqliteStorage:
             pass  # nothing was written, or all of it is in the file
         except OSError as error:
             if error.errno != errno.EROFS:  # where nothing can be written, no transaction begins
+                self._unsynced = True
                 raise Lost(str(error)) from error
 
     def _connect(self, mode: str) -> sqlite3.Connection:
@@ -357,3 +365,11 @@ class SqliteStorage:
                 raise Lost(str(error)) from error
             else:
                 return
+
+
+def _emptied(connection: sqlite3.Connection) -> bool:
+    """Whether the write-ahead log is in the file, which is synced: not beside an open read."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
+    connection.execute(f"PRAGMA busy_timeout = {int(LOCK_DEADLINE * 1000)}")
+    return not busy

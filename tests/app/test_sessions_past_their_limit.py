@@ -16,7 +16,7 @@ from app.bootstrap import Service, composed, open_vault, open_writer
 from app.caller import Caller, command_line
 from app.settings import load
 from app.store import open_store, storage_of
-from domain.commands import ChangeSecret, DisableUser, EnableUser
+from domain.commands import ChangeSecret, DisableUser, EnableUser, GrantPermissions
 from domain.errors import InvalidToken
 from domain.events import (
     RefreshTokenIssued,
@@ -140,6 +140,9 @@ async def played(url: str, over: int, acts: Callable[[Scene], Awaitable[None]]) 
         now = began + LIFE + over
         right = await started(given, stack, now)
         behind = await started(given, stack, now - SKEW)
+        # What is in the log is where it has to be, as it knows from now on.
+        nothing = GrantPermissions(ADA, ())
+        await behind.dispatcher.dispatch(nothing, command_line())
         await acts(Scene(right, behind, format_refresh_token(OVER, 1, store.ring.refresh)))
 
 

@@ -101,6 +101,16 @@ with storage.transaction() as rows:
 os._exit(0)
 """
 """Reads as whoever is to say that something is so already, and brings nothing to the disk later."""
+_COUNTS_AGAIN = f"""{_OPENED}
+for _ in range(2):
+    try:
+        with storage.transaction() as rows:
+            print(rows.fetch("SELECT count(*) FROM kept")[0][0], flush=True)
+    except Lost as error:
+        print(error, flush=True)
+    sys.stdin.readline()
+os._exit(0)
+"""
 
 
 def run(disk: Disk, program: str) -> str:
@@ -274,6 +284,24 @@ def test_what_a_killed_process_wrote_is_on_the_disk_before_anybody_hears_of_it(
         told()
     disk.control.sync_takes = 0
     with begun(disk, _COUNTS) as (_, hear):
+        heard = int(hear())
+    disk.cut(disk.written, "none", tmp_path / "left")
+    with closing(sqlite3.connect(tmp_path / "left" / "gatebook.db")) as there:
+        assert there.execute("SELECT count(*) FROM kept").fetchall() == [(heard,)]
+    assert heard == 1
+
+
+def test_what_a_failed_sync_has_left_in_memory_is_written_anew(disk: Disk, tmp_path: Path) -> None:
+    """Security rule 25: the disk says once that it has lost something, and then that all is well."""
+    with begun(disk, _KILLED) as (told, hear):
+        hear()
+        disk.control.sync_takes = FOR_EVER
+        told()
+    disk.control.sync_takes, disk.control.failing_syncs = 0, A_MILLION
+    with begun(disk, _COUNTS_AGAIN) as (told, hear):
+        assert os.strerror(errno.EIO) in hear()
+        disk.control.failing_syncs = 0
+        told()
         heard = int(hear())
     disk.cut(disk.written, "none", tmp_path / "left")
     with closing(sqlite3.connect(tmp_path / "left" / "gatebook.db")) as there:
