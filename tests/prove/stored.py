@@ -48,7 +48,9 @@ TABLE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 INLINE = tuple(each for each in PROJECTIONS if each.mode == "inline")
 _ALL: Final = 10**9
 _KEYS_OF_ONE: Final = """
-SELECT * FROM user_keys WHERE user_key = (SELECT min(user_key) FROM user_keys)"""
+SELECT * FROM user_keys
+WHERE user_key = (SELECT min(user_key) FROM user_keys WHERE version >= 0)"""
+"""Of one who isn't erased: nobody misses what is left of a key that was overwritten."""
 
 
 class Stored(msgspec.Struct, frozen=True):
