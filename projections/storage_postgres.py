@@ -9,6 +9,7 @@ no table.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Final, TypeVar
@@ -47,6 +48,8 @@ SESSION: Final = (
     f"SET idle_in_transaction_session_timeout={_MS}; SET TimeZone='UTC';"
     "SET default_transaction_isolation='read committed'"
 )
+_SILENT_S: Final = 0.5
+"""Seconds for which the server has been waiting for a holder that has stopped, at least."""
 _KEEP_LOCK: Final = "SELECT pg_advisory_lock($1)"
 _GIVE_LOCK: Final = "SELECT pg_advisory_unlock($1)"
 _END_SILENT_HOLDER: Final = f"""
@@ -54,7 +57,8 @@ SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.classid = {APPEND_LOCK >> 32} AND l.objid = {APPEND_LOCK & 0xFFFFFFFF}
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND a.wait_event_type = 'Client' AND clock_timestamp() - a.state_change > interval '1 second'"""
+  AND a.wait_event_type = 'Client'
+  AND clock_timestamp() - a.state_change > interval '{_SILENT_S} s'"""
 """A holder that stopped inside a pipeline is neither idle nor in a statement, so that no time
 limit of its session ends it."""
 _MARK: Final = "SELECT pg_logical_emit_message(true, 'gatebook', '')"
@@ -246,7 +250,10 @@ def _take_lock(connection: Connection) -> int:
     except (errors.LockNotAvailable, errors.QueryCanceled) as error:
         with suppress(psycopg.Error):
             connection.execute("ROLLBACK")
-            connection.execute(_END_SILENT_HOLDER)
+            if not connection.execute(_END_SILENT_HOLDER).fetchall():
+                # The lock may have come to another connection of whoever has stopped, just now.
+                time.sleep(_SILENT_S)
+                connection.execute(_END_SILENT_HOLDER)
         raise Lost(str(error)) from error
 
 

@@ -6,6 +6,10 @@ from collections import Counter
 
 import pytest
 
+from domain import events
+from domain.sealed import Clear
+from domain.stream import ANONYMOUS, Meta, Recorded, actor_of
+from tests.prove.changes import change_of
 from tests.prove.load import Ledger
 from tests.prove.stored import Stored, judge
 from tests.prove.tally import Tally
@@ -41,3 +45,33 @@ def test_an_acknowledged_change_is_stored_once(times: int, wrong: list[str]) -> 
 
 def test_who_can_not_be_read_any_more_has_to_have_been_erased() -> None:
     assert found(1, nameless=True) == ["lost: the registration of someone"]
+
+
+@pytest.mark.parametrize(
+    ("event", "actor", "change"),
+    [
+        (events.UserSecretChanged(Clear("a hash")), "uk_someone", "secret"),
+        (events.UserSecretChanged(Clear("a hash")), "uk_admin", "secret reset"),
+        (events.RefreshTokenRevoked("a session", "end_all"), "uk_someone", "all ended"),
+        (
+            events.RefreshTokenRevoked("a session", "admin"),
+            "uk_admin",
+            "all ended by an administrator",
+        ),
+        (
+            events.UserRegistered(Clear("someone"), Clear("a hash")),
+            "uk_admin",
+            "registered by an administrator",
+        ),
+    ],
+)
+def test_a_change_by_an_administrator_is_another_than_the_own(
+    event: events.Event, actor: str, change: str
+) -> None:
+    recorded = Recorded("uk_someone", 1, 1, 0, Meta(actor_of(actor), ""), event)
+    assert change_of(recorded) == f"{change} uk_someone"
+
+
+def test_who_registers_alone_is_not_changed() -> None:
+    event = events.UserRegistered(Clear("someone"), Clear("a hash"))
+    assert change_of(Recorded("uk_someone", 1, 1, 0, Meta(ANONYMOUS, ""), event)) is None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
+import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -223,6 +225,38 @@ def test_a_command_for_a_server_that_stopped_being_durable_is_unavailable(
     with intrude(postgres_url) as intruder:
         intruder.run(f'ALTER DATABASE "{name}" RESET synchronous_commit')
     assert kinds([*writer.commit([log_in("ada", "a")])]) == ["stored"]
+
+
+def test_a_lock_that_has_just_come_to_who_is_silent_is_freed_without_another_deadline(
+    store: Store, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Security rule 27: of a process that stopped, another connection was next in the queue."""
+    silent, sleep = threading.Event(), time.sleep
+    monkeypatch.setattr(storage_postgres, "SESSION", "SET lock_timeout = 200")
+    with psycopg.connect(postgres_url) as holder:
+
+        def talk() -> None:
+            while not silent.is_set():
+                holder.execute("SELECT 1")
+
+        def look_again(seconds: float) -> None:
+            silent.set()
+            talking.join()
+            sleep(seconds)
+
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", [storage_postgres.APPEND_LOCK])
+        talking = threading.Thread(target=talk)
+        talking.start()
+        monkeypatch.setattr(time, "sleep", look_again)
+        store.storage.discard()
+        try:
+            with pytest.raises(Lost), store.storage.transaction():
+                pass
+        finally:
+            silent.set()
+        talking.join()
+        with pytest.raises(psycopg.OperationalError):
+            holder.execute("SELECT 1")
 
 
 def test_a_connection_that_can_t_be_set_up_is_closed(

@@ -292,7 +292,7 @@ def test_what_a_killed_process_wrote_is_on_the_disk_before_anybody_hears_of_it(
 
 
 def test_what_a_failed_sync_has_left_in_memory_is_written_anew(disk: Disk, tmp_path: Path) -> None:
-    """Security rule 25: the disk says once that it has lost something, and then that all is well."""
+    """Security rule 25: the disk says once that it has lost something, and then no more."""
     with begun(disk, _KILLED) as (told, hear):
         hear()
         disk.control.sync_takes = FOR_EVER

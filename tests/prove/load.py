@@ -29,9 +29,10 @@ SESSIONS_EACH: Final = 3
 FORM: Final = len("gbr_")
 CHANGES: Final = (
     *("secret", "permissions given", "permissions taken", "disabled", "enabled", "erased"),
-    *("rotated", "all ended"),
+    *("rotated", "one ended", "all ended", "service session", "secret reset"),
+    *("all ended by an administrator", "registered by an administrator", "next key"),
 )
-"""What may be changed of people besides single sessions."""
+"""What may be changed besides what people at work do always."""
 EACH_CHANGE: Final = tuple(f"acknowledged changes: {kind}" for kind in CHANGES)
 """What has to be counted by where all of these were asked for, at full size."""
 
@@ -141,12 +142,15 @@ def new_name() -> str:
     return f"person-{secrets.token_hex(8)}"
 
 
-async def register(client: Client, ledger: Ledger) -> str | None:
-    """Take a new name; the user_key, or None when nobody knows whether it was taken."""
-    name = new_name()
+async def register(client: Client, ledger: Ledger, token: str = "") -> str | None:
+    """Take a new name, or let an administrator give it, by an access token.
+
+    The user_key, or None when nobody knows whether it was taken.
+    """
+    name, path = new_name(), "/users" if token else "/register"
     ledger.names.add(name)
-    answer = await client.post("/register", user_id=name, user_secret=SECRET)
-    if not ledger.note("/register", answer, 201, 503):
+    answer = await client.call("POST", path, token, user_id=name, user_secret=SECRET)
+    if not ledger.note(path, answer, 201, 503):
         if answer.status != 503:
             return None
         answer = await client.post("/userkey", user_id=name, user_secret=SECRET)
@@ -156,10 +160,10 @@ async def register(client: Client, ledger: Ledger) -> str | None:
     return ledger.registered[name]
 
 
-async def log_in(client: Client, ledger: Ledger, user_key: str) -> str | None:
+async def log_in(client: Client, ledger: Ledger, user_key: str, secret: str = SECRET) -> str | None:
     """Start a session; its refresh token, or None when nobody knows whether there is one."""
     ledger.logins[user_key] += 1
-    answer = await client.post("/authenticate", user_key=user_key, user_secret=SECRET)
+    answer = await client.post("/authenticate", user_key=user_key, user_secret=secret)
     if not ledger.note("/authenticate", answer, 200, 503):
         return None
     token: str = answer.json["refresh_token"]

@@ -30,6 +30,7 @@ from tests.prove.load import (
     register,
     working,
 )
+from tests.prove.restarted import worked
 from tests.prove.stored import another, check_store, lose_the_last_registration
 from tests.prove.tally import Tally
 from tests.running import running_all, settings
@@ -47,6 +48,8 @@ SHORT: Final = 1
 STORES: Final = ("postgresql",)
 DEMANDED: Final = EACH_CHANGE
 
+WORK: Final = 60
+"""Acknowledgements before a stop, at most."""
 GOES_ON_S: Final = 6.0
 PATIENCE_S: Final = 30.0
 
@@ -149,6 +152,7 @@ async def _stop_once(
         token = await log_in(client, ledger, user_key) or ""
         await refresh(client, ledger, token)
         async with working([victim.port], ledger, people=8):
+            await worked(ledger, random.randint(1, WORK), tally)
             try:
                 if not await asyncio.to_thread(_stop_holding, victim, url, state):
                     tally.wrong(f"the process was never stopped with the lock in its hand, {state}")
