@@ -25,18 +25,20 @@ from gatebook_client import (
     GatebookError,
     ReauthenticationRequired,
     ServiceUnavailable,
+    SessionEnded,
     TokenExpired,
     TokenRefused,
     UnexpectedAnswer,
+    Verifier,
     clocks,
     held,
     hold,
+    jwks,
     keeper,
     revocations,
     service,
     verifier,
 )
-from gatebook_client.revocations import RevocationFeed
 from gatebook_client.sse import SentEvent
 from gatebook_client.testing import FakeIssuer
 from tests.tokens.forging import b64
@@ -273,28 +275,56 @@ def test_the_client_behaves_as_all_do(
 
 
 class Followed:
-    """A feed, and what its thread would hear of an issuer that tells its head each second."""
+    """A verifier, and what its feed would hear of an issuer that tells its head each second."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._off, self._position = clock, 0, 0
-        self._feed = RevocationFeed(
-            service.Service(URL), withdrawn=lambda _: None, log_changed=lambda: None
-        )
+        self._issuer, self._keys_away = FakeIssuer(URL), False
+        self._verifier = Verifier(URL, transport=httpx.MockTransport(self._keys))
+        assert self._verifier._feed is not None
+        self._feed = self._verifier._feed
+        self._feed.close()  # so that no thread follows it
         self._head()
+        assert self._outcome() == "accepted"
 
     def take(self, step: dict[str, Any]) -> None:
+        self._keys_away = step.get("keys_away", self._keys_away)
         if "ends_s" in step:
-            self._position += 1
-            until = _written_time(self._clock.time() + step["ends_s"])
-            self._tell("revocation", until=until, session_id="ended")
-            self._head()
+            self._revoke(step["ends_s"], session_id=WRITTEN["sid"])
+        if "withdrawn_s" in step:
+            self._revoke(step["withdrawn_s"], kid=self._issuer._jwks[0]["kid"])
         self._off = step.get("issuer_off_s", self._off)
         for _ in range(step.get("wait_s", 0)):
             self._clock.set_to(self._clock.monotonic() + 1)
             self._head()
         if "outcome" in step:
-            outcome = "session_ended" if self._feed.revoked("ended", "kid") else "accepted"
-            assert outcome == step["outcome"]
+            assert self._outcome() == step["outcome"]
+
+    def _outcome(self) -> str:
+        """Of a token that is signed now."""
+        now = int(self._clock.monotonic())
+        claims = {"iat": now, "exp": now + 3600}
+        try:
+            self._verifier.verify(_token(self._issuer, {"claims": claims}))
+        except SessionEnded:
+            return "session_ended"
+        finally:
+            self._verifier._keys._flight.settle(60)
+        return "accepted"
+
+    def _keys(self, request: httpx.Request) -> httpx.Response:
+        assert request.url.path == jwks.PATH
+        if self._keys_away:
+            return httpx.Response(503, headers={"retry-after": "60"})
+        headers = {"cache-control": "public, max-age=3600"}
+        return httpx.Response(200, headers=headers, json={"keys": self._issuer._jwks})
+
+    def _revoke(self, seconds: int, **what: str) -> None:
+        self._position += 1
+        until = _written_time(self._clock.time() + seconds)
+        self._tell("revocation", until=until, **what)
+        self._head()
+        self._verifier._keys._flight.settle(60)
 
     def _head(self) -> None:
         said = {"log_id": "log", "time": _written_time(self._clock.time() + self._off)}
@@ -315,11 +345,12 @@ def _written_time(seconds: float) -> str:
 
 
 @pytest.mark.parametrize("row", REVOCATIONS, ids=[each["name"] for each in REVOCATIONS])
-def test_an_ended_session_is_remembered_as_by_all(
+def test_a_revocation_is_remembered_as_by_all(
     row: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(revocations, "time", clock)
+    for module in (jwks, revocations, service, verifier):
+        monkeypatch.setattr(module, "time", clock)
     followed = Followed(clock)
     for step in row["steps"]:
         followed.take(step)

@@ -10,8 +10,16 @@ import { serviceAt } from './service.js';
 
 const table = JSON.parse(readFileSync(new URL('../../behaviours.json', import.meta.url), 'utf8')) as {
   tokens: (Changes & { name: string; outcome: string })[];
-  revocations: { name: string; steps: { ends_s?: number; wait_s?: number; issuer_off_s?: number; outcome?: string }[] }[];
+  revocations: { name: string; steps: Step[] }[];
 };
+interface Step {
+  readonly keys_away?: true;
+  readonly ends_s?: number;
+  readonly withdrawn_s?: number;
+  readonly wait_s?: number;
+  readonly issuer_off_s?: number;
+  readonly outcome?: string;
+}
 const seconds = (): number => Math.floor(Date.now() / 1000);
 
 let made: Verifier[] = [];
@@ -208,10 +216,13 @@ describe('revocations', () => {
     vi.useFakeTimers({ toFake: ['Date', 'performance', 'setTimeout', 'clearTimeout'] });
     try {
       const issuer = await Issuer.make();
+      issuer.maxAge = 3600;
       const verifier = verifierOf(issuer, { revocations: true });
       expect(await outcomeOf(verifier, await issuer.token(seconds()))).toBe('accepted');
-      for (const { ends_s, wait_s = 0, issuer_off_s, outcome } of steps) {
+      for (const { keys_away, ends_s, withdrawn_s, wait_s = 0, issuer_off_s, outcome } of steps) {
+        if (keys_away) issuer.broken = () => new Response('', { status: 503 });
         if (ends_s) issuer.revoke({ session_id: 's'.repeat(22) }, ends_s);
+        if (withdrawn_s) issuer.revoke({ kid: issuer.kid }, withdrawn_s);
         issuer.off = issuer_off_s ?? issuer.off;
         for (let second = 0; second < wait_s; second++) {
           await vi.advanceTimersByTimeAsync(1000);

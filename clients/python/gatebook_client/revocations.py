@@ -35,8 +35,8 @@ SILENCE: Final = 3.0
 """Seconds without a word, on a stream that says something every second, until it is left."""
 _PRUNE_EVERY: Final = 60.0
 _KEPT: Final = 3720.0
-"""Seconds for which a revocation is kept at least: the longest that a token can be good, an hour,
-a minute of leeway, and another one by which this clock may be behind the issuer's."""
+"""Seconds for which a session's end is kept at least: the longest that a token can be good, an
+hour, a minute of leeway, and another one by which this clock may be behind the issuer's."""
 _LONGEST_WAIT: Final = 3.0
 """Seconds until the next try, however long the issuer says: who fails closed is out meanwhile."""
 _OK: Final = 200
@@ -84,7 +84,8 @@ class RevocationFeed:
         self._log_changed = log_changed
         # Each with the monotonic time until which it is kept: no clock that is set changes that.
         self._sessions: dict[str, float] = {}
-        self._kids: dict[str, float] = {}
+        # For as long as the log is this one: whoever has a stolen key goes on signing.
+        self._kids: set[str] = set()
         self._log_id: str | None = None
         self._position: int | None = None
         self._newest: tuple[float, float] | None = None
@@ -246,11 +247,10 @@ class RevocationFeed:
             self._reach(decode(event.data, _Head))
 
     def _learn(self, told: _Revocation) -> None:
-        until = self._kept_until(told.until.timestamp())
         if told.session_id is not None:
-            self._sessions[told.session_id] = until
+            self._sessions[told.session_id] = self._kept_until(told.until.timestamp())
         if told.kid is not None and told.kid not in self._kids:
-            self._kids[told.kid] = until
+            self._kids.add(told.kid)
             self._withdrawn(told.kid)
         # Its place in the log is known once a head says which log that is.
         if self._log_id is not None:
@@ -277,7 +277,7 @@ class RevocationFeed:
             self.first.set_result(None)
 
     def _kept_until(self, until: float) -> float:
-        """When (monotonic) no token can be good any more that is revoked `until` then.
+        """When (monotonic) no token of a session can be good any more that is revoked `until` then.
 
         By its age here, and at least `_KEPT`: an issuer's clock that leaps ahead for a while would
         else bring back sessions that have ended.
@@ -286,10 +286,9 @@ class RevocationFeed:
         return time.monotonic() + max(told, _KEPT)
 
     def _prune(self, now: float) -> None:
-        """Forget what no unexpired token can have; `now` is monotonic."""
-        for known in (self._sessions, self._kids):
-            for each in [each for each, until in known.items() if until < now]:
-                del known[each]
+        """Forget the sessions that no unexpired token can have; `now` is monotonic."""
+        for each in [each for each, until in self._sessions.items() if until < now]:
+            del self._sessions[each]
 
     def _void(self) -> None:
         _logger.warning("The log of %s is another one: everything is read again", self._service.url)
@@ -297,4 +296,4 @@ class RevocationFeed:
         # First: who is forked meanwhile finds the log changed once more.
         self._log_changed()
         self._log_id = self._position = None
-        self._sessions, self._kids = {}, {}
+        self._sessions, self._kids = {}, set()

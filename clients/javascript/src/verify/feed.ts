@@ -32,7 +32,7 @@ const SILENCE = 3000;
 const LONGEST_WAIT = 3000;
 const PRUNE_EVERY = 60_000;
 /**
- * Milliseconds for which a revocation is kept at least: the longest that a token can be good, an hour, a minute of
+ * Milliseconds for which a session's end is kept at least: the longest that a token can be good, an hour, a minute of
  * leeway, and another one by which this clock may be behind the issuer's.
  */
 const KEPT = 3_720_000;
@@ -44,7 +44,8 @@ export function follow(
 ): Feed {
   // Each with the time on the monotonic clock until which it is kept: no clock that is set changes that.
   const sessions = new Map<string, number>();
-  const kids = new Map<string, number>();
+  // For as long as the log is this one: whoever has a stolen key goes on signing.
+  const kids = new Set<string>();
   const closing = new AbortController();
   let logId: string | undefined;
   let position: number | undefined;
@@ -142,7 +143,7 @@ export function follow(
     const until = performance.now() + Math.max(lasts, KEPT);
     if (told.session_id !== undefined) sessions.set(told.session_id, until);
     if (told.kid !== undefined && !kids.has(told.kid)) {
-      kids.set(told.kid, until);
+      kids.add(told.kid);
       heard.withdrawn();
     }
     // Its place in the log is known once a head says which log that is.
@@ -170,9 +171,7 @@ export function follow(
     if (now - prunedAt < PRUNE_EVERY) return;
     prunedAt = now;
     // What no unexpired token can have.
-    for (const known of [sessions, kids]) {
-      for (const [each, until] of known) if (until < now) known.delete(each);
-    }
+    for (const [each, until] of sessions) if (until < now) sessions.delete(each);
   }
 
   function forget(): void {
