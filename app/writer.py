@@ -43,14 +43,7 @@ from domain.user import User
 from domain.user_id import prepare
 from projections.live import Live, MissedEvents, read_live
 from projections.registry import PROJECTIONS
-from projections.storage import (
-    Lost,
-    NotDurable,
-    OutcomeUnknown,
-    Rows,
-    Statement,
-    StorageError,
-)
+from projections.storage import Lost, NotDurable, OutcomeUnknown, Rows, Statement, StorageError
 from projections.user_directory import ADMINISTRATORS
 
 Answer = tuple[Recorded, ...] | Exception
@@ -198,11 +191,10 @@ class Writer:
             answers = [self._decide(draft, wish) for wish in batch]
             if draft.records:
                 self._store(draft, answers)
-        so_already = not draft.records and any(isinstance(each, tuple) for each in answers)
-        if so_already:
-            # It has to be as durable as an event that makes it so.
-            confirm(self._log.storage, [draft.append.head])
-        if draft.records or so_already:
+        if any(isinstance(each, tuple) for each in answers):
+            if not draft.records:
+                # That it is so already has to be as durable as an event that makes it so.
+                confirm(self._log.storage, [draft.append.head])
             self._sure = draft.append.head.time
         self._publish(draft)
         return answers

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from app import deadline, revocation_feed
 from app.clock import now
 from app.confirmed import Confirmed
 from app.log_place import log_place
@@ -133,15 +134,21 @@ class Watched(Reading):
 
 
 class Standby(Confirmed):
-    """Counts its commits; the standby that they reach hears nothing while it is `silent`."""
+    """Counts its commits; the standby that they reach hears nothing while it is `silent`.
+
+    While it is `held`, nobody knows yet whether it does.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__(storage_of(url), owned=True)
         self.commits = 0
         self.silent = False
+        self.held: asyncio.Event | None = None
 
     async def _confirm(self, heads: Iterable[Head]) -> None:
         self.commits += 1
+        if self.held is not None:
+            await self.held.wait()
         if self.silent:
             msg = "canceling statement due to statement timeout"
             raise Lost(msg)
@@ -520,6 +527,55 @@ def test_what_a_fail_over_could_take_back_is_told_to_nobody(log: Log) -> None:
                     await feed.time.look(HEAD_EVERY)
                 assert [await hearing, await also] == [(ended, head + EVENTS)] * 2
             assert (await feed.page(None, 9)).head == head + EVENTS
+
+    run(log, test)
+
+
+def test_who_resumes_waits_for_no_standby_of_others(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Security rule 27: hundreds that follow would wait one after the other."""
+    monkeypatch.setattr(deadline, "left", lambda _: WAIT)
+
+    async def test(feed: Feed) -> None:
+        async with feed.following(None) as told:
+            ((_, head),) = await begun(feed, told)
+            feed.confirmed.held = asyncio.Event()
+            log.ended()
+            feed.looking.found.clear()
+            async with feed.following(log.place(head)) as other:
+                also = asyncio.ensure_future(heard(other, head + EVENTS))
+                await feed.looking.found.wait()
+                async with feed.following(log.place(head + EVENTS)):
+                    assert not also.done()
+                feed.confirmed.held.set()
+                while not also.done():
+                    await feed.time.look(HEAD_EVERY)
+
+    run(log, test)
+
+
+def test_who_resumes_waits_for_a_read_of_others_as_long_as_a_request_may(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Security rule 27."""
+
+    async def test(feed: Feed) -> None:
+        async with feed.following(None) as told:
+            ((_, head),) = await begun(feed, told)
+            async with feed.following(log.place(0)) as other:
+                feed.looking.held = held = asyncio.Event()
+                feed.looking.found.clear()
+                also = asyncio.ensure_future(heard(other))
+                await feed.looking.found.wait()
+                monkeypatch.setattr(revocation_feed, "left", lambda _: 0.01)
+                with pytest.raises(Unavailable):
+                    async with feed.following(log.place(head + 1)):
+                        pass
+                held.set()
+                feed.looking.held = None
+                while not also.done():
+                    await feed.time.look(HEAD_EVERY)
 
     run(log, test)
 

@@ -7,7 +7,9 @@ from contextlib import suppress
 
 import pytest
 
-from app.sharing import Sharing
+from app import deadline
+from app.sharing import Rounds, Sharing
+from domain.errors import Unavailable
 
 KEEP = 2.0
 MOST = 3
@@ -95,5 +97,42 @@ def test_whoever_goes_away_takes_it_from_nobody() -> None:
             await first
         work.may_end.set()
         assert await second == 1
+
+    asyncio.run(share())
+
+
+def test_who_can_wait_no_longer_is_refused_and_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Security rule 27."""
+    monkeypatch.setattr(deadline, "left", lambda _: 0.01)
+
+    async def share() -> None:
+        work = Work()
+        sharing = Sharing[str, int](KEEP, MOST, Clock())
+        with pytest.raises(Unavailable):
+            await sharing.get("a", work)
+        work.may_end.set()
+        assert await sharing.get("a", work) == 1
+
+    asyncio.run(share())
+
+
+def test_a_round_is_for_all_who_come_before_it_begins_and_there_is_one_at_a_time() -> None:
+    async def share() -> None:
+        work = Work()
+
+        async def once() -> None:
+            await work()
+
+        rounds = Rounds(once)
+        first = [rounds.next(), rounds.next()]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        later = [rounds.next(), rounds.next()]
+        await asyncio.sleep(0)
+        assert (len({*first}), len({*later}), len({*first, *later})) == (1, 1, 2)
+        assert work.begun == 1
+        work.may_end.set()
+        await asyncio.gather(*first, *later)
+        assert work.begun == 2
 
     asyncio.run(share())

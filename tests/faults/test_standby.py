@@ -5,17 +5,23 @@ The long proofs of `tests.prove` about it in their short form, and some cases by
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from contextlib import closing, contextmanager
+from contextlib import AsyncExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from app.bootstrap import composed, open_writer
+from app.caller import Caller
 from app.eventstore.log import read_head
+from app.settings import load
 from app.store import storage_of
 from app.writer import Writer
+from domain.errors import Unavailable
 from domain.events import RefreshTokenRevoked
 from domain.policy import Policy
+from domain.refresh_token import format_refresh_token
 from tests.faults.followers import Followers
 from tests.faults.holding import holds
 from tests.postgres_pair import PostgresPair
@@ -23,7 +29,8 @@ from tests.prove import cut_off, failover, restarted
 from tests.prove.proxy import Proxy
 from tests.prove.stored import by_session, check_log, opened
 from tests.prove.tally import Tally
-from tests.store.wishing import commit, end, log_in, register, session_id
+from tests.running import settings
+from tests.store.wishing import IP, USER_AGENT, commit, end, log_in, register, session_id, use
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -132,6 +139,36 @@ def test_what_is_so_already_is_no_success_before_the_standby_has_it(how: str) ->
         assert not isinstance(change.answer(), Exception)
         thread.join()
         assert again == [()]
+
+
+@ENDED
+def test_a_use_whose_wait_was_ended_gives_nothing_before_the_standby_has_it(how: str) -> None:
+    """Security rules 25 and 26: its successor's first use is what makes the token before it old."""
+    got: list[str] = []
+    with waiting(use("ada", "first")) as change:
+        change.interrupt(how)
+        asked = threading.Thread(target=lambda: got.append(asyncio.run(refreshed(change.url))))
+        asked.start()
+        until(lambda: got or len(change.waiting) == 2)
+        assert got == []
+        change.answer()
+        asked.join()
+        assert got == ["granted"]
+
+
+async def refreshed(url: str) -> str:
+    """What another process, which begins with this, answers a use that was recorded before."""
+    given = load(settings(url)).settings
+    async with AsyncExitStack() as stack:
+        store = stack.enter_context(opened(url))
+        service = composed(given, store, open_writer(store, given), stack)
+        service.dispatcher.start()
+        stack.push_async_callback(service.dispatcher.stop)
+        token = format_refresh_token(session_id("ada", "first"), 1, store.ring.refresh)
+        while True:
+            with suppress(Unavailable):
+                await service.refresh_tokens.refresh(token, Caller("0" * 32, IP, USER_AGENT))
+                return "granted"
 
 
 @ENDED
