@@ -136,10 +136,7 @@ class Writer:
         self._sure = 0
 
     def is_sure(self, time: int) -> bool:
-        """Whether what was recorded until then (µs) is known to be where commits have to be.
-
-        For any thread. On PostgreSQL a row may be of a commit that a fail-over takes back.
-        """
+        """Whether no fail-over can take back what was recorded until then (µs); for any thread."""
         return time <= self._sure or self._log.storage.kind == "sqlite"
 
     def commit(self, batch: Sequence[Wish]) -> list[Answer]:

@@ -395,6 +395,8 @@ def test_a_lock_held_by_another_is_unavailable_until_it_ends(
     monkeypatch.setattr(storage_sqlite, "LOCK_DEADLINE", 0.05)
     session = storage_postgres.SESSION.replace("lock_timeout=5000", "lock_timeout=50")
     monkeypatch.setattr(storage_postgres, "SESSION", session)
+    # Else it would be ended, since it says nothing.
+    monkeypatch.setattr(storage_postgres, "_END_SILENT_HOLDER", "SELECT 1")
     store, other = opened(), opened()
     writer = make_writer(store)
     assert kinds(writer.commit([register("ada")])) == [1]
