@@ -30,7 +30,9 @@ ENDLESS: Final = ("/revocations/stream", "/events/stream")
 """Have tests of their own: they don't end, and so no case of them does."""
 FUZZING: Final = "fuzzing"
 PHASES: Final = ("examples", "coverage", FUZZING, "stateful")
-"""What schemathesis can make tests of; only with all of them every operation has its success."""
+"""What schemathesis can make tests of."""
+BRIEF: Final = ("examples", FUZZING, "stateful")
+"""The same without every bound of every schema; of six cases each operation still has a success."""
 BREACHES: Final = {
     "a fault that nobody foresaw": ("Server error", "POST", "/userkey"),
     "an undescribed status": ("Undocumented status code", "DELETE", "/sessions/{session_id}"),
@@ -127,7 +129,7 @@ def run(
     options = [*which, "--max-examples", f"{max_examples}", "--phases", ",".join(phases)]
     for path in ENDLESS:
         options += ["--exclude-path", path]
-    return _run(database_url, options, full=set(phases) == {*PHASES})
+    return _run(database_url, options, full={*phases} >= {*BRIEF})
 
 
 def run_on_breaches(database_url: str) -> Outcome:
