@@ -129,18 +129,20 @@ class Accounts:
     ) -> None:
         """Take a new secret; every session ends but the bearer's.
 
-        Raises `UnacceptableSecret` saying why, and as `authenticate` does for the secret until now.
+        No network is known any more but the one that this comes from. Raises
+        `UnacceptableSecret` saying why, and as `authenticate` does for the secret until now.
         """
         wanted = self._registration.check_secret(
             bearer.user_id, new_secret, pointer="/new_user_secret"
         )
         prepared = user_secret.prepare(secret)
-        row = (await self._proving.by_key(bearer.user_key, prepared, caller)).row
+        row, network = await self._proving.by_key(bearer.user_key, prepared, caller)
         secret_hash = await self._registration.hash(wanted)
         command = commands.ChangeSecret(
             row.user_key, secret_hash, row.secret_version, bearer.session_id
         )
-        await self._dispatcher.dispatch(command, caller.meta(actor_of(row.user_key)))
+        rows = network.alone(row.user_key, self._clock())
+        await self._dispatcher.dispatch(command, caller.meta(actor_of(row.user_key)), rows)
 
     async def erase(self, bearer: Bearer, secret: str, caller: Caller) -> None:
         """Let nobody be able to read who the bearer was; raises as `authenticate` does.

@@ -87,7 +87,7 @@ class Issuer:
 
     def check(self, token: str, now: int) -> Claims:
         """The claims of a token of ours; raises `InvalidToken` (RFC 9068 §4)."""
-        claims = self.keys.verified.genuine(token, now)
+        claims = self.keys.verified(now).genuine(token, now)
         access_token.check(claims, issuer=self._issuer, audience=self._audience, now=now)
         return claims
 

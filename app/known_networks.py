@@ -22,13 +22,14 @@ CREATE TABLE known_networks (
 )"""
 NETWORKS_OF: Final = "SELECT network_mac FROM known_networks WHERE user_key = ?"
 FORGET_NETWORKS: Final = "DELETE FROM known_networks WHERE user_key = ?"
-"""All of a user's, when the user is erased."""
+"""All of a user's."""
 
 KNOWN_FOR: Final = 30 * DAY
 KEPT: Final = 64
 """Networks of one user, the newest."""
-NOBODIES: Final = 4096
-"""Accounts that all unknown ones share: they take no more room, however many are tried."""
+NOBODIES: Final = 1 << 20
+"""Accounts that all unknown ones share: they take no more room, however many are tried. Whoever had
+used them all up would know whom he is still allowed to guess at: that takes too many guesses."""
 KEEP_NETWORK: Final = "INSERT INTO known_networks (user_key, network_mac, last_at) VALUES (?, ?, ?)"
 """As it was in another store."""
 
@@ -60,6 +61,10 @@ class Network(NamedTuple):
             (_DROP_OLD, (user_key, now - KNOWN_FOR, user_key)),
         )
 
+    def alone(self, user_key: str, now: int) -> tuple[Statement, ...]:
+        """What goes in with a new secret that is chosen there: who knew the old was elsewhere."""
+        return (FORGET_NETWORKS, (user_key,)), (_ADD, (user_key, self.mac, now))
+
 
 def network_mac(key: bytes, user_key: str, network: str) -> bytes:
     """What stands for a user's network at rest; `key` is the ring's `network` key."""
@@ -68,7 +73,7 @@ def network_mac(key: bytes, user_key: str, network: str) -> bytes:
 
 def nobody(key: bytes, asked: str) -> str:
     """The account in whose place an unknown one is counted: always the same of `NOBODIES`."""
-    return f"nobody {int.from_bytes(_mac(key, asked)) % NOBODIES:03x}"
+    return f"nobody {int.from_bytes(_mac(key, asked)) % NOBODIES:05x}"
 
 
 def _mac(key: bytes, text: str) -> bytes:

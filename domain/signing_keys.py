@@ -135,7 +135,9 @@ def _rotate(ring: SigningKeys, command: commands.RotateSigningKey, now: int) -> 
     added = _add(ring, command.kid, command.algorithm, command.public_jwk)
     if not command.at_once:
         return (*added, events.SigningKeyActivated(command.kid, now + command.lead))
-    withdrawn = (events.SigningKeyWithdrawn(key.kid) for key in ring.keys.values() if key.is_usable)
+    # It may be any that leaked: one that another took over from, too.
+    there = [key.kid for key in ring.keys.values() if not key.withdrawn]
+    withdrawn = (events.SigningKeyWithdrawn(kid) for kid in there)
     return (*added, events.SigningKeyActivated(command.kid, now), *withdrawn)
 
 

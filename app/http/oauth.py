@@ -18,7 +18,6 @@ from app.http.oauth_error import OAuthRefusal, oauth_errors
 from app.introspection import Active, Inactive
 from app.scope import InvalidScope
 from domain.errors import InvalidCredentials, InvalidRequest, InvalidToken
-from domain.user_key import is_user_key
 
 NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 
@@ -51,10 +50,12 @@ class OAuthController(Controller):
         if grant is None:
             msg = "There are client_credentials and refresh_token."
             raise OAuthRefusal("unsupported_grant_type", msg)
+        client = _named(request, form)
         try:
-            answer = await grant(request, form, _named(request, form))
+            answer = await grant(request, form, client)
         except InvalidScope as error:
             raise OAuthRefusal("invalid_scope", str(error)) from None
+        note_user(request, client.user_key)
         return Response(answer, headers=NO_STORE)
 
     @post("/introspect", operation_id="introspect", status_code=200,
@@ -123,6 +124,7 @@ async def _asking(request: FormRequest, form: dict[str, str]) -> tuple[str, tupl
         raise InvalidCredentials
     proving = service_of(request).proving
     row = (await proving.by_key(client.user_key, client.user_secret, caller_of(request))).row
+    note_user(request, row.user_key)
     return row.user_key, tuple(row.permissions.split())
 
 
@@ -141,6 +143,7 @@ async def _check_secret(request: FormRequest, client: Client) -> None:
     if client.user_secret is not None:
         proving = service_of(request).proving
         await proving.by_key(client.user_key, client.user_secret, caller_of(request))
+        note_user(request, client.user_key)
 
 
 def _named(request: FormRequest, form: dict[str, str]) -> Client:
@@ -148,9 +151,6 @@ def _named(request: FormRequest, form: dict[str, str]) -> Client:
     client = client_of(request, form)
     if client is None:
         raise InvalidCredentials("The client is not named.")
-    if is_user_key(client.user_key):
-        # Anything else is a stranger's text, which no log line holds.
-        note_user(request, client.user_key)
     return client
 
 

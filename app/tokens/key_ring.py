@@ -29,6 +29,7 @@ from projections.registry import PROJECTIONS
 from projections.storage import StorageError
 
 _PREFIX: Final = "signing "
+_NEVER: Final = 1 << 63
 
 
 class RingState(msgspec.Struct, frozen=True):
@@ -38,8 +39,10 @@ class RingState(msgspec.Struct, frozen=True):
     keys: SigningKeys
     private: Mapping[str, SigningKey]
     public: Mapping[str, VerifyingKey]
+    over_at: int
+    """When the first of them has been retired for so long that no token of it is good (µs)."""
     verified: Verified
-    """What these keys have verified: forgotten with them."""
+    """What those that aren't over have verified: forgotten with them."""
 
 
 class KeyRing:
@@ -65,9 +68,13 @@ class KeyRing:
         """The keys whose tokens are accepted, by kid."""
         return self._state.public
 
-    @property
-    def verified(self) -> Verified:
-        """The same, which remember whose signature was right."""
+    def verified(self, now: int) -> Verified:
+        """The keys whose tokens can be good at `now` (µs); they remember which signature was right.
+
+        One that was retired long ago, and leaks, is worth nothing.
+        """
+        if now >= self._state.over_at:
+            self._state = _as_of(self._state, now)
         return self._state.verified
 
     async def at(self, generation: int) -> None:
@@ -131,4 +138,16 @@ def _read(store: Store) -> RingState:
         for key in keys.keys.values()
         if not key.withdrawn
     }
-    return RingState(generation, keys, private, public, Verified(public))
+    return _as_of(RingState(generation, keys, private, public, 0, Verified({})), 0)
+
+
+def _as_of(state: RingState, now: int) -> RingState:
+    """The same keys, of which those that are over verify nothing."""
+    ends = {
+        kid: key.published_until
+        for kid, key in state.keys.keys.items()
+        if kid in state.public and key.published_until is not None
+    }
+    good = {kid: key for kid, key in state.public.items() if now < ends.get(kid, _NEVER)}
+    over_at = min((ends[kid] for kid in good if kid in ends), default=_NEVER)
+    return msgspec.structs.replace(state, over_at=over_at, verified=Verified(good))

@@ -28,7 +28,11 @@ class Ring:
         self.noted: list[str] = []
         self.missing = False
         self.verifying = {KEY.kid: KEY.verifying_key}
-        self.verified = Verified(self.verifying)
+        self._verified = Verified(self.verifying)
+
+    def verified(self, now: int) -> Verified:
+        assert now == NOW
+        return self._verified
 
     def signer(self, now: int) -> SigningKey:
         assert now == NOW

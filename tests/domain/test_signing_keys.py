@@ -191,6 +191,22 @@ def test_at_once_withdraws_every_key_that_could_sign() -> None:
     assert signer(keys, T0 + DAY) == "c", "by a clock that is behind, too"
 
 
+def test_at_once_withdraws_a_key_that_was_retired_too() -> None:
+    """Security rule 15: whoever says that one leaked doesn't know that another has taken over."""
+    switched = T0 + LEAD
+    retired = given(*ONE).when(rotate(), T0).then(*active("b", switched))
+    retired = retired.when(retire(), switched + DAY).then(
+        events.SigningKeyRetired("a", switched + DAY + 3_660 * SECOND)
+    )
+    leaked = switched + DAY + 1
+    gone = (events.SigningKeyWithdrawn("a"), events.SigningKeyWithdrawn("b"))
+    told = retired.when(rotate("c", at_once=True), leaked).then(*active("c", leaked), *gone)
+    assert published(ring(*told.told), leaked) == ["c"]
+    told.when(rotate("d", at_once=True), leaked + 1).then(
+        *active("d", leaked + 1), events.SigningKeyWithdrawn("c")
+    )
+
+
 def test_a_key_is_retired_once_another_took_over_a_while_ago() -> None:
     told = given(*ONE).when(rotate(), T0).then(*active("b", T0 + LEAD))
     switched = T0 + LEAD

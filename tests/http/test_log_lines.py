@@ -44,6 +44,8 @@ def test_every_refusal_is_a_line_with_its_status_and_the_caller(tmp_path: Path) 
                 client.post("/authenticate", json=wrong),
                 client.get("/me", headers={"Authorization": f"Bearer {forged}"}),
                 client.post("/register", json={"user_id": "ada", "permissions": ["admin"]}),
+                client.post("/oauth/token", data=_client(ada.user_key, "a loud rope of eight")),
+                client.post("/oauth/token", data=_client(ada.user_key, SECRET)),
             ]
         said = lines(server)
     of_requests = {each.get("request_id"): each for each in said if each["event"] == "request"}
@@ -53,7 +55,14 @@ def test_every_refusal_is_a_line_with_its_status_and_the_caller(tmp_path: Path) 
         ("/authenticate", 401, None),
         ("/me", 401, None),
         ("/register", 400, None),
+        ("/oauth/token", 401, None),
+        ("/oauth/token", 200, ada.user_key),
     ]
+
+
+def _client(user_key: str, secret: str) -> dict[str, str]:
+    named = {"client_id": user_key, "client_secret": secret}
+    return {"grant_type": "client_credentials", **named}
 
 
 def test_a_spent_budget_is_a_line_and_counted(tmp_path: Path) -> None:

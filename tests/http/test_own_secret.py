@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.throttle import STRANGERS
 from tests.http.people import Person, at_once, types
 from tests.http.steps import SECRET, problem
 
@@ -120,3 +121,16 @@ def test_of_two_changes_at_once_one_counts(ada) -> None:
     assert types(recorded).count("user.secret_changed") == 1
     assert login(ada, won).status_code == 200
     problem(login(ada, SECRET), 401, "invalid_credentials")
+
+
+def test_networks_of_whoever_knew_the_old_secret_are_known_no_more(ada) -> None:
+    """Security rule 18: they would have guesses of their own at the new one."""
+    elsewhere = ada.again()
+    elsewhere.address = "198.51.100.7"
+    assert login(elsewhere, SECRET).status_code == 200
+    assert change(ada).status_code == 204
+    strangers = Person(ada.people, ada.name, ada.user_key, "192.0.2.1")
+    assert {login(strangers, SECRET).status_code for _ in range(STRANGERS)} == {401}
+    for each in (strangers, elsewhere):
+        problem(login(each, NEW), 429, "too_many_attempts")
+    assert login(ada, NEW).status_code == 200

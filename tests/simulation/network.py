@@ -35,13 +35,13 @@ class Network:
         sent_at = self._world.now()
         if copied:
             request.copied = True
-            self._loop.create_task(self._copy(request, place, copy_late)).add_done_callback(
-                self._world.failed
-            )
+            self._loop.create_task(
+                self._copy(request, place, copy_late, sent_at)
+            ).add_done_callback(self._world.failed)
         if fate < 0.05 and self._world.may("lost request"):
             await self._unheard(sent_at)
         await asyncio.sleep(late)
-        answer = await self._deliver(request, place)
+        answer = await self._deliver(request, place, sent_at)
         await asyncio.sleep(late / 2)
         lost = fate > 0.95 and self._world.may("lost answer")
         if lost or self._world.now() - sent_at > PATIENCE_S:
@@ -52,12 +52,12 @@ class Network:
         await asyncio.sleep(max(0.0, sent_at + PATIENCE_S - self._world.now()))
         raise Cut
 
-    async def _copy(self, request: Request, place: float, late: float) -> None:
+    async def _copy(self, request: Request, place: float, late: float, sent_at: float) -> None:
         await asyncio.sleep(late)
         with suppress(Cut):
-            await self._deliver(request, place * 7 % 1)
+            await self._deliver(request, place * 7 % 1, sent_at)
 
-    async def _deliver(self, request: Request, place: float) -> Answer:
+    async def _deliver(self, request: Request, place: float, sent_at: float) -> Answer:
         world = self._world
         process = world.processes[int(place * len(world.processes))]
         headers = [(b"user-agent", request.agent)]
@@ -65,7 +65,7 @@ class Network:
             headers.append((b"authorization", b"Bearer " + request.bearer.encode()))
         if request.body or not request.bearer:
             headers.append((b"content-type", b"application/json"))
-        self._late(request)
+        self._late(request, sent_at)
         world.look()
         arrival = world.judge.arrives(request, world.now())
         try:
@@ -78,9 +78,14 @@ class Network:
         world.judged(request, arrival, answer)
         return answer
 
-    def _late(self, request: Request) -> None:
-        """While a process waits for its store, time passes for everybody, and for what is sent."""
+    def _late(self, request: Request, sent_at: float) -> None:
+        """While a process waits for its store, time passes for everybody, and for what is sent.
+
+        What comes so late as no network brings it is no duplicate that anybody has to reckon with.
+        """
         family, world = request.family, self._world
+        if family is not None and world.now() - sent_at > LATE_S + DECIDED_S:
+            family.beyond = True
         if family is not None and family.asked_to_rotate:
             asked_s = world.now() - family.asked_at
             family.beyond = family.beyond or asked_s > world.window - DECIDED_S

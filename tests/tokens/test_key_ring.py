@@ -10,11 +10,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from app.caller import system
 from app.store import open_store, storage_of
+from app.tokens.access_token import Claims, new_jti, sign
 from app.tokens.key_ring import KeyRing
 from app.tokens.signing import SigningKey
 from app.vault import Vault
-from domain.errors import Damage
+from app.writer import Wish, Writer
+from domain.commands import RetireSigningKey, RotateSigningKey
+from domain.errors import Damage, InvalidToken
+from domain.policy import Policy
+from tests.store.wishing import commit
 
 INSERT = "INSERT INTO events VALUES (?, 'signing_keys', 3, 'signing_key.added', 1, ?, ?, NULL, ?)"
 
@@ -51,4 +57,28 @@ def test_the_log_keeps_of_a_key_only_what_makes_it(tmp_path: Path) -> None:
     assert isinstance(row[0], bytes)
     stored = msgspec.json.decode(row[0])["data"]["public_jwk"]
     assert stored == {name: key[name] for name in ("kty", "crv", "x", "y")}
+    store.storage.close()
+
+
+def test_a_key_that_was_retired_long_ago_is_believed_no_more(tmp_path: Path) -> None:
+    """Security rule 15: one that leaks then has nobody who could say so."""
+    store = open_store(storage_of(f"sqlite:///{tmp_path}/g.db"), Vault(bytes(range(32))), "ES256")
+    writer, now = Writer(store.log, store.vault, store.ring, Policy()), time.time_ns() // 1000
+    first = KeyRing(store).signer(now)
+    next_ = SigningKey.generate("ES256")
+    wishes = [
+        RotateSigningKey(next_.kid, "ES256", next_.verifying_key.members(), 0, at_once=False),
+        RetireSigningKey(first.kid, 0),
+    ]
+    for each in wishes:
+        commit(writer, [Wish(each, system())])
+    ring = KeyRing(store)
+    over = ring.known.keys[first.kid].published_until
+    assert over is not None
+    forged = sign(Claims("i", "uk_a", "a", 1, 2, new_jti(), "uk_a", "s", "ada", 1, ""), first)
+    for _ in range(2):
+        assert ring.verified(over - 1).genuine(forged, 0).sub == "uk_a"
+    for _ in range(2):
+        with pytest.raises(InvalidToken):
+            ring.verified(over).genuine(forged, 0)
     store.storage.close()
