@@ -1,8 +1,8 @@
 """How many events of each type the log holds, and how far each view is, for whoever looks on.
 
 An event is never changed or removed, so what was counted once stays counted: asked again, only the
-events since are looked at, and of a long log that nobody asked about a part at a time. Knows no
-HTTP.
+events since are looked at, and of a long log that nobody asked about a part at a time. Where a
+fail-over took events back all are counted anew. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final, Literal
+from contextlib import suppress
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from app.eventstore.log import COUNTS, read_head
+from app.eventstore.log import COUNTS, Head, Replaced, read_head
 from app.projection_list import items
 from app.reading import Reading
 from projections.storage import Row, Rows
@@ -49,6 +50,13 @@ class Tallied(msgspec.Struct, frozen=True):
         return self.position == self.head
 
 
+class Counted(NamedTuple):
+    """What is told, and the head that the log had then: it must be in the log the next time."""
+
+    told: Tallied = Tallied()
+    head: Head | None = None
+
+
 class Tally:
     """Belongs to the event loop. `clock` gives µs, `tick` seconds."""
 
@@ -62,7 +70,7 @@ class Tally:
         self._reading = reading
         self._clock = clock
         self._tick = tick
-        self._known = Tallied()
+        self._known = Counted()
         self._until = 0.0
         self._counting = asyncio.Lock()
 
@@ -72,20 +80,28 @@ class Tally:
             if self._tick() >= self._until:
                 known, moment = self._known, self._clock()
                 self._known = await self._reading.read(lambda rows: further(rows, known, moment))
-                self._until = self._tick() + FRESH if self._known.is_whole else 0.0
-            return self._known
+                self._until = self._tick() + FRESH if self._known.told.is_whole else 0.0
+            return self._known.told
 
 
-def further(rows: Rows, known: Tallied, now: int, span: int = SPAN) -> Tallied:
+def further(rows: Rows, known: Counted, now: int, span: int = SPAN) -> Counted:
     """What is known with the next events counted too; from the first on when it is another log."""
-    head = read_head(rows)
-    if known.log_id != head.log_id or known.position > head.position:
-        known = Tallied(head.log_id)
-    last = min(known.position + span, head.position)
-    counts = Counter(known.counts)
-    counts.update(dict(map(_count, rows.fetch(COUNTS, (known.position, last)))))
+    before, head = _held(rows, known)
+    last = min(before.position + span, head.position)
+    counts = Counter(before.counts)
+    counts.update(dict(map(_count, rows.fetch(COUNTS, (before.position, last)))))
     views = tuple(ViewStanding(each.name, each.state, each.lag) for each in items(rows, now))
-    return Tallied(head.log_id, last, head.position, dict(counts), views)
+    return Counted(Tallied(head.log_id, last, head.position, dict(counts), views), head)
+
+
+def _held(rows: Rows, known: Counted) -> tuple[Tallied, Head]:
+    """What is known, or nothing when the log doesn't hold what was counted; and the head."""
+    with suppress(Replaced):
+        head = read_head(rows, known.head)
+        if head.log_id == known.told.log_id:
+            return known.told, head
+    head = read_head(rows)
+    return Tallied(head.log_id), head
 
 
 def _count(row: Row) -> tuple[str, int]:

@@ -1,8 +1,9 @@
 """Filling a view again from the first event, beside the one that is live, and then swapping.
 
 Every step is a transaction that carries its own place, so it can be killed at any moment and
-resumed; a row with a lease keeps a second one away. Until the swap nobody else sees anything of
-it. Knows no log and no clock but the store's.
+resumed; a row with a lease keeps a second one away. What came meanwhile is folded in such steps
+too, so that little is left for the moments that need the append lock. Until the swap nobody else
+sees anything of it. Knows no log and no clock but the store's.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class Rebuild:
                 rows.execute(RESUME, held)
             else:
                 rows.execute(END)
-                build = next_build(rows, name)
+                build = next_build(rows, name, projection.version)
                 row = (name, projection.version, build, 0, now, int(accept), int(self._served))
                 rows.execute(BEGIN, (*row, self._holder, until, now, 0))
             state = self._mine(rows)
@@ -233,7 +234,8 @@ class Rebuild:
 
     def _finish(self, state: State, projection: Projection) -> Outcome:
         """Compare both at one position, and swap or leave it."""
-        reached = state
+        self._bring_near(state, projection)
+        state = reached = self._near(state, projection)
 
         def catch_up(rows: Transaction) -> None:
             nonlocal reached
@@ -258,10 +260,22 @@ class Rebuild:
         if differed and not reached.accept:
             self._give_up(reached, _difference(reached, differed))
             return Differs(state.name, reached.position, differed)
-        self._swap(reached, projection, found)
+        near = self._near(reached, projection)
+        self._swap(near, projection, found, reached.position)
         return Swapped(state.name, found, reached.position, differed)
 
-    def _swap(self, state: State, projection: Projection, found: str) -> None:
+    def _near(self, state: State, projection: Projection) -> State:
+        """To where no more than a portion is left to be done under the append lock."""
+        while self._left(state) > self._span:
+            state = self._fill(state, projection)
+        return state
+
+    def _left(self, state: State) -> int:
+        with self._storage.snapshot() as rows:
+            return self._feed.head(rows) - state.position
+
+    def _swap(self, state: State, projection: Projection, found: str, compared: int) -> None:
+        """`found` is the digest at the position that was compared."""
         with self._storage.transaction() as rows:
             self._mine(rows)
             last = self._caught_up(rows, state, projection).position
@@ -270,7 +284,7 @@ class Rebuild:
             else:
                 rows.execute(_ADD_POINTER, (state.name, state.version, last, state.build))
             rows.execute(GO_ON, (state.name,))
-            rows.execute(SET_DIGEST, (found, state.position, state.name))
+            rows.execute(SET_DIGEST, (found, compared, state.name))
             rows.execute(END)
             self._on_swap(rows)
             rows.commit()
@@ -285,21 +299,42 @@ class Rebuild:
                 raise _Failed(what.failure)
         return state
 
+    def _bring_near(self, state: State, projection: Projection) -> None:
+        """A following view that is far behind, in portions, as who follows would."""
+        while projection.mode == "follow":
+            started = self._monotonic()
+            with self._storage.transaction() as rows:
+                state = self._mine(rows)
+                live = self._lagging(rows, state.name, projection)
+                if live is None or state.position - live.position <= self._span:
+                    return
+                self._bring(rows, live, projection)
+                self._write(rows, state, Portion([], state.position, None))
+                rows.commit()
+            self._told(state, state.position)
+            self._pause(self._monotonic() - started)
+
     def _bring_live(self, rows: Transaction, name: str, projection: Projection) -> None:
+        while live := self._lagging(rows, name, projection):
+            self._bring(rows, live, projection)
+
+    def _lagging(self, rows: Rows, name: str, projection: Projection) -> Pointer | None:
         """A following view that is behind; one that stopped, or an inline one, stays there."""
         live = read_pointers(rows).get(name)
-        while (
+        goes_on = (
             live is not None
             and projection.mode == "follow"
             and live.version == projection.version
             and live.position < self._feed.head(rows)
             and read_stall(rows, name) is None
-        ):
-            chunk = self._feed.after(rows, live.position, self._span, projection.wants)
-            what = portion(projection, chunk)
-            write(rows, _names(live), what.statements)
-            rows.execute(_MOVE_LIVE, (what.reached, name))
-            live = live._replace(position=what.reached)
+        )
+        return live if goes_on else None
+
+    def _bring(self, rows: Rows, live: Pointer, projection: Projection) -> None:
+        chunk = self._feed.after(rows, live.position, self._span, projection.wants)
+        what = portion(projection, chunk)
+        write(rows, _names(live), what.statements)
+        rows.execute(_MOVE_LIVE, (what.reached, live.name))
 
     def _renewing(self, state: State) -> Callable[[int], None]:
         """What shows a sign of life now and then while rows are read."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from domain.errors import RebuildRunning
+from projections.live import read_pointers
 from projections.naming import Names, base_of, table_of
 from projections.storage import Rows, Storage
 
@@ -92,10 +93,15 @@ def read_state(rows: Rows) -> State | None:
     return State(*found[0]) if found else None  # type: ignore[arg-type]
 
 
-def next_build(rows: Rows, name: str) -> int:
-    """A number for a build that was never used."""
-    found = rows.fetch(_LAST, (name,))
-    number = int(found[0][0] or 0) + 1 if found else 1
+def next_build(rows: Rows, name: str, version: int) -> int:
+    """A number for a build that was never used; nor is it the live one's or a left table's.
+
+    Whoever wrote to the store may have taken away what is kept of the last one.
+    """
+    found, live = rows.fetch(_LAST, (name,)), read_pointers(rows).get(name)
+    number = max(int(found[0][0] or 0) if found else 0, live.build if live else 0) + 1
+    while rows.has_table(table_of(name, version, number)):
+        number += 1
     rows.execute(_NUMBER, (name, number))
     return number
 

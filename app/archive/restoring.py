@@ -2,7 +2,8 @@
 
 It takes a new log_id, which tells readers of the old one that they must begin anew; every session
 ends and every signing key is replaced at once, since what was revoked after the file was written
-isn't known here. Through the writer, inside the transaction that fills the store.
+isn't known here. No clock is asked which sessions are over already: it may be wrong. Through the
+writer, inside the transaction that fills the store.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Restoring:
         return Restored(log_id, ended, erased, len(erase) - erased)
 
     def _end_all(self, meta: Meta, ending: Ending) -> int:
-        ((total,),) = self._rows.fetch(_HOW_MANY, (self._rows.clock(), "", _ALL))
+        ((total,),) = self._rows.fetch(_HOW_MANY, ("", _ALL))
         ended = 0
         with ending(int(total or 0)) as advance:
             for users in self._with_sessions():
@@ -87,8 +88,8 @@ class Restoring:
         return ended
 
     def _with_sessions(self) -> Iterator[list[str]]:
-        now, after = self._rows.clock(), ""
-        while found := self._rows.fetch(WITH_SESSIONS, (now, after, BATCH)):
+        after = ""
+        while found := self._rows.fetch(WITH_SESSIONS, (after, BATCH)):
             users = [str(user_key) for (user_key,) in found]
             yield users
             after = users[-1]

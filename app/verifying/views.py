@@ -25,6 +25,7 @@ BATCH: Final = 500
 _PLACES: Final = """
 SELECT name, version, position, build, stalled, error_position, error_type, digest, digest_position
 FROM views"""
+_BUILDS: Final = "SELECT name, last FROM builds"
 _HOW: Final = {
     "missing": "Missing: the log says that there is such a row.",
     "extra": "Too many: the log knows no such row.",
@@ -51,6 +52,7 @@ class Views:
         self._fresh = fresh
         self._findings = findings
         self._places = _places(live)
+        self._builds = {name: last for batch in live.scan(_BUILDS) for name, last in batch}
         self._kept = tuple(each for each in PROJECTIONS if self._version(each.name) == each.version)
         self._live = named(live, _names(self._places))
         self._hold()
@@ -115,11 +117,19 @@ class Views:
             told("views", name, text)
         elif not self._is_there(projection):
             told("views", name, "The table that should be live isn't there.")
+        self._check_build(name, place)
         late = not isinstance(position, int) or position > head
         if late or (projection.mode == "inline" and position != head):
             told("views", name, f"The view says that it is at {position}, the log is at {head}.")
         elif projection.mode == "follow":
             self._check_follower(name, place, head)
+
+    def _check_build(self, name: str, place: _Place) -> None:
+        """A number that is too low would be given again, to a table that is there."""
+        last = self._builds.get(name, 0)
+        if isinstance(place.build, int) and not (isinstance(last, int) and last >= place.build):
+            text = f"The last build is said to be {spelled(str(last))}, and {place.build} is live. "
+            self._findings.add("builds", name, text + f"Run: gatebook projections rebuild {name}")
 
     def _check_follower(self, name: str, place: _Place, head: int) -> None:
         """It may be behind the log, and stop at an event: there is one where it says so."""

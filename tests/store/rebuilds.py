@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from domain.stream import Recorded
     from projections.projection import Mode, Projection
     from projections.rebuild_state import State
+    from projections.runner import Chunk, Feed
     from projections.storage import Row, Rows, Storage, Transaction
 
 
@@ -39,13 +40,14 @@ def rebuild_of(
     *,
     kept: Sequence[Projection] = PROJECTIONS,
     storage: object | None = None,
+    feed: Feed | None = None,
     span: int = 1000,
     told: Callable[[State, int], None] = lambda *_: None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Rebuild:
     return Rebuild(
         storage or store.storage,  # type: ignore[arg-type]
-        LogFeed(),
+        feed or LogFeed(),
         kept,
         lambda rows: rows.execute(RAISE_GENERATION),
         holder,
@@ -193,6 +195,59 @@ class Watched:
                 state = read_state(rows)
             assert state is not None
             self.leases.append(state.lease_until)
+
+
+class Locked:
+    """A storage that notes how many positions are read each time the append lock is held.
+
+    `meanwhile` is done while a rebuild compares.
+    """
+
+    def __init__(self, storage: Storage, meanwhile: Callable[[Rows], None]) -> None:
+        self._storage = storage
+        self._meanwhile = meanwhile
+        self.read: list[int] = []
+        self.holds = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._storage, name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        with self._storage.transaction() as rows, self._holding():
+            yield rows
+
+    @contextmanager
+    def handover(self, work: Callable[[Transaction], None]) -> Iterator[Rows]:
+        def held(rows: Transaction) -> None:
+            with self._holding():
+                work(rows)
+
+        with self._storage.handover(held) as rows:
+            self._meanwhile(rows)
+            yield rows
+
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        self.read.append(0)
+        self.holds = True
+        yield
+        self.holds = False
+
+
+class Measured(LogFeed):
+    """The feed of whoever works on such a storage."""
+
+    def __init__(self, locked: Locked) -> None:
+        self._locked = locked
+
+    def after(
+        self, rows: Rows, position: int, span: int, wants: frozenset[type[events.Event]]
+    ) -> Chunk:
+        chunk = super().after(rows, position, span, wants)
+        if self._locked.holds:
+            self._locked.read[-1] += chunk.reached - position
+        return chunk
 
 
 class DyingStorage:
