@@ -109,10 +109,16 @@ def writer_on(store: Store) -> Writer:
     return Writer(store.log, store.vault, store.ring, Policy())
 
 
-ENDED = pytest.mark.parametrize("how", ["cancel", "terminate", "restart"])
+HOWS = ("cancel", "terminate", "restart")
 
 
-@ENDED
+def ended(how: str) -> pytest.MarkDecorator:
+    """By what the wait is ended; by the others in the long form."""
+    others = (pytest.param(each, marks=pytest.mark.long) for each in HOWS if each != how)
+    return pytest.mark.parametrize("how", [how, *others])
+
+
+@ended("restart")
 def test_a_commit_whose_wait_was_ended_counts_once_the_standby_has_it(how: str) -> None:
     """Security rules 25 and 26: PostgreSQL says COMMIT all the same, or lets all see it."""
     with waiting(log_in("ada", "unheard")) as change:
@@ -125,7 +131,7 @@ def test_a_commit_whose_wait_was_ended_counts_once_the_standby_has_it(how: str) 
     assert bool(stored) is not isinstance(answer, Exception)
 
 
-@ENDED
+@ended("terminate")
 def test_what_is_so_already_is_no_success_before_the_standby_has_it(how: str) -> None:
     """Security rules 25 and 26: whoever repeats what he was answered 503 for is told as much."""
     again: list[Answer] = []
@@ -141,7 +147,7 @@ def test_what_is_so_already_is_no_success_before_the_standby_has_it(how: str) ->
         assert again == [()]
 
 
-@ENDED
+@ended("cancel")
 def test_a_use_whose_wait_was_ended_gives_nothing_before_the_standby_has_it(how: str) -> None:
     """Security rules 25 and 26: its successor's first use is what makes the token before it old."""
     got: list[str] = []
@@ -171,7 +177,7 @@ async def refreshed(url: str) -> str:
                 return "granted"
 
 
-@ENDED
+@ended("terminate")
 def test_an_end_whose_wait_was_ended_is_told_to_nobody_before_the_standby_has_it(how: str) -> None:
     """Security rule 25: after the fail-over another event has its position."""
     with waiting(end("ada", "first")) as change, Followers(change.url, head(change.url)) as heard:
