@@ -137,27 +137,26 @@ def open_writer(store: Store, settings: Settings) -> Writer:
     return Writer(store.log, store.vault, store.ring, policy_of(settings))
 
 
-def reading_of(store: Store, settings: Settings) -> Reading:
+def reading_of(store: Store) -> Reading:
     """What reads lists, by a thread of its own."""
-    storage, owned = own_storage(store, settings)
+    storage, owned = own_storage(store)
     return Reading(storage, owned=owned)
 
 
-def keepers_of(store: Store, settings: Settings) -> tuple[Following, Rebuilding]:
+def keepers_of(store: Store) -> tuple[Following, Rebuilding]:
     """What keeps views besides the writer, each by a thread of its own."""
-    follows, owned = own_storage(store, settings)
-    rebuilds, _ = own_storage(store, settings)
+    follows, owned = own_storage(store)
+    rebuilds, _ = own_storage(store)
     return Following(follows, owned=owned), Rebuilding(rebuilds, owned=owned)
 
 
-def own_storage(store: Store, settings: Settings) -> tuple[Storage, bool]:
+def own_storage(store: Store) -> tuple[Storage, bool]:
     """A storage for a thread of its own, and whether it is to be closed.
 
     On PostgreSQL another one: a storage has a connection for each purpose, for which others wait.
     """
-    if store.storage.kind == "sqlite":
-        return store.storage, False
-    return storage_of(settings.database_url), True
+    storage = store.storage.another()
+    return storage, storage is not store.storage
 
 
 def keeper_of(settings: Settings, store: Store, pool: HashPool) -> Keeper:
@@ -191,6 +190,7 @@ async def _serving(settings: Settings, store: Store) -> AsyncIterator[Service]:
         await upkeep.begin()
         service.dispatcher.start()
         ending.push_async_callback(_stopped, asyncio.create_task(upkeep.go_on()))
+        ending.callback(store.storage.hasten)
         yield service
 
 
@@ -222,17 +222,17 @@ def composed(
     rehashing = Rehashing(dispatcher.dispatch, pool)
     ending.push_async_callback(rehashing.close)
     # One each, so that pages, which anybody may ask for, hold up neither lists nor the feed.
-    reading, looking, paging = (reading_of(store, settings) for _ in range(3))
+    reading, looking, paging = (reading_of(store) for _ in range(3))
     for each in (reading, looking, paging):
         ending.callback(each.close)
-    following, rebuilding = keepers_of(store, settings)
+    following, rebuilding = keepers_of(store)
     ending.push_async_callback(following.close)
     ending.push_async_callback(rebuilding.close)
     keys, erasing = KeyRing(store), Erasing(store.storage)
     ending.callback(erasing.close)
     readiness = Readiness(store, keys, stopping, clock)
     ending.callback(readiness.close)
-    confirming, owned = own_storage(store, settings)
+    confirming, owned = own_storage(store)
     confirmed = Confirmed(confirming, owned=owned)
     ending.push_async_callback(confirmed.close)
     revocations = RevocationFeed(looking, paging, confirmed, stopping, clock)

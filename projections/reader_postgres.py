@@ -14,6 +14,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
+from projections.connection_postgres import Connection
 from projections.rows_postgres import dialect
 from projections.storage import Lost, NoTable, Row, Value
 from projections.storage_postgres import CONNECT, STANDBY
@@ -140,5 +141,6 @@ def _cut_after(seconds: float, connection: AsyncConnection) -> Iterator[None]:
 
 
 def _cut(connection: AsyncConnection) -> None:
+    Connection.silences += 1
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as end:
         end.shutdown(socket.SHUT_RDWR)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from psycopg import errors
 from psycopg.errors import Diagnostic
 from psycopg.sql import SQL, Identifier
 
+from projections.connection_postgres import PATIENCE, Connection
 from projections.storage import (
     SCANNED,
     Kind,
@@ -25,8 +26,6 @@ from projections.storage import (
     StorageError,
     Value,
 )
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 _PATIENT: Final = "SET LOCAL statement_timeout=0; SET LOCAL idle_in_transaction_session_timeout=0"
 """For a transaction that reads for long, and holds nobody up."""
@@ -90,7 +89,7 @@ class PostgresRows:
         self._send()
         self._scans += 1
         try:
-            self._connection.execute(_PATIENT)
+            self._be_patient()
             with self._connection.cursor(f"scan_{self._scans}", binary=True) as cursor:
                 cursor.execute(dialect(sql), params)
                 while found := cursor.fetchmany(SCANNED):
@@ -106,7 +105,7 @@ class PostgresRows:
         """The server's own look at them begins after a commit; plans it has kept are made anew."""
         self._send()
         try:
-            self._connection.execute(_PATIENT)
+            self._be_patient()
             self._connection.execute(
                 SQL("ANALYZE {}").format(SQL(", ").join(map(Identifier, tables)))
             )
@@ -145,6 +144,10 @@ class PostgresRows:
         if done != "COMMIT":
             msg = "a statement had failed: the transaction was rolled back"
             raise Refused(msg)
+
+    def _be_patient(self) -> None:
+        self._connection.execute(_PATIENT)
+        self._connection.silent_for = PATIENCE
 
     def _send(self) -> None:
         if not self._waiting:

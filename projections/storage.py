@@ -40,6 +40,10 @@ class Lost(StorageError):
     """The storage can't be reached, or the lock was not had in time. Nothing happened."""
 
 
+class Ended(Lost):
+    """The process is about to stop, and nobody waits any more."""
+
+
 class NoTable(Lost):
     """A table isn't there: a view was rebuilt since its name was looked up."""
 
@@ -127,6 +131,15 @@ class Storage(Protocol):
 
     def prepare(self) -> None:
         """Make ready for the first transaction: a file needs to be there."""
+
+    def another(self) -> Storage:
+        """One of the same database for a thread of its own; itself, where threads share one."""
+
+    def hasten(self) -> None:
+        """The process is about to stop: soon nobody waits any more for a server that is silent.
+
+        Nor does whoever uses `another` of this one.
+        """
 
     def discard(self) -> None:
         """Drop the writing connection, so that the next transaction uses a new one."""

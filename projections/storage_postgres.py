@@ -18,10 +18,12 @@ import psycopg
 from psycopg import errors, pq
 from psycopg.sql import SQL, Identifier
 
-from projections.rows_postgres import Connection, PostgresRows, translated
+from projections.connection_postgres import Connection, Ending
+from projections.rows_postgres import PostgresRows, translated
 from projections.storage import (
     LOCK_DEADLINE,
     THREAD_PATIENCE,
+    Ended,
     Kind,
     Lost,
     NotDurable,
@@ -103,8 +105,9 @@ class PostgresStorage:
 
     kind: Kind = "postgresql"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, ending: Ending | None = None) -> None:
         self.url = url
+        self._ending = ending or Ending()
         self._writer = _Slot("another thread holds the append lock")
         self._reader = _Slot("another thread reads")
 
@@ -145,7 +148,7 @@ class PostgresStorage:
 
     def drop(self, table: str) -> None:
         """By a connection of its own, so that a wait for readers holds nobody up."""
-        connection = connect(self.url)
+        connection = connect(self.url, self._ending)
         try:
             connection.execute("SET lock_timeout = 500")
             connection.execute(SQL("DROP TABLE IF EXISTS {}").format(Identifier(table)))
@@ -157,6 +160,14 @@ class PostgresStorage:
     def prepare(self) -> None:
         """Nothing: the database is there, or connecting says so."""
 
+    def another(self) -> PostgresStorage:
+        """With connections of its own."""
+        return PostgresStorage(self.url, self._ending)
+
+    def hasten(self) -> None:
+        """Wait, and connect, for a little longer and then no more."""
+        self._ending.begin()
+
     def discard(self) -> None:
         """Close both connections; the reading one unless somebody reads through it."""
         with self._writer.lock:
@@ -167,8 +178,13 @@ class PostgresStorage:
         """Nothing: the server sees to it."""
 
     def confirm(self, look: Callable[[PostgresRows], object]) -> None:
-        """Commit something, which reaches the standby after all that was committed before."""
+        """Commit something, which reaches the standby after all that was committed before.
+
+        One that was waited for in vain is cancelled: else each would keep a process of the server
+        until the standby is back.
+        """
         with self._begun(self._writer, _take_nothing) as (connection, _):
+            connection.cancels = True
             rows = PostgresRows(connection)
             look(rows)
             connection.execute(_MARK)
@@ -201,20 +217,24 @@ class PostgresStorage:
     def _begin(self, slot: _Slot, begin: Begin[T]) -> tuple[Connection, T]:
         """Begin on the connection that is there, or a new one when it broke before it had begun."""
         if slot.connection is not None:
-            with suppress(psycopg.Error):
-                return slot.connection, begin(slot.connection)
+            if not slot.connection.is_doubtful:
+                with suppress(psycopg.Error):
+                    return slot.connection, begin(slot.connection)
             slot.close()
-        slot.connection = connect(self.url)
+        slot.connection = connect(self.url, self._ending)
         return slot.connection, begin(slot.connection)
 
 
-def connect(url: str) -> Connection:
+def connect(url: str, ending: Ending | None = None) -> Connection:
     """A connection with our time limits; raises `Lost` when there is none or only a standby.
 
     Raises `NotDurable` for `fsync` or `synchronous_commit` off.
     """
+    if ending is not None and ending.is_over:
+        msg = "the process is about to stop"
+        raise Ended(msg)
     try:
-        connection = psycopg.connect(
+        connection = Connection.connect(
             url,
             autocommit=True,
             cursor_factory=psycopg.RawCursor,
@@ -222,6 +242,7 @@ def connect(url: str) -> Connection:
         )
     except psycopg.Error as error:
         raise Lost(str(error)) from error
+    connection.ending = ending
     connection.server_cursor_factory = psycopg.RawServerCursor
     try:
         connection.execute(SESSION)
@@ -283,6 +304,7 @@ def _settled(connection: Connection | None) -> Connection | None:
     """
     if connection is None:
         return None
+    connection.silent_for, connection.cancels = None, False
     status = connection.info.transaction_status
     if status == pq.TransactionStatus.INTRANS:
         with suppress(psycopg.Error):

@@ -178,6 +178,13 @@ class SqliteStorage:
         except OSError as error:
             raise Lost(str(error)) from error
 
+    def another(self) -> SqliteStorage:
+        """Itself: each thread that reads has a connection."""
+        return self
+
+    def hasten(self) -> None:
+        """Nothing: a file isn't silent."""
+
     def discard(self) -> None:
         """Close the writing connection, under the lock: closing may checkpoint."""
         with self._locked():

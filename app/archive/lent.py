@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
-from projections.storage import Kind, Lost, Row, Rows, Transaction, Value
+from projections.storage import Kind, Lost, Row, Rows, Storage, Transaction, Value
 
 
 class _Uncommitted:
@@ -90,6 +90,13 @@ class LentStorage:
 
     def prepare(self) -> None:
         """Nothing: it is there."""
+
+    def another(self) -> Storage:
+        """Not here: it has one connection."""
+        raise TypeError
+
+    def hasten(self) -> None:
+        """Its connection is its owner's."""
 
     def discard(self) -> None:
         """Its connection is its owner's."""

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from app.eventstore.record import GENESIS, Record
 from domain.errors import Damage
-from projections.storage import Kind, Row, Rows, Storage, Transaction, pieces
+from projections.storage import Ended, Kind, Row, Rows, Storage, Transaction, pieces
 
 T = TypeVar("T")
 
@@ -131,12 +131,19 @@ class EventLog:
             proved.append(record)
         return proved
 
-    def holds(self, record: Record) -> bool:
+    def holds(self, record: Record) -> bool | None:
         """Whether exactly this record is stored, asked under the append lock.
 
         Then every transaction sent before has either happened or never will. What is stored is
-        where a commit has to be: on the standby too, where there is a synchronous one.
+        where a commit has to be: on the standby too, where there is a synchronous one. None: the
+        process is about to stop, and nobody will know.
         """
+        try:
+            return self._holds(record)
+        except Ended:
+            return None
+
+    def _holds(self, record: Record) -> bool:
         self.storage.discard()
         with self.storage.transaction() as rows:
             found = rows.fetch(_ONE, (record.stream, record.version))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -22,7 +20,9 @@ from app.writer import Writer
 from domain.errors import Unavailable
 from domain.policy import Policy
 from projections import reader_postgres, storage_postgres
+from projections.connection_postgres import Connection
 from projections.storage import Lost
+from tests.faults.freezing import OURS, backends, frozen
 from tests.postgres import PostgresServer
 from tests.running import MASTER
 from tests.store.intruding import intrude
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 END_THEM = """
 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-WHERE application_name = 'gatebook' AND datname = current_database()"""
-OURS = """
-SELECT pid FROM pg_stat_activity
 WHERE application_name = 'gatebook' AND datname = current_database()"""
 
 
@@ -58,21 +55,6 @@ def writer(store: Store) -> Writer:
 def ended(url: str) -> int:
     with intrude(url) as intruder:
         return len(intruder.run(END_THEM))
-
-
-@contextmanager
-def frozen(pids: set[int]) -> Iterator[None]:
-    with ExitStack() as thawing:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-            thawing.callback(os.kill, pid, signal.SIGCONT)
-        yield
-
-
-def backends(url: str) -> set[int]:
-    """Of the service; one ends a moment after its connection was closed."""
-    with intrude(url) as intruder:
-        return {pid for (pid,) in intruder.run(OURS) if isinstance(pid, int)}
 
 
 def read_when_ended(rows: Rows, url: str) -> None:
@@ -263,13 +245,13 @@ def test_a_connection_that_can_t_be_set_up_is_closed(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[psycopg.Connection[tuple[object, ...]]] = []
-    really = psycopg.connect
+    really = Connection.connect
 
     def remembering(*args: object, **settings: object) -> psycopg.Connection[tuple[object, ...]]:
         kept.append(really(*args, **settings))  # type: ignore[arg-type]
         return kept[-1]
 
-    monkeypatch.setattr(psycopg, "connect", remembering)
+    monkeypatch.setattr(Connection, "connect", remembering)
     monkeypatch.setattr(storage_postgres, "SESSION", "SET no_such_setting = 1")
     with pytest.raises(Lost, match="no_such_setting"):
         storage_postgres.connect(postgres_url)

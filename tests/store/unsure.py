@@ -98,6 +98,12 @@ class UnsureStorage:
     def prepare(self) -> None:
         self._storage.prepare()
 
+    def another(self) -> Storage:
+        return self._storage.another()
+
+    def hasten(self) -> None:
+        self._storage.hasten()
+
     def discard(self) -> None:
         self._storage.discard()
         meanwhile, self.meanwhile = self.meanwhile, None
