@@ -10,10 +10,14 @@ Whoever has a URL of the pair finds the primary of the moment. Knows nothing of 
 
 from __future__ import annotations
 
+import os
 import shutil
-from contextlib import ExitStack
+import signal
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
 
 from tests.postgres import PostgresServer
 from tests.waiting import until
@@ -21,12 +25,38 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.postgres import StopMode
+
 _NAME: Final = "standby"
 _STATE: Final = "SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming'"
 
 
 class Member(PostgresServer):
     """A server that can follow another one, and take its place."""
+
+    _frozen: tuple[int, ...] = ()
+
+    def freeze(self) -> None:
+        """All its processes stand still: it takes connections, and says nothing."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            assert self.pid is not None
+            os.kill(self.pid, signal.SIGSTOP)  # it begins no other
+            found = connection.execute("SELECT pid FROM pg_stat_activity").fetchall()
+            self._frozen = (self.pid, *(pid for (pid,) in found))
+            for pid in self._frozen:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+
+    def stop(self, mode: StopMode = "fast") -> None:
+        """Stop it; a frozen one crashes before it does anything else."""
+        frozen, self._frozen = self._frozen, ()
+        for sent in (signal.SIGQUIT, signal.SIGCONT):
+            for pid in frozen:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, sent)
+        if frozen:
+            until(lambda: self.pid, lambda pid: pid is None)
+        super().stop(mode)
 
     def follow(self, primary: Member, port: int) -> None:
         """Copy that one anew, and be its standby from now on; `port` is where to hear of it."""
@@ -98,8 +128,11 @@ class PostgresPair:
         """The primary crashes."""
         self.primary.stop("immediate")
 
-    def fail_over(self) -> None:
-        """The standby takes its place, once it was lost."""
-        self.lose_primary()
+    def fail_over(self, *, frozen: bool = False) -> None:
+        """The standby takes its place, once it was lost, or stands still."""
+        if frozen:
+            self.primary.freeze()
+        else:
+            self.lose_primary()
         self.standby.promote()
         self.primary, self.standby = self.standby, self.primary

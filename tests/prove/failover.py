@@ -1,10 +1,12 @@
 """The primary crashes under load and its standby takes its place: nothing acknowledged is lost.
 
 Commits wait for the standby's disk. Two processes, whose URL names both servers, find the new
-primary by themselves, and go on. Before every other crash the standby hears nothing for a while,
-and who waits for it is cancelled or ended, as an impatient operator does: PostgreSQL lets all see
-those commits then, and takes them for successes. Security rules 25, 27 and 30: a standby for which
-nobody waits has to lose what it hadn't heard of, and so has one whose ended waits are successes.
+primary by themselves, and go on. Before every other time, which is a crash, the standby hears
+nothing for a while, and who waits for it is cancelled or ended, as an impatient operator does:
+PostgreSQL lets all see those commits then, and takes them for successes. The other times the
+primary doesn't crash: it stands still, takes connections and says nothing. Security rules 25, 27
+and 30: a standby for which nobody waits has to lose what it hadn't heard of, and so has one whose
+ended waits are successes.
 """
 
 from __future__ import annotations
@@ -38,6 +40,9 @@ ENDED_WAITS: Final = "ended waits"
 DEMANDED: Final = (*EACH_CHANGE, ENDED_WAITS)
 WORK: Final = 60
 """Acknowledgements between two failures, at most."""
+FROZEN_S: Final = 8.0
+"""How much longer it may take when the primary stands still: until nobody waits for it any more,
+and a connection that was tried with it first."""
 UNHEARD: Final = 20
 """Acknowledgements of which the standby that has to be found out hears nothing."""
 UNHEARD_S: Final = 4.0
@@ -92,16 +97,31 @@ async def _fail_over(
             await worked(ledger, random.randint(1, WORK), tally)
             if each % 2 == 0:
                 tally.count(ENDED_WAITS, await _end_waits(pair, wires))
-            lost = time.monotonic()
-            await asyncio.to_thread(pair.fail_over)
+            lost, frozen = time.monotonic(), each % 2 == 1
+            await asyncio.to_thread(pair.fail_over, frozen=frozen)
             for wire in wires:
                 wire.mend()
             tally.figure("primary lost to standby promoted, s", time.monotonic() - lost)
-            await go_on(ports, ledger, tally, more)
-            in_time(ledger, "without a primary", more, tally)
+            await _go_on(ports, ledger, tally, more, frozen=frozen)
+            in_time(ledger, f"{'beside a frozen' if frozen else 'without a'} primary", more, tally)
             tally.tried += 1
     for port in ports:
         await check_tokens(port, ledger, {*ledger.sessions, *ledger.ended}, tally)
+
+
+async def _go_on(
+    ports: list[int], ledger: Ledger, tally: Tally, more: float, *, frozen: bool
+) -> None:
+    """Who is served by a primary that stands still has to find out first."""
+    if not frozen:
+        await go_on(ports, ledger, tally, more)
+        return
+    found = Tally()
+    await go_on(ports, ledger, found, more + FROZEN_S)
+    for name, seconds in found.figures.items():
+        tally.figure(f"beside a frozen primary, {name}", seconds)
+    for wrong in found.first:
+        tally.wrong(wrong)
 
 
 async def _end_waits(pair: PostgresPair, wires: tuple[Proxy, Proxy]) -> int:
