@@ -89,8 +89,8 @@ def test_pages_lead_to_every_user_in_both_orders(people, root, limit) -> None:
 
 
 def test_users_who_are_added_meanwhile_come_last_and_once(people, root) -> None:
-    # A page of two for each who is added: as many have to be there.
-    for _ in range(7):
+    # Two are shown for each who is added, so that more have to be there.
+    for _ in range(9):
         people.registered()
     before = [each["user_key"] for each in walk(root, "/users")]
     added: list[str] = []
