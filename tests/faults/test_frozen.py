@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from app.store import Store
     from app.writer import Answer
     from projections.storage import Rows
+    from tests.store.intruding import Intruder
 
 LATE_COMMITS = """
 CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -150,20 +151,25 @@ def test_who_reads_for_long_is_given_the_time(
         rows.fetch("SELECT pg_sleep(1)")
 
 
+def committing(intruder: Intruder, writer: Writer) -> tuple[list[Answer], threading.Thread, int]:
+    """A change whose commit takes long: its answers, who waits for them, and by which process."""
+    intruder.run(LATE_COMMITS)
+    answers: list[Answer] = []
+    wish = log_in("ada", "late")
+    change = threading.Thread(target=lambda: answers.extend(writer.commit([wish])))
+    change.start()
+    ((pid,),) = until(lambda: intruder.run(COMMITTING))
+    assert isinstance(pid, int)
+    return answers, change, pid
+
+
 def test_a_commit_that_froze_is_looked_for_by_a_new_connection(
     postgres_url: str, writer: Writer
 ) -> None:
     """Security rule 26: its process holds the lock until it goes on."""
     writer.commit([register("ada")])
     with intrude(postgres_url) as intruder:
-        intruder.run(LATE_COMMITS)
-        answers: list[Answer] = []
-        change = threading.Thread(
-            target=lambda: answers.extend(writer.commit([log_in("ada", "late")]))
-        )
-        change.start()
-        ((pid,),) = until(lambda: intruder.run(COMMITTING))
-        assert isinstance(pid, int)
+        answers, change, pid = committing(intruder, writer)
         with frozen({pid}):
             until(lambda: intruder.run(QUEUED))
             assert answers == []
@@ -245,14 +251,7 @@ def test_a_commit_that_froze_is_not_looked_for_by_who_is_about_to_stop(
     writer.commit([register("ada")])
     monkeypatch.setattr(connection_postgres, "ENDING_WITHIN", 0.0)
     with intrude(postgres_url) as intruder:
-        intruder.run(LATE_COMMITS)
-        answers: list[Answer] = []
-        change = threading.Thread(
-            target=lambda: answers.extend(writer.commit([log_in("ada", "late")]))
-        )
-        change.start()
-        ((pid,),) = until(lambda: intruder.run(COMMITTING))
-        assert isinstance(pid, int)
+        answers, change, pid = committing(intruder, writer)
         with frozen({pid}):
             store.storage.hasten()
             change.join()
